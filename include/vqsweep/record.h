@@ -1,0 +1,126 @@
+/* record.h - what one trial leaves behind: metrics, curves, codebook snapshots, and who ran it.
+ *
+ * The one rule: everything that is a function of the settings alone is under the digest; everything that is not (wall
+ * time, rank, host, attempt) is outside. Two records of equal key must have equal digests, on any number of ranks and
+ * threads of one CPU class.
+ *
+ * Life cycle: zero-initialise, vqs_record_reset for each trial, fill, vqs_record_seal (computes the digest),
+ * vqs_record_pack to send or journal; vqs_record_unpack on the other side; vqs_record_destroy. Not thread-safe on one
+ * object.
+ */
+#ifndef VQSWEEP_RECORD_H
+#define VQSWEEP_RECORD_H
+
+#include "vqsweep/base.h"
+
+/* X(name, unit, long name, formula). `_train` is on the training samples, `_eval` on held-out samples; both with the
+ * parameters after the last epoch. n_k is the number of samples of code k, p_k = n_k / sum n. */
+#define VQS_METRIC_TABLE(X)                                                                                            \
+    X(mse_train, "1", "reconstruction error, training", "sum |x - x^|^2 / (N D)")                                      \
+    X(mse_eval, "1", "reconstruction error, held-out", "sum |x - x^|^2 / (N_eval D)")                                  \
+    X(explained_variance_train, "1", "explained variance, training", "1 - mse_train / Var(x)")                         \
+    X(explained_variance_eval, "1", "explained variance, held-out", "1 - mse_eval / Var(x)")                           \
+    X(quantization_error_train, "1", "relative quantisation error, training", "E|z - q|^2 / tr Cov(z)")                \
+    X(quantization_error_eval, "1", "relative quantisation error, held-out", "E|z - q|^2 / tr Cov(z)")                 \
+    X(entropy_train, "nat", "entropy of code usage, training", "-sum p_k ln p_k")                                      \
+    X(entropy_eval, "nat", "entropy of code usage, held-out", "-sum p_k ln p_k")                                       \
+    X(perplexity_train, "codes", "perplexity of code usage, training", "exp(entropy_train)")                           \
+    X(perplexity_eval, "codes", "perplexity of code usage, held-out", "exp(entropy_eval)")                             \
+    X(dead_codes_train, "codes", "codes without a training sample", "#{k: n_k = 0}")                                   \
+    X(dead_codes_eval, "codes", "codes without a held-out sample", "#{k: n_k = 0}")                                    \
+    X(usage_train, "1", "share of codes in use, training", "1 - dead_codes_train / K")                                 \
+    X(usage_eval, "1", "share of codes in use, held-out", "1 - dead_codes_eval / K")                                   \
+    X(collapsed, "1", "codebook collapse (0 or 1)", "1 if dead_codes_train >= 0.1 K and dead_codes_train >= 1")        \
+    X(subspace_recovery, "1", "subspace recovery", "|W U|_F^2 / min(d, r)")                                            \
+    X(principal_angle, "rad", "largest principal angle to the true subspace", "acos(smallest singular value of W U)")  \
+    X(lloyd_gap, "1", "distortion over that of k-means on the same z", "sum |z - q|^2 / sum |z - q_kmeans|^2, training") \
+    X(u_zero_events, "1", "samples with |q - z| too small for a direction", "count over all training steps")           \
+    X(row_flips, "1", "encoder rows that changed sign in a retraction", "count over all training steps")
+
+enum vqs_metric {
+#define VQS_X(name, unit, long_name, formula) VQS_METRIC_##name,
+    VQS_METRIC_TABLE(VQS_X)
+#undef VQS_X
+        VQS_N_METRICS
+};
+
+/* X(name, unit, long name, formula): one value an epoch, from the training steps of that epoch. */
+#define VQS_CURVE_TABLE(X)                                                                                             \
+    X(loss, "1", "training loss", "loss_rec + (1 + beta) loss_vq, mean over the epoch's samples")                      \
+    X(loss_rec, "1", "reconstruction loss", "sum |x - x^|^2 / (B D), mean over the epoch's samples")                   \
+    X(loss_vq, "1", "codebook loss, equal in value to the commitment loss", "sum |z - q|^2 / (B d), mean over samples") \
+    X(entropy, "nat", "entropy of code usage over the epoch", "-sum p_k ln p_k")                                       \
+    X(dead_codes, "codes", "codes not chosen in the epoch", "#{k: n_k = 0}")                                           \
+    X(code_drift, "1", "root mean square movement of a code over the epoch", "sqrt(sum_k |c_k - c_k'|^2 / K)")         \
+    X(u_zero, "1", "samples with |q - z| too small for a direction", "count over the epoch")
+
+enum vqs_curve {
+#define VQS_X(name, unit, long_name, formula) VQS_CURVE_##name,
+    VQS_CURVE_TABLE(VQS_X)
+#undef VQS_X
+        VQS_N_CURVES
+};
+
+/* One row of either table as data. */
+struct vqs_quantity {
+    const char *name, *unit, *long_name, *formula;
+};
+extern const struct vqs_quantity vqs_metric_table[VQS_N_METRICS];
+extern const struct vqs_quantity vqs_curve_table[VQS_N_CURVES];
+
+/* What became of a trial. A diverged trial is a result; a failed one is not. */
+enum vqs_outcome {
+    VQS_OUTCOME_FAILED,    /* no result: `message` says why */
+    VQS_OUTCOME_COMPLETED, /* trained to the last epoch */
+    VQS_OUTCOME_DIVERGED   /* a loss or parameter became non-finite; metrics are NaN from there on */
+};
+/* "failed", "completed", "diverged". */
+const char *vqs_outcome_text(enum vqs_outcome outcome);
+
+/* A codebook at the end of an epoch (0: before training). */
+struct vqs_snapshot {
+    int32_t epoch;
+    int32_t level;   /* of residual quantisation; 0 */
+    int32_t K, d;
+    float *codes;    /* [K][d], owned by the record */
+    uint32_t *usage; /* [K], training samples of each code under the parameters of that moment, owned */
+};
+
+struct vqs_record {
+    /* under the digest */
+    uint64_t key;
+    enum vqs_outcome outcome;
+    double metric[VQS_N_METRICS]; /* NaN where undefined */
+    int32_t n_epochs;             /* 0 for the k-means baseline */
+    double *curves;               /* [VQS_N_CURVES][n_epochs], owned */
+    int32_t n_snapshots;
+    struct vqs_snapshot *snapshots; /* owned */
+    uint64_t digest;
+    /* outside the digest */
+    uint32_t trial;        /* number in the plan */
+    uint32_t attempt;      /* 1 for the first */
+    int32_t rank;          /* MPI rank that ran it */
+    double wall_seconds;   /* of the trial on its rank */
+    double finished_at;    /* seconds since 1970, UTC */
+    char host[64];
+    char cpu_class[16];    /* kernel path: "avx512", "avx2", "portable" */
+    char message[240];     /* why it failed, or empty */
+};
+
+/* Empties the record for a trial of n_epochs and n_snapshots, each snapshot K x d; metrics and curves become NaN.
+ * Reuses memory it already owns. VQS_ERR_MEMORY. */
+enum vqs_status vqs_record_reset(struct vqs_record *record, int n_epochs, int n_snapshots, int K, int d,
+                                 struct vqs_error *err);
+void vqs_record_destroy(struct vqs_record *record);
+
+/* The digest of what the record holds now (XXH3-64); vqs_record_seal stores it in the record. NaNs are folded to one. */
+uint64_t vqs_record_digest(const struct vqs_record *record);
+void vqs_record_seal(struct vqs_record *record);
+
+/* Appends the record to `bytes` in the format of the journal and of messages (little-endian, versioned). */
+enum vqs_status vqs_record_pack(const struct vqs_record *record, struct vqs_bytes *bytes, struct vqs_error *err);
+/* Reads a record of exactly `size` bytes. Hostile input gives VQS_ERR_STORE, never a crash or an unbounded allocation.
+ * The digest is the packed one: compare with vqs_record_digest to check. */
+enum vqs_status vqs_record_unpack(struct vqs_record *record, const void *data, size_t size, struct vqs_error *err);
+
+#endif

@@ -1,0 +1,55 @@
+/* sched.h - rank 0 hands out tasks, every rank works, rank 0 collects.
+ *
+ * The one rule: sched moves bytes and knows nothing of what they mean. `main` says how task i is described, how it is
+ * run and what to do with its result. Only the thread that called vqs_sched_run touches MPI or the on_* callbacks;
+ * worker threads only call `run`.
+ *
+ * Every rank, rank 0 included, has `slots` worker threads. A worker asks by having room: rank 0 keeps up to
+ * slots + prefetch tasks at each rank, in the order of `order`, so that none waits for the other. The main threads nap
+ * instead of spinning. After start-up there are no collectives.
+ */
+#ifndef VQSWEEP_SCHED_H
+#define VQSWEEP_SCHED_H
+
+#include <mpi.h>
+#include "vqsweep/base.h"
+
+struct vqs_sched_ops {
+    void *ctx;
+    /* rank 0, main thread: append the description of task `task` to `bytes`. */
+    enum vqs_status (*describe)(void *ctx, uint32_t task, struct vqs_bytes *bytes, struct vqs_error *err);
+    /* any rank, worker thread `slot`: run a described task and append its result. Never fails: a failure is a result. */
+    void (*run)(void *ctx, int slot, const void *task, size_t size, struct vqs_bytes *result);
+    /* rank 0, main thread: a result arrived. A failure stops the run. */
+    enum vqs_status (*on_result)(void *ctx, uint32_t task, int rank, const void *result, size_t size,
+                                 struct vqs_error *err);
+    /* rank 0, main thread, every 50 ms or so: progress, checkpoints. Returns true to stop dispatching and drain. */
+    bool (*on_tick)(void *ctx, uint32_t done, uint32_t in_flight);
+};
+
+struct vqs_sched_config {
+    const uint32_t *order; /* rank 0: tasks in the order to hand them out; borrowed */
+    uint32_t n_tasks;      /* rank 0 */
+    int slots;             /* worker threads of this rank, >= 1 */
+    int prefetch;          /* tasks kept waiting at a rank beyond its slots, >= 0 */
+};
+
+struct vqs_sched_summary {
+    uint32_t done;       /* results collected */
+    bool stopped;        /* on_tick asked to stop before all tasks were handed out */
+    double busy_seconds; /* rank 0: sum over ranks of time inside `run` */
+    double wall_seconds;
+};
+
+/* Collective over `comm` (all ranks call it once, with MPI at least at MPI_THREAD_FUNNELED). The summary is valid on rank 0.
+ * Returns the same status on every rank. */
+enum vqs_status vqs_sched_run(MPI_Comm comm, const struct vqs_sched_config *config, const struct vqs_sched_ops *ops,
+                              struct vqs_sched_summary *summary, struct vqs_error *err);
+
+/* Collective set-up agreement: every rank brings its status; all return the first failure (lowest rank) with its text,
+ * or VQS_OK. So that a set-up error on any rank ends all ranks together with one message. */
+enum vqs_status vqs_sched_agree(MPI_Comm comm, enum vqs_status mine, struct vqs_error *err);
+/* Collective: rank 0's bytes on every rank. */
+enum vqs_status vqs_sched_broadcast(MPI_Comm comm, struct vqs_bytes *bytes, struct vqs_error *err);
+
+#endif

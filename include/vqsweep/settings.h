@@ -1,0 +1,164 @@
+/* settings.h - the settings of one trial: one table, from which everything else that knows a setting is derived.
+ *
+ * The one rule: a trial is a pure function of its settings. Whatever changes a result is a row of this table; whatever
+ * is not a row (rank, thread, host, attempt) cannot change a result. The job parser, the columns of the store, the
+ * trial key, `vqsweep settings` and the planner's checks all walk the table: a new setting is one new row.
+ *
+ * `struct vqs_settings` is plain data without pointers: it may be copied, compared field by field and sent as bytes
+ * between ranks of one program.
+ */
+#ifndef VQSWEEP_SETTINGS_H
+#define VQSWEEP_SETTINGS_H
+
+#include "vqsweep/base.h"
+
+/* Part of every trial key. Raised when the meaning of a setting, a default or the arithmetic of a trial changes. */
+#define VQS_SETTINGS_VERSION 1
+
+enum vqs_data_kind { VQS_DATA_SUBSPACE, VQS_DATA_CSV, VQS_DATA_IDX };
+enum vqs_latent { VQS_LATENT_GAUSSIAN, VQS_LATENT_UNIFORM, VQS_LATENT_MIXTURE };
+enum vqs_decoder { VQS_DECODER_FREE, VQS_DECODER_TIED };
+enum vqs_retraction { VQS_RETRACTION_MGS, VQS_RETRACTION_POLAR, VQS_RETRACTION_QR, VQS_RETRACTION_QR_RAW };
+enum vqs_codebook_init { VQS_INIT_UNIFORM, VQS_INIT_NORMAL, VQS_INIT_DATA, VQS_INIT_KMEANS };
+
+/* Epochs at which the codebook is kept, besides the last one. Ascending, no duplicates. 0 is the initial codebook. */
+#define VQS_MAX_SNAPSHOTS 15
+struct vqs_epochs {
+    int32_t n;
+    int32_t at[VQS_MAX_SNAPSHOTS];
+};
+
+#define VQS_PATH_MAX 256
+
+/* When a setting has an effect. One that has none is left out of the trial's key and reads as missing in the store. */
+enum vqs_when {
+    VQS_ALWAYS,
+    VQS_WHEN_SUBSPACE, /* data: subspace */
+    VQS_WHEN_MIXTURE,  /* data: subspace with latent: mixture */
+    VQS_WHEN_FILE,     /* data read from a file */
+    VQS_WHEN_CSV,      /* data: csv */
+    VQS_WHEN_TRAINED,  /* trained by gradients: every estimator but the k-means baseline */
+    VQS_WHEN_NORMAL,   /* codebook_init: normal */
+    VQS_WHEN_KMEANS,   /* estimator: kmeans or codebook_init: kmeans */
+    VQS_WHEN_PARAM     /* the trial's estimator declares a parameter of this name */
+};
+
+/* X(KIND, C type, name, default, low, high, when, unit, long name)
+ * KIND is INT (int32_t), REAL (double), BOOL (int32_t), ENUM (int32_t, an index into the setting's choices),
+ * TEXT (char[VQS_PATH_MAX]), EPOCHS or SEED (uint64_t). low and high are inclusive and ignored for BOOL, ENUM, TEXT,
+ * EPOCHS. Names are those of the mathematics: D, d, r, K, N as in the literature. */
+#define VQS_SETTINGS_TABLE(X)                                                                                          \
+    X(ENUM, data, VQS_DATA_SUBSPACE, 0, 0, VQS_ALWAYS, "1", "source of the data")                                      \
+    X(TEXT, path, 0, 0, 0, VQS_WHEN_FILE, "1", "data file, plain or gzip")                                             \
+    X(INT, label_columns, 0, 0, 1024, VQS_WHEN_CSV, "1", "trailing columns of a row that are not data")                \
+    X(REAL, value_scale, 1.0, -1e9, 1e9, VQS_WHEN_FILE, "1", "factor on every value read")                             \
+    X(BOOL, center, 1, 0, 1, VQS_WHEN_FILE, "1", "subtract the training mean")                                         \
+    X(INT, D, 128, 1, 4096, VQS_ALWAYS, "1", "input dimension")                                                        \
+    X(INT, r, 2, 1, 4096, VQS_WHEN_SUBSPACE, "1", "true subspace dimension")                                           \
+    X(REAL, sigma, 0.1, 0.0, 1e6, VQS_WHEN_SUBSPACE, "1", "standard deviation of the noise")                           \
+    X(ENUM, latent, VQS_LATENT_GAUSSIAN, 0, 0, VQS_WHEN_SUBSPACE, "1", "distribution of the true latent")              \
+    X(REAL, latent_scale, 1.0, 0.0, 1e6, VQS_WHEN_SUBSPACE, "1", "scale of the true latent")                           \
+    X(INT, mixture_centres, 8, 1, 65536, VQS_WHEN_MIXTURE, "1", "centres of the latent mixture")                       \
+    X(REAL, mixture_spread, 0.1, 0.0, 1e6, VQS_WHEN_MIXTURE, "1", "standard deviation within a mixture component")     \
+    X(INT, N, 4096, 1, 100000000, VQS_ALWAYS, "samples", "training samples")                                           \
+    X(INT, N_eval, 4096, 1, 100000000, VQS_ALWAYS, "samples", "held-out samples")                                      \
+    X(INT, d, 2, 1, 512, VQS_ALWAYS, "1", "latent dimension")                                                          \
+    X(ENUM, decoder, VQS_DECODER_FREE, 0, 0, VQS_WHEN_TRAINED, "1", "decoder")                                         \
+    X(BOOL, bias, 0, 0, 1, VQS_WHEN_TRAINED, "1", "biases in encoder and decoder")                                     \
+    X(ENUM, retraction, VQS_RETRACTION_MGS, 0, 0, VQS_WHEN_TRAINED, "1", "how encoder rows are kept orthonormal")      \
+    X(INT, K, 16, 1, 65536, VQS_ALWAYS, "codes", "codebook size")                                                      \
+    X(ENUM, codebook_init, VQS_INIT_UNIFORM, 0, 0, VQS_WHEN_TRAINED, "1", "initial codebook")                          \
+    X(REAL, codebook_scale, 1.0, 0.0, 1e6, VQS_WHEN_NORMAL, "1", "standard deviation of the initial codebook")         \
+    X(ENUM, estimator, 0, 0, 0, VQS_ALWAYS, "1", "gradient estimator, or the k-means baseline")                        \
+    X(REAL, a, 1.0, -1e6, 1e6, VQS_WHEN_PARAM, "1", "projector: weight along u")                                       \
+    X(REAL, b, 0.0, -1e6, 1e6, VQS_WHEN_PARAM, "1", "projector: weight across u")                                      \
+    X(REAL, beta, 0.25, 0.0, 1e6, VQS_WHEN_TRAINED, "1", "commitment weight")                                          \
+    X(REAL, lr, 0.002, 0.0, 1e3, VQS_WHEN_TRAINED, "1", "Adam's learning rate")                                        \
+    X(REAL, adam_beta1, 0.9, 0.0, 0.999999, VQS_WHEN_TRAINED, "1", "Adam's decay of the first moment")                 \
+    X(REAL, adam_beta2, 0.999, 0.0, 0.99999999, VQS_WHEN_TRAINED, "1", "Adam's decay of the second moment")            \
+    X(REAL, adam_eps, 1e-8, 0.0, 1.0, VQS_WHEN_TRAINED, "1", "Adam's epsilon")                                         \
+    X(INT, batch, 256, 1, 1048576, VQS_WHEN_TRAINED, "samples", "batch size")                                          \
+    X(INT, epochs, 50, 1, 100000, VQS_WHEN_TRAINED, "epochs", "epochs trained")                                        \
+    X(EPOCHS, snapshots, 0, 0, 0, VQS_WHEN_TRAINED, "epochs", "epochs whose codebook is kept besides the last")        \
+    X(INT, kmeans_restarts, 10, 1, 1000, VQS_WHEN_KMEANS, "1", "k-means++ starts, the best is kept")                   \
+    X(INT, kmeans_iterations, 100, 1, 100000, VQS_WHEN_KMEANS, "1", "most Lloyd iterations a start")                   \
+    X(INT, gap_restarts, 1, 0, 1000, VQS_ALWAYS, "1", "k-means starts behind lloyd_gap, 0 leaves it out")              \
+    X(SEED, seed, 1, 0, 0, VQS_ALWAYS, "1", "seed of every random number of the trial")
+
+#define VQS_CTYPE_INT int32_t
+#define VQS_CTYPE_REAL double
+#define VQS_CTYPE_BOOL int32_t
+#define VQS_CTYPE_ENUM int32_t
+#define VQS_CTYPE_EPOCHS struct vqs_epochs
+#define VQS_CTYPE_SEED uint64_t
+typedef char vqs_text[VQS_PATH_MAX];
+#define VQS_CTYPE_TEXT vqs_text
+
+struct vqs_settings {
+#define VQS_X(KIND, name, def, lo, hi, when, unit, long_name) VQS_CTYPE_##KIND name;
+    VQS_SETTINGS_TABLE(VQS_X)
+#undef VQS_X
+};
+
+enum vqs_setting_kind {
+    VQS_KIND_INT,
+    VQS_KIND_REAL,
+    VQS_KIND_BOOL,
+    VQS_KIND_ENUM,
+    VQS_KIND_TEXT,
+    VQS_KIND_EPOCHS,
+    VQS_KIND_SEED
+};
+
+/* Index of every setting in the table. */
+enum vqs_setting_id {
+#define VQS_X(KIND, name, def, lo, hi, when, unit, long_name) VQS_SETTING_##name,
+    VQS_SETTINGS_TABLE(VQS_X)
+#undef VQS_X
+        VQS_N_SETTINGS
+};
+
+/* One row of the table as data. */
+struct vqs_setting {
+    const char *name;
+    enum vqs_setting_kind kind;
+    size_t offset; /* of the field in struct vqs_settings */
+    double low, high;
+    enum vqs_when when;
+    const char *unit, *long_name;
+};
+
+extern const struct vqs_setting vqs_setting_table[VQS_N_SETTINGS];
+
+/* The name of choice `i` of an ENUM setting, NULL past the last. The choices of `estimator` are the estimator table. */
+const char *vqs_setting_choice(enum vqs_setting_id id, int i);
+/* The index of the setting called `name`, or -1. */
+int vqs_setting_find(const char *name);
+/* Whether the setting has an effect in a trial with these settings. */
+bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *settings);
+
+/* All defaults. Padding is zeroed, so that equal settings are equal bytes. */
+void vqs_settings_default(struct vqs_settings *settings);
+
+/* Checks what no single row can: K > N, d > D, a file kind without a path, a snapshot past the last epoch, a range left
+ * by a caller that set fields directly. On failure returns VQS_ERR_JOB with a text that names what was expected, and
+ * *culprit is the setting to point at. */
+enum vqs_status vqs_settings_check(const struct vqs_settings *settings, enum vqs_setting_id *culprit,
+                                   struct vqs_error *err);
+
+/* One setting's value as text ("0.25", "ste", "1,10,50"), at most size-1 characters; reals in the fewest digits that
+ * read back to the same double. Returns the length snprintf would. */
+int vqs_setting_print(enum vqs_setting_id id, const struct vqs_settings *settings, char *text, size_t size);
+/* Sets one setting from text, checking type, range and choices. On failure VQS_ERR_JOB and a text such as
+ * "'beta' must be a number from 0 to 1e+06, not 'often'". The caller prefixes file and line. */
+enum vqs_status vqs_setting_parse(enum vqs_setting_id id, const char *text, struct vqs_settings *settings,
+                                  struct vqs_error *err);
+
+/* The trial key: XXH3-64 of the canonical text, which is "vqsweep settings VERSION\n" and then "name=value\n" for each
+ * used setting in order of name. Independent of the order of the table, of the job and of unused settings. */
+uint64_t vqs_settings_key(const struct vqs_settings *settings);
+/* The same over the settings that decide the data set (data, its parameters, D, N, N_eval, seed): trials of equal data
+ * key see the same samples. */
+uint64_t vqs_settings_data_key(const struct vqs_settings *settings);
+
+#endif

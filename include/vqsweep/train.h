@@ -1,0 +1,38 @@
+/* train.h - runs one trial: settings in, record out.
+ *
+ * The one rule: vqs_trainer_run is a pure function of the settings. The record it leaves (what is under the digest) is
+ * the same to the bit for any team size, worker, rank or history of the trainer, within one CPU class (kernels.h).
+ *
+ * Life cycle: vqs_trainer_create once a worker thread, vqs_trainer_run any number of times, vqs_trainer_destroy. A
+ * trainer keeps its workspace between trials and grows it when a larger trial comes; nothing is allocated in the step
+ * loop. One trainer belongs to one thread at a time; distinct trainers run side by side.
+ */
+#ifndef VQSWEEP_TRAIN_H
+#define VQSWEEP_TRAIN_H
+
+#include "vqsweep/base.h"
+#include "vqsweep/record.h"
+#include "vqsweep/settings.h"
+
+struct vqs_trainer;
+
+/* `team`: OpenMP threads that share one trial, >= 1. */
+enum vqs_status vqs_trainer_create(int team, struct vqs_trainer **out, struct vqs_error *err);
+void vqs_trainer_destroy(struct vqs_trainer *trainer);
+
+/* Run a trial. Fills everything of the record but trial, attempt, rank, host, finished_at, and seals it. A diverged
+ * trial is VQS_OK. On failure (memory, data file) the record is a failed one with the message and the status is
+ * returned too. */
+enum vqs_status vqs_trainer_run(struct vqs_trainer *trainer, const struct vqs_settings *settings,
+                                struct vqs_record *record, struct vqs_error *err);
+
+/* Memory of one trial in bytes: workspace, data, record. Exact for the workspace. Checked settings only. */
+size_t vqs_trial_memory(const struct vqs_settings *settings);
+/* Expected seconds of one trial on one core, from counted operations and a nominal rate; good for order and for an
+ * estimate within a factor of two. */
+double vqs_trial_seconds(const struct vqs_settings *settings);
+/* Opens the data a trial needs and checks it against the settings (dimension, number of samples), without training.
+ * VQS_ERR_DATA with file and reason. */
+enum vqs_status vqs_trial_check_data(const struct vqs_settings *settings, struct vqs_error *err);
+
+#endif
