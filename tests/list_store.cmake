@@ -1,0 +1,2 @@
+# records, journal, store
+vqs_test(NAME test_record LABELS unit LIBS vqs_core)
