@@ -175,7 +175,7 @@ static enum vqs_status next_frame(struct window *w, uint64_t offset, struct fram
                 break; /* a magic, or what may be the start of one */
             }
         }
-        offset += first ? (uint64_t)(first - at) : step - 1;
+        offset += first ? (uint64_t)(first - at) : step;
         status = frame_at(w, offset, frame, err);
     }
     return status;
