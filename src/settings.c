@@ -34,8 +34,7 @@ static const void *field_of(enum vqs_setting_id id, const struct vqs_settings *s
     return (const char *)s + vqs_setting_table[id].offset;
 }
 
-/* ---- names --------------------------------------------------------------------------------------------------------
- */
+/* ---- names ------------------------------------------------------------------------------------------------------- */
 
 #define COUNT(list) ((int)(sizeof(list) / sizeof *(list)))
 
@@ -110,8 +109,7 @@ bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *s) {
     return false;
 }
 
-/* ---- defaults and checks ------------------------------------------------------------------------------------------
- */
+/* ---- defaults and checks ----------------------------------------------------------------------------------------- */
 
 #define DEFAULT_INT(name, def)    s->name = def;
 #define DEFAULT_REAL(name, def)   s->name = def;
@@ -197,8 +195,7 @@ enum vqs_status vqs_settings_check(const struct vqs_settings *s, enum vqs_settin
     return VQS_OK;
 }
 
-/* ---- text ---------------------------------------------------------------------------------------------------------
- */
+/* ---- text -------------------------------------------------------------------------------------------------------- */
 
 static int print_real(double value, char *text, size_t size) {
     char shortest[40];
@@ -382,8 +379,7 @@ enum vqs_status vqs_setting_parse(enum vqs_setting_id id, const char *text, stru
     return VQS_OK;
 }
 
-/* ---- keys ---------------------------------------------------------------------------------------------------------
- */
+/* ---- keys -------------------------------------------------------------------------------------------------------- */
 
 void vqs_keyer_init(struct vqs_keyer *keyer) {
     memset(keyer, 0, sizeof *keyer);
