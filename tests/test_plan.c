@@ -86,12 +86,12 @@ static const struct {
     {HEAD "fixed:\n  K: 1e3\n", 3, "not '1e3'"},
     {HEAD "fixed:\n  K: 0\n", 3, "from 1 to 65536"},
     {HEAD "fixed:\n  K:\n", 3, "not ''"},
-    {HEAD "fixed: {K: [4, 8]}\n", 2, "belongs under 'grid'"},
-    {HEAD "fixed: {K: {a: 1}}\n", 2, "expected one value"},
+    {HEAD "fixed: {K: [4, 8]}\n", 2, "not a list; an axis is"},
+    {HEAD "fixed: {K: {a: 1}}\n", 2, "not a mapping"},
     {HEAD "fixed:\n  beta: .nan\n", 3, "beta: must be a number from 0"},
     {HEAD "fixed:\n  lr: -1\n", 3, "lr: must be"},
     {HEAD "fixed:\n  bias: maybe\n", 3, "true or false"},
-    {HEAD "fixed:\n  path: \"a\\0b\"\n", 3, "expected one value"},
+    {HEAD "fixed:\n  path: \"a\\0b\"\n", 3, "not a text with a NUL"},
     {HEAD "fixed:\n  path: \"a\\nb\"\n", 3, "without control characters"},
     {HEAD "fixed:\n  snapshots: [0, ten]\n", 3, "ascending order"},
     {HEAD "fixed:\n  snapshots: [5, 1]\n", 3, "ascending order"},
@@ -160,7 +160,8 @@ static const struct {
     /* size */
     {HEAD "seeds: 1..1000000000\n", 1, "t: asks for 1e+09 trials (seed 1000000000)"},
     {HEAD "seeds: 0..18446744073709551615\n", 1, "trials"},
-    {HEAD "studies:\n  a: {seeds: 1..6000000}\n  b: {seeds: 1..6000000}\n", 4, "at most 10000000"},
+    {HEAD "studies:\n  a: {seeds: 1..6000000}\n  b: {seeds: 1..6000000}\n", 4,
+     "asks for 6e+06 trials (seed 6000000) after 6000000 of other studies; a plan holds at most 10000000"},
 };
 
 START_TEST(a_bad_job_is_one_clear_line) {
