@@ -16,19 +16,32 @@ static vqs_real sum_lanes(const vqs_real *a) {
     return v_sum(sum);
 }
 
-static vqs_real dot_lanes(const vqs_real *a, const vqs_real *b) {
-    vf sum = v_load(a) * v_load(b);
-    for (int l = VL; l < T; l += VL) {
-        sum += v_load(a + l) * v_load(b + l);
-    }
-    return v_sum(sum);
-}
-
 static void clear_spare_lanes(int rows, int n, vqs_real *a) {
     for (int i = 0; i < rows; i++) {
         for (int l = n; l < T; l++) {
             a[i * T + l] = 0;
         }
+    }
+}
+
+/* q[i][l] = codes[k[l]][i] */
+static void gather_codes(const struct vqs_step *s, const uint32_t *k, vqs_real *q) {
+    const int d = s->d;
+    int i = 0;
+    for (; i + VL <= d; i += VL) { /* whole vectors of components: rows in, columns out */
+        for (int l = 0; l < T; l += VL) {
+            vf r[VL];
+            for (int v = 0; v < VL; v++) {
+                r[v] = v_load(s->codes + (size_t)k[l + v] * (size_t)d + (size_t)i);
+            }
+            v_transpose(r);
+            for (int v = 0; v < VL; v++) {
+                v_store(q + (i + v) * T + l, r[v]);
+            }
+        }
+    }
+    for (; i < d; i++) {
+        v_gather_tile(s->codes + i, d, k, q + i * T);
     }
 }
 
@@ -39,12 +52,7 @@ static void encode_and_assign(const struct vqs_step *s, struct vqs_tile *t) {
         FOR_LANES t->z[i * T + l] = t->y[i * T + l] + b;
     }
     s->kernels->assign(s->K, d, s->codes, s->half_norm, t->z, t->k);
-    for (int l = 0; l < T; l++) {
-        const vqs_real *c = s->codes + (size_t)t->k[l] * (size_t)d;
-        for (int i = 0; i < d; i++) {
-            t->q[i * T + l] = c[i];
-        }
-    }
+    gather_codes(s, t->k, t->q);
 }
 
 /* g, and the reconstruction error |x - x^|^2 = |x - C|^2 + q.(G q - 2 V^T (x - C)) of each sample. */
@@ -79,26 +87,26 @@ static void quantization(const struct vqs_step *s, struct vqs_tile *t, vqs_real 
         FOR_LANES {
             vqs_real e = t->q[i * T + l] - t->z[i * T + l];
             vq[l] += e * e;
-            t->gc[i * T + l] = s->vq_scale * e;
+            t->ge[i * T + l] = s->vq_scale * e;
             t->gz[i * T + l] -= commit * e;
         }
     }
 }
 
-/* sum q q^T over the tile, added to qq. */
-static void add_code_moments(const struct vqs_step *s, struct vqs_tile *t) {
-    const int d = s->d;
-    if (d % VQS_ROW_UNIT == 0) { /* codes are rows like samples are: the same product */
-        s->kernels->outer(d, (size_t)d, s->codes, t->k, t->q, true, t->qq);
-        return;
-    }
-    for (int i = 0; i < d; i++) {
-        for (int j = 0; j < i; j++) {
-            vqs_real sum = dot_lanes(t->q + i * T, t->q + j * T);
-            t->qq[i * d + j] += sum;
-            t->qq[j * d + i] += sum;
+/* The columns ge [d][T] as rows gc [T][stride]. */
+static void write_code_rows(const struct vqs_step *s, struct vqs_tile *t) {
+    const int d = s->d, stride = (int)vqs_row_stride(d);
+    for (int i = 0; i < d; i += VL) {
+        for (int l = 0; l < T; l += VL) {
+            vf r[VL];
+            for (int v = 0; v < VL; v++) {
+                r[v] = i + v < d ? v_load(t->ge + (i + v) * T + l) : v_set(0);
+            }
+            v_transpose(r);
+            for (int v = 0; v < VL; v++) {
+                v_store(t->gc + (l + v) * stride + i, r[v]);
+            }
         }
-        t->qq[i * d + i] += dot_lanes(t->q + i * T, t->q + i * T);
     }
 }
 
@@ -118,7 +126,6 @@ static void write_outer(const struct vqs_step *s, struct vqs_tile *t) {
             ones[l] = l < t->n;
         }
         for (int i = 0; i < d; i++) {
-            t->qsum[i] += sum_lanes(t->q + i * T);
             t->gsum[i] += sum_lanes(t->gz + i * T);
         }
     }
@@ -137,11 +144,10 @@ void VQS_ISA_NAME(vqs_tile_step)(const struct vqs_step *s, struct vqs_tile *t) {
         clear_spare_lanes(1, t->n, zero);
         clear_spare_lanes(s->d, t->n, t->q);
         clear_spare_lanes(s->d, t->n, t->gz);
-        clear_spare_lanes(s->d, t->n, t->gc);
     }
     t->rec += (double)sum_lanes(rec);
     t->vq += (double)sum_lanes(vq);
     t->zero += (double)sum_lanes(zero);
-    add_code_moments(s, t);
+    write_code_rows(s, t);
     write_outer(s, t);
 }
