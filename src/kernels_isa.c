@@ -37,6 +37,9 @@ enum { COLS = 2, WIDE_SAMPLES = 4, CODES = 4 };
 #define V_PIN(v) ((void)0)
 #endif
 
+/* Keep a pointer in a register, so that what is near it is addressed by constant offsets. */
+#define P_PIN(p) __asm__("" : "+r"(p))
+
 /* ---- random numbers ----------------------------------------------------------------------------------------------- */
 
 enum { BLOCKS = VQS_RNG_GROUP / 4 }; /* Philox blocks in a group */
@@ -229,36 +232,38 @@ static void project_narrow(int C, size_t ld, const vqs_real *x, const uint32_t *
     }
 }
 
-/* `samples` samples against `vecs` vectors of filters; mt is [ld][stride]. */
-INLINE void project_wide_block(int samples, int vecs, size_t ld, size_t stride, const vqs_real *x,
-                               const uint32_t *rows, const vqs_real *mt, vqs_real out[][VL], size_t out_step) {
-    vf acc[2 * WIDE_SAMPLES];
-    const vqs_real *xs[2 * WIDE_SAMPLES];
-    for (int s = 0; s < samples; s++) {
+/* WIDE_SAMPLES samples against `vecs` vectors of filters; mt is [ld][stride]. A single vector would leave too few
+ * independent sums to keep the adders busy, so even and odd features are summed apart. */
+INLINE void project_wide_block(int vecs, size_t ld, size_t stride, const vqs_real *x, const uint32_t *rows,
+                               const vqs_real *mt, vqs_real out[][VL], size_t out_step) {
+    const int chains = 2 / vecs;
+    vf acc[2][WIDE_SAMPLES];
+    const vqs_real *xs[WIDE_SAMPLES];
+    for (int s = 0; s < WIDE_SAMPLES; s++) {
         xs[s] = x + rows[s] * ld;
-        for (int v = 0; v < vecs; v++) {
-            acc[s * vecs + v] = v_set(0);
-        }
+        acc[0][s] = acc[1][s] = v_set(0);
     }
-    for (size_t j = 0; j < ld; j++) {
-        vf mv[2];
-        for (int v = 0; v < vecs; v++) {
-            mv[v] = v_load(mt + j * stride + (size_t)(v * VL));
-            V_PIN(mv[v]);
+    for (size_t j = 0; j < ld; j += (size_t)chains) {
+        vf m[2];
+        for (int v = 0; v < 2; v++) {
+            m[v] = v_load(mt + (chains == 2 ? (j + (size_t)v) * stride : j * stride + (size_t)(v * VL)));
+            V_PIN(m[v]);
         }
-        for (int s = 0; s < samples; s++) {
+        for (int s = 0; s < WIDE_SAMPLES; s++) {
             vf xv = v_set(xs[s][j]);
-            if (vecs > 1) {
+            if (vecs == 2) {
                 V_PIN(xv);
             }
-            for (int v = 0; v < vecs; v++) {
-                acc[s * vecs + v] += xv * mv[v];
-            }
+            acc[0][s] += xv * m[0];
+            acc[1][s] += (chains == 2 ? v_set(xs[s][j + 1]) : xv) * m[1];
         }
     }
-    for (int s = 0; s < samples; s++) {
-        for (int v = 0; v < vecs; v++) {
-            v_store(out[(size_t)v * out_step + (size_t)s], acc[s * vecs + v]);
+    for (int s = 0; s < WIDE_SAMPLES; s++) {
+        if (chains == 2) {
+            v_store(out[s], acc[0][s] + acc[1][s]);
+        } else {
+            v_store(out[s], acc[0][s]);
+            v_store(out[out_step + (size_t)s], acc[1][s]);
         }
     }
 }
@@ -294,14 +299,14 @@ static void project_wide(int C, size_t ld, const vqs_real *x, const uint32_t *ro
     int c = 0;
     for (; c + VL < C; c += 2 * VL) {
         for (int l = 0; l < T; l += WIDE_SAMPLES) {
-            project_wide_block(WIDE_SAMPLES, 2, ld, stride, x, rows + l, mt + c, tile + l, T);
+            project_wide_block(2, ld, stride, x, rows + l, mt + c, tile + l, T);
         }
         transpose_tile(VL, tile, out + c * T);
         transpose_tile(C - c - VL < VL ? C - c - VL : VL, tile + T, out + (c + VL) * T);
     }
     if (c < C) {
-        for (int l = 0; l < T; l += 2 * WIDE_SAMPLES) {
-            project_wide_block(2 * WIDE_SAMPLES, 1, ld, stride, x, rows + l, mt + c, tile + l, T);
+        for (int l = 0; l < T; l += WIDE_SAMPLES) {
+            project_wide_block(1, ld, stride, x, rows + l, mt + c, tile + l, T);
         }
         transpose_tile(C - c, tile, out + c * T);
     }
@@ -348,6 +353,7 @@ INLINE void outer_block(int cols, int vecs, size_t ld, const vqs_real *x, const 
     }
     for (int l = 0; l < T; l++) {
         const vqs_real *row = x + rows[l] * ld;
+        P_PIN(row);
         vf xv[4];
         for (int v = 0; v < vecs; v++) {
             xv[v] = v_load(row + v * VL);
@@ -468,20 +474,32 @@ static void assign(int K, int d, const vqs_real *codes, const vqs_real *half_nor
     }
 }
 
+/* The squares of code j summed by lanes. */
+INLINE vf square_lanes(int d, const vqs_real *c) {
+    vf acc = v_set(0);
+    int i = 0;
+    for (; i + VL <= d; i += VL) {
+        vf v = v_load(c + i);
+        acc += v * v;
+    }
+    if (i < d) {
+        vf v = v_load_part(c + i, d - i);
+        acc += v * v;
+    }
+    return acc;
+}
+
 static void half_norms(int K, int d, const vqs_real *codes, vqs_real *half_norm) {
-    for (int j = 0; j < K; j++) {
-        const vqs_real *c = codes + (size_t)j * (size_t)d;
-        vf acc = v_set(0);
-        int i = 0;
-        for (; i + VL <= d; i += VL) {
-            vf v = v_load(c + i);
-            acc += v * v;
+    for (int j = 0; j < K; j += 4) {
+        vf squares[4];
+        vqs_real sums[4];
+        for (int s = 0; s < 4; s++) { /* past the last code: that code again */
+            squares[s] = square_lanes(d, codes + (size_t)(j + s < K ? j + s : K - 1) * (size_t)d);
         }
-        if (i < d) {
-            vf v = v_load_part(c + i, d - i);
-            acc += v * v;
+        v_sum4(squares, sums);
+        for (int s = 0; s < 4 && j + s < K; s++) {
+            half_norm[j + s] = sums[s] / 2;
         }
-        half_norm[j] = v_sum(acc) / 2;
     }
 }
 
@@ -510,25 +528,23 @@ static void scatter(int n, int d, const uint32_t *k, const vqs_real *rows, int f
 }
 
 /* `height` rows from i by `vecs` vectors from column j of the moments. */
-INLINE void moments_block(int height, int vecs, int K, int d, const vqs_real *codes, const uint32_t *count, int i,
-                          int j, vqs_real *moments) {
+INLINE void moments_block(int height, int vecs, int n, const uint32_t *used, int d, const vqs_real *codes,
+                          const uint32_t *count, int i, int j, vqs_real *moments) {
     vf sum[COLS][4];
     for (int h = 0; h < height; h++) {
         for (int v = 0; v < vecs; v++) {
             sum[h][v] = v_set(0);
         }
     }
-    for (int k = 0; k < K; k++) {
-        if (count[k] == 0) {
-            continue;
-        }
-        const vqs_real *c = codes + (size_t)k * (size_t)d, n = (vqs_real)count[k];
+    for (int u = 0; u < n; u++) {
+        const uint32_t k = used[u];
+        const vqs_real *c = codes + k * (size_t)d, weight = (vqs_real)count[k];
         vf cv[4];
         for (int v = 0; v < vecs; v++) {
             cv[v] = v_load(c + j + v * VL);
         }
         for (int h = 0; h < height; h++) {
-            vf w = v_set(n * c[i + h]);
+            vf w = v_set(weight * c[i + h]);
             for (int v = 0; v < vecs; v++) {
                 sum[h][v] += w * cv[v];
             }
@@ -541,22 +557,22 @@ INLINE void moments_block(int height, int vecs, int K, int d, const vqs_real *co
     }
 }
 
-static void code_moments(int K, int d, const vqs_real *codes, const uint32_t *count, int first, int last,
-                         vqs_real *moments) {
+static void code_moments(int n, const uint32_t *used, int d, const vqs_real *codes, const uint32_t *count, int first,
+                         int last, vqs_real *moments) {
     const int stride = (int)vqs_row_stride(d);
     int i = first;
     for (; i + COLS <= last; i += COLS) {
         int j = 0;
         for (; j + 4 * VL <= stride; j += 4 * VL) {
-            moments_block(COLS, 4, K, d, codes, count, i, j, moments);
+            moments_block(COLS, 4, n, used, d, codes, count, i, j, moments);
         }
         for (; j < stride; j += VL) {
-            moments_block(COLS, 1, K, d, codes, count, i, j, moments);
+            moments_block(COLS, 1, n, used, d, codes, count, i, j, moments);
         }
     }
     for (; i < last; i++) {
         for (int j = 0; j < stride; j += VL) {
-            moments_block(1, 1, K, d, codes, count, i, j, moments);
+            moments_block(1, 1, n, used, d, codes, count, i, j, moments);
         }
     }
 }

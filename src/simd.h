@@ -96,6 +96,9 @@ INLINE void v_store_index(uint32_t *p, vi v) {
 }
 
 INLINE vqs_real v_sum(vf v) {
+#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
+    return _mm512_reduce_add_ps((__m512)v);
+#else
     vqs_real half[VL];
     v_store(half, v);
     for (int n = VL / 2; n; n /= 2) {
@@ -104,6 +107,7 @@ INLINE vqs_real v_sum(vf v) {
         }
     }
     return half[0];
+#endif
 }
 
 /* where candidate < *best: *best = candidate, *index = its index. NaN candidates never win. */

@@ -49,23 +49,28 @@ static void encode_and_assign(const struct vqs_step *s, struct vqs_tile *t) {
     const int d = s->d;
     for (int i = 0; i < d; i++) {
         const vqs_real b = s->bias ? s->encoder_bias[i] : 0;
-        FOR_LANES t->z[i * T + l] = t->y[i * T + l] + b;
+        const vqs_real *restrict y = t->y + i * T;
+        vqs_real *restrict z = t->z + i * T;
+        FOR_LANES z[l] = y[l] + b;
     }
     s->kernels->assign(s->K, d, s->codes, s->half_norm, t->z, t->k);
     gather_codes(s, t->k, t->q);
 }
 
 /* g, and the reconstruction error |x - x^|^2 = |x - C|^2 + q.(G q - 2 V^T (x - C)) of each sample. */
-static void reconstruction(const struct vqs_step *s, struct vqs_tile *t, vqs_real *rec) {
+static void reconstruction(const struct vqs_step *s, struct vqs_tile *t, vqs_real *restrict rec) {
     const int d = s->d;
-    const vqs_real *y = s->tied ? t->y : t->y + d * T;
-    const vqs_real *Gq = s->tied ? t->q : t->gz; /* gz is free until the estimator writes it */
+    const vqs_real scale = s->rec_scale, bias_norm2 = s->bias_norm2;
+    const vqs_real *restrict y = s->tied ? t->y : t->y + d * T;
+    const vqs_real *restrict Gq = s->tied ? t->q : t->gz; /* gz is free until the estimator writes it */
+    const vqs_real *restrict q = t->q;
+    vqs_real *restrict g = t->g;
     if (!s->tied) {
         s->kernels->mix(d, s->gram, t->q, t->gz);
     }
     if (s->bias) {
         const vqs_real *cx = t->y + (s->tied ? d : 2 * d) * T;
-        FOR_LANES rec[l] = t->sq[l] - 2 * cx[l] + s->bias_norm2;
+        FOR_LANES rec[l] = t->sq[l] - 2 * cx[l] + bias_norm2;
     } else {
         FOR_LANES rec[l] = t->sq[l];
     }
@@ -73,22 +78,24 @@ static void reconstruction(const struct vqs_step *s, struct vqs_tile *t, vqs_rea
         const vqs_real shift = s->bias ? s->decoded_bias[i] : 0;
         FOR_LANES {
             vqs_real target = y[i * T + l] - shift, e = Gq[i * T + l];
-            t->g[i * T + l] = s->rec_scale * (e - target);
-            rec[l] += t->q[i * T + l] * (e - 2 * target);
+            g[i * T + l] = scale * (e - target);
+            rec[l] += q[i * T + l] * (e - 2 * target);
         }
     }
 }
 
 /* The commitment and codebook terms, and the sample's squared quantisation error. */
-static void quantization(const struct vqs_step *s, struct vqs_tile *t, vqs_real *vq) {
-    const vqs_real commit = s->beta * s->vq_scale;
+static void quantization(const struct vqs_step *s, struct vqs_tile *t, vqs_real *restrict vq) {
+    const vqs_real scale = s->vq_scale, commit = s->beta * s->vq_scale;
+    const vqs_real *restrict q = t->q, *restrict z = t->z;
+    vqs_real *restrict ge = t->ge, *restrict gz = t->gz;
     FOR_LANES vq[l] = 0;
     for (int i = 0; i < s->d; i++) {
         FOR_LANES {
-            vqs_real e = t->q[i * T + l] - t->z[i * T + l];
+            vqs_real e = q[i * T + l] - z[i * T + l];
             vq[l] += e * e;
-            t->ge[i * T + l] = s->vq_scale * e;
-            t->gz[i * T + l] -= commit * e;
+            ge[i * T + l] = scale * e;
+            gz[i * T + l] -= commit * e;
         }
     }
 }
@@ -112,12 +119,15 @@ static void write_code_rows(const struct vqs_step *s, struct vqs_tile *t) {
 
 static void write_outer(const struct vqs_step *s, struct vqs_tile *t) {
     const int d = s->d;
+    const vqs_real scale = s->rec_scale;
+    const vqs_real *restrict q = t->q, *restrict gz = t->gz;
+    vqs_real *restrict outer = t->outer;
     for (int i = 0; i < d; i++) {
         if (s->tied) {
-            FOR_LANES t->outer[i * T + l] = t->gz[i * T + l] - s->rec_scale * t->q[i * T + l];
+            FOR_LANES outer[i * T + l] = gz[i * T + l] - scale * q[i * T + l];
         } else {
-            FOR_LANES t->outer[i * T + l] = t->gz[i * T + l];
-            FOR_LANES t->outer[(d + i) * T + l] = t->q[i * T + l];
+            FOR_LANES outer[i * T + l] = gz[i * T + l];
+            FOR_LANES outer[(d + i) * T + l] = q[i * T + l];
         }
     }
     if (s->bias) {

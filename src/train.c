@@ -41,6 +41,7 @@ struct work {
     uint32_t *k;           /* [tiles][T] codes of the batch */
     vqs_real *gc;          /* [tiles][T][vqs_row_stride(d)] gradients to them */
     uint32_t *count;       /* [K] samples of each code in the batch */
+    uint32_t *used;        /* [K + 1] the codes whose count is not 0 */
     vqs_real *moments;     /* [d][vqs_row_stride(d)] sum q q^T over the batch */
     vqs_real *thread;      /* [team][thread_size] tile scratch */
     size_t thread_size;
@@ -91,6 +92,7 @@ static void carve(const struct vqs_settings *s, const struct vqs_kernels *kernel
     w->k = vqs_arena_take(arena, (size_t)w->tiles * T, sizeof *w->k);
     w->gc = vqs_arena_take(arena, (size_t)w->tiles * T * vqs_row_stride(s->d), sizeof(vqs_real));
     w->count = vqs_arena_take(arena, (size_t)s->K, sizeof *w->count);
+    w->used = vqs_arena_take(arena, (size_t)s->K + 1, sizeof *w->used);
     w->moments = vqs_arena_take(arena, d * vqs_row_stride(s->d), sizeof(vqs_real));
     const size_t outer = rows * m->ld;
     w->partial_stride = outer + vqs_row_stride(s->d);
@@ -171,7 +173,7 @@ static void fetch_ahead(const struct vqs_model *m, const struct batch *b, int ti
     for (int i = tile * T; i < b->n && i < (tile + 1) * T; i++) {
         const vqs_real *row = b->samples->x + b->order[i] * m->ld;
         for (size_t c = 0; c < m->ld; c += line) {
-            __builtin_prefetch(row + c, 0, 2);
+            __builtin_prefetch(row + c, 0, 3);
         }
     }
 }
@@ -220,6 +222,16 @@ static void gather_code_gradients(struct work *w, const struct batch *b, int fir
     }
 }
 
+/* Lists the codes of the batch; returns how many. */
+static int list_used(struct work *w) {
+    int n = 0;
+    for (int k = 0; k < w->model.K; k++) { /* without a branch: which codes are used cannot be foretold */
+        w->used[n] = (uint32_t)k;
+        n += w->count[k] != 0;
+    }
+    return n;
+}
+
 /* dC = (2/(B D)) (V sum q + B C - sum x) and db = sum gz; grad_C holds sum x. */
 static void bias_gradients(struct work *w, const struct batch *b, const vqs_real *gsum) {
     const struct vqs_model *m = &w->model;
@@ -247,7 +259,7 @@ static void matrix_gradients(struct work *w, const struct batch *b) {
     const vqs_real scale = b->step.rec_scale;
     const size_t outer = (size_t)m->rows * m->ld, stride = w->partial_stride;
     k->add_up(0, outer, PARTIALS, stride, w->partial[0].outer, w->grad);
-    k->code_moments(m->K, m->d, m->codes, w->count, 0, m->d, w->moments);
+    k->code_moments(list_used(w), w->used, m->d, m->codes, w->count, 0, m->d, w->moments);
     k->combine(m->d, m->ld, w->moments, m->V, scale, m->tied ? 1 : -scale, 0, m->d, w->grad + (m->V - m->params));
     if (m->bias) {
         k->add_up(0, vqs_row_stride(m->d), PARTIALS, stride, w->partial[0].gsum, w->partial[0].gsum);

@@ -72,9 +72,10 @@ struct vqs_kernels {
      * [K][d], rows [n][vqs_row_stride(d)]. Both are zeroed first. */
     void (*scatter)(int n, int d, const uint32_t *k, const vqs_real *rows, int first, int last, vqs_real *grad,
                     uint32_t *count);
-    /* Rows [first, last) of sum_k count[k] c_k c_k^T, [d][vqs_row_stride(d)]. Reads up to a vector past the codes. */
-    void (*code_moments)(int K, int d, const vqs_real *codes, const uint32_t *count, int first, int last,
-                         vqs_real *moments);
+    /* Rows [first, last) of sum_k count[k] c_k c_k^T over the n codes listed in `used`, [d][vqs_row_stride(d)]. Reads up
+     * to a vector past the codes. */
+    void (*code_moments)(int n, const uint32_t *used, int d, const vqs_real *codes, const uint32_t *count, int first,
+                         int last, vqs_real *moments);
     /* Rows [first, last) of out = scale A V + keep out; A is [d][vqs_row_stride(d)], V and out are [d][ld]. */
     void (*combine)(int d, size_t ld, const vqs_real *A, const vqs_real *V, vqs_real scale, vqs_real keep, int first,
                     int last, vqs_real *out);
