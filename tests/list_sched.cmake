@@ -11,3 +11,6 @@ foreach(ranks 1 2 4)
     set_tests_properties(test_sched_${ranks} PROPERTIES LABELS mpi TIMEOUT 120 PROCESSORS ${ranks}
         ENVIRONMENT "${VQS_MPI_ENVIRONMENT}")
 endforeach()
+
+add_executable(bench_sched bench/bench_sched.c)
+target_link_libraries(bench_sched PRIVATE vqs_sched)
