@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 /* A trial is the point of the study that first asked for it; its settings are computed from there. */
@@ -309,13 +308,12 @@ done:
 }
 
 static uint64_t hash_trials(const struct vqs_plan *plan) {
-    XXH3_state_t state;
-    XXH3_64bits_reset(&state);
-    for (size_t t = 0; t < plan->n_trials; t++) {
-        uint64_t identity[2] = {plan->trials[t].key, plan->trials[t].studies};
-        XXH3_64bits_update(&state, identity, sizeof identity);
+    uint64_t hash = plan->n_trials;
+    for (size_t t = 0; t < plan->n_trials; t++) { /* each hash is the seed of the next, so the order counts */
+        const uint64_t identity[2] = {plan->trials[t].key, plan->trials[t].studies};
+        hash = XXH3_64bits_withSeed(identity, sizeof identity, hash);
     }
-    return XXH3_64bits_digest(&state);
+    return hash;
 }
 
 /* "K: 4, 8, 16", "lr, batch: 0.1 8, 0.2 16", "list: estimator=ste, estimator=projector a=1", "seed: 1..30" */
