@@ -136,6 +136,10 @@ void vqs_node_set_up(MPI_Comm comm, struct vqs_node *node) {
     }
     node->share = share_of(places, node->n_ranks, node->rank);
     node->share = node->share < node->allowed ? node->share : node->allowed;
+    for (int r = 1; r < node->n_ranks; r++) {
+        CPU_OR(&places[0].mask, &places[0].mask, &places[r].mask);
+    }
+    node->cores = CPU_COUNT(&places[0].mask);
     free(places);
     MPI_Comm_free(&mates);
 }

@@ -18,6 +18,7 @@ struct vqs_node {
     int rank, n_ranks; /* among the ranks of this node */
     int bound;         /* cores of the affinity mask as it was found */
     int allowed;       /* cores of the mask as it is now */
+    int cores;         /* of all ranks of this node together */
     int share;         /* of those, this rank's, none of which another rank of the node counts as its own; at least 1 */
 };
 
