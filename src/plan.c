@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 /* A trial is the point of the study that first asked for it; its settings are computed from there. */
@@ -119,17 +118,17 @@ static enum vqs_status check_size(const struct vqs_job *job, size_t *total, stru
     *total = 0;
     for (int s = 0; s < job->n_studies; s++) {
         const struct vqs_study *study = &job->studies[s];
-        size_t points = study_points(study);
-        if (__builtin_add_overflow(*total, points, total) || *total > VQS_PLAN_MAX_TRIALS) {
+        size_t points = study_points(study), before = *total;
+        if (__builtin_add_overflow(before, points, total) || *total > VQS_PLAN_MAX_TRIALS) {
             char product[160] = "";
             for (int x = 0, length = 0; x < study->n_axes && length < (int)sizeof product; x++) {
                 length += snprintf(product + length, sizeof product - (size_t)length, "%s%s %zu", x ? " x " : "",
                                    study->axis[x].name, study->axis[x].n);
             }
-            return vqs_job_complain(
-                job, study->line, err,
-                "%s: asks for %.4g trials (%s); a plan holds at most %d, drop values or split the job", study->name,
-                (double)points, product, VQS_PLAN_MAX_TRIALS);
+            return vqs_job_complain(job, study->line, err,
+                                    "%s: asks for %.4g trials (%s) after %zu of other studies; a plan holds at most "
+                                    "%d, drop values or split the job",
+                                    study->name, (double)points, product, before, VQS_PLAN_MAX_TRIALS);
         }
     }
     return VQS_OK;
@@ -309,13 +308,12 @@ done:
 }
 
 static uint64_t hash_trials(const struct vqs_plan *plan) {
-    XXH3_state_t state;
-    XXH3_64bits_reset(&state);
-    for (size_t t = 0; t < plan->n_trials; t++) {
-        uint64_t identity[2] = {plan->trials[t].key, plan->trials[t].studies};
-        XXH3_64bits_update(&state, identity, sizeof identity);
+    uint64_t hash = plan->n_trials;
+    for (size_t t = 0; t < plan->n_trials; t++) { /* each hash is the seed of the next, so the order counts */
+        const uint64_t identity[2] = {plan->trials[t].key, plan->trials[t].studies};
+        hash = XXH3_64bits_withSeed(identity, sizeof identity, hash);
     }
-    return XXH3_64bits_digest(&state);
+    return hash;
 }
 
 /* "K: 4, 8, 16", "lr, batch: 0.1 8, 0.2 16", "list: estimator=ste, estimator=projector a=1", "seed: 1..30" */

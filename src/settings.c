@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 const struct vqs_setting vqs_setting_table[VQS_N_SETTINGS] = {
