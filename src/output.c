@@ -1,6 +1,8 @@
 /* output.c - the journal of a run, and the result file made from it. */
 #include "output.h"
 
+#include "vqsweep/journal.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,50 +131,53 @@ static enum vqs_status create_journal(struct vqs_output *output, struct vqs_erro
     return vqs_journal_create(output->journal_path, &header, &output->journal, err);
 }
 
-/* Copies the results that only FILE has (its journal was removed or lost) into the journal. */
+/* Takes up the results that only FILE has: its journal was removed or lost. Without a journal they are noted; with one
+ * they are copied into it. */
 static enum vqs_status adopt(struct vqs_output *output, struct vqs_store *store, struct vqs_error *err) {
+    struct vqs_store_summary *summaries = malloc(output->n_trials * sizeof *summaries);
     struct vqs_record record = {0};
     struct vqs_bytes packed = {0};
     struct vqs_record_head head;
-    enum vqs_status status = VQS_OK;
+    enum vqs_status status = summaries ? vqs_store_summaries(store, 0, output->n_trials, summaries, err)
+                                       : vqs_fail(err, VQS_ERR_MEMORY, "out of memory");
     for (size_t t = 0; t < output->n_trials && status == VQS_OK; t++) {
-        if (output->has[t] || vqs_store_read(store, t, &record, NULL) != VQS_OK ||
-            record.key != vqs_plan_trial_key(output->plan, t)) {
-            continue; /* pending, or damaged: it is run again */
+        const struct vqs_store_summary *found = &summaries[t];
+        if (output->has[t] || !found->done) {
+            continue;
         }
         packed.size = 0;
-        if ((status = vqs_record_pack(&record, &packed, err)) == VQS_OK &&
-            (status = vqs_record_peek(packed.data, packed.size, &head, err)) == VQS_OK) {
+        if (!output->journal) {
+            note(output, t, found->outcome, found->attempt);
+        } else if ((status = vqs_store_read(store, t, &record, err)) == VQS_OK &&
+                   (status = vqs_record_pack(&record, &packed, err)) == VQS_OK &&
+                   (status = vqs_record_peek(packed.data, packed.size, &head, err)) == VQS_OK) {
             status = vqs_output_append(output, &head, packed.data, packed.size, err);
         }
     }
     vqs_bytes_destroy(&packed);
     vqs_record_destroy(&record);
+    free(summaries);
     return status;
 }
 
 /* FILE exists. Without a journal it decides what is left to do; beside a journal it should hold nothing new. */
-static enum vqs_status resume_file(struct vqs_output *output, bool have_journal, struct vqs_error *err) {
+static enum vqs_status resume_file(struct vqs_output *output, struct vqs_error *err) {
     struct vqs_store *store = NULL;
     struct vqs_store_counts counts;
-    struct vqs_error unreadable = {0};
-    enum vqs_status status = vqs_store_open(output->path, &store, &unreadable);
-    if (status != VQS_OK) {
-        return have_journal ? VQS_OK : vqs_fail(err, status, "%s", unreadable.text); /* the journal has it all */
+    enum vqs_status status = vqs_store_open(output->path, &store, err);
+    if (status == VQS_OK) {
+        const char *key = vqs_store_provenance(store, "plan_key"), *code = vqs_store_provenance(store, "code_version");
+        status = check_origin(output, output->path, key ? strtoull(key, NULL, 16) : 0, code ? code : "unknown", err);
     }
-    const char *key = vqs_store_provenance(store, "plan_key"), *code = vqs_store_provenance(store, "code_version");
-    status = check_origin(output, output->path, key ? strtoull(key, NULL, 16) : 0, code ? code : "unknown", err);
     if (status == VQS_OK) {
         status = vqs_store_count(store, &counts, err);
     }
-    if (status == VQS_OK && counts.completed + counts.diverged == output->n_trials && !have_journal) {
-        memset(output->has, true, output->n_trials * sizeof *output->has);
-        output->n_results = output->n_trials;
-    } else if (status == VQS_OK) {
-        status = have_journal ? VQS_OK : create_journal(output, err);
-        if (status == VQS_OK && counts.completed + counts.diverged > output->n_results) {
-            status = adopt(output, store, err);
-        }
+    bool complete = status == VQS_OK && counts.completed + counts.diverged == output->n_trials;
+    if (status == VQS_OK && !output->journal && !complete) {
+        status = create_journal(output, err);
+    }
+    if (status == VQS_OK && counts.completed + counts.diverged > output->n_results) {
+        status = adopt(output, store, err);
     }
     vqs_store_close(store);
     return status;
@@ -185,7 +190,7 @@ static enum vqs_status open_or_create(struct vqs_output *output, struct vqs_erro
         status = resume_journal(output, err);
     }
     if (status == VQS_OK && have_file) {
-        return resume_file(output, have_journal, err);
+        return resume_file(output, err);
     }
     if (status == VQS_OK && !have_journal && (status = make_directories(output->path, err)) == VQS_OK) {
         status = create_journal(output, err);
@@ -262,22 +267,18 @@ struct view {
     const struct vqs_plan *plan;
     struct vqs_journal_index index;
     struct vqs_bytes scratch;
-    enum vqs_status status;
-    struct vqs_error *err;
 };
 
-static bool view_record(void *ctx, size_t trial, struct vqs_record *record) {
+static enum vqs_status view_record(void *ctx, size_t trial, struct vqs_record *record, bool *done,
+                                   struct vqs_error *err) {
     struct view *view = ctx;
     const struct vqs_journal_entry *entry = vqs_journal_find(&view->index, vqs_plan_trial_key(view->plan, trial));
-    if (!entry || view->status != VQS_OK) {
-        return false;
-    }
-    view->status = vqs_journal_read(&view->index, entry, &view->scratch, record, view->err);
-    return view->status == VQS_OK;
+    *done = entry != NULL;
+    return entry ? vqs_journal_read(&view->index, entry, &view->scratch, record, err) : VQS_OK;
 }
 
 enum vqs_status vqs_output_write(struct vqs_output *output, struct vqs_error *err) {
-    struct view view = {.plan = output->plan, .err = err};
+    struct view view = {.plan = output->plan};
     double begin = vqs_clock_seconds();
     enum vqs_status status = vqs_journal_index_open(output->journal_path, &view.index, err);
     if (status == VQS_OK) {
@@ -285,13 +286,13 @@ enum vqs_status vqs_output_write(struct vqs_output *output, struct vqs_error *er
             .plan = output->plan,
             .job_text = (const char *)output->job->data,
             .job_size = output->job->size,
+            .source = vqs_program_version(),
             .provenance = output->provenance->items,
             .n_provenance = output->provenance->n,
             .record = view_record,
             .ctx = &view,
         };
         status = vqs_store_write(output->path, &content, err);
-        status = status == VQS_OK ? view.status : status;
         vqs_journal_index_close(&view.index);
         vqs_bytes_destroy(&view.scratch);
     }

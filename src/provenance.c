@@ -17,6 +17,10 @@ const char *vqs_code_version(void) {
     return VQS_CODE_VERSION;
 }
 
+const char *vqs_program_version(void) {
+    return "vqsweep " VQS_CODE_VERSION;
+}
+
 void vqs_provenance_add(struct vqs_provenance *provenance, const char *name, const char *format, ...) {
     if (provenance->n == provenance->capacity) {
         size_t capacity = provenance->capacity ? 2 * provenance->capacity : 32;

@@ -16,6 +16,8 @@ struct vqs_provenance {
 
 /* "0.1.0+g0123456789": of the source this program was built from. */
 const char *vqs_code_version(void);
+/* "vqsweep 0.1.0+g0123456789" */
+const char *vqs_program_version(void);
 
 void vqs_provenance_add(struct vqs_provenance *provenance, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
