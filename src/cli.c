@@ -96,7 +96,11 @@ enum vqs_status vqs_cli_parse(const struct vqs_command *command, int argc, char 
     char letters[2 * N_OPTIONS + 4];
     struct option table[N_OPTIONS + 2];
     build_tables(command, letters, table);
-    *cli = (struct vqs_cli){.team = 1, .prefetch = 4, .trial = -1, .sample = 3, .argc = argc, .argv = argv};
+    *cli = (struct vqs_cli){.team = 1, .prefetch = 4, .trial = -1, .sample = 3};
+    for (int i = 0; i < argc; i++) { /* before getopt moves operands to the end */
+        size_t used = strlen(cli->command);
+        snprintf(cli->command + used, sizeof cli->command - used, "%s%s", i ? " " : "", argv[i]);
+    }
     *help = false;
     char **rest = argv + 1; /* getopt takes the command's name for the program's */
     int n = argc - 1, letter;

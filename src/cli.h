@@ -16,8 +16,7 @@ struct vqs_cli {
     int64_t trial;               /* -1: none */
     int64_t sample;
     bool quiet;
-    int argc; /* the whole command line, for the record */
-    char **argv;
+    char command[2048]; /* the whole command line, for the record */
 };
 
 struct vqs_command {

@@ -205,9 +205,11 @@ static void show_codebook(const struct vqs_record *record) {
         for (int i = 0; i < last->d && i < COMPONENTS; i++) {
             printf(" %12.6g", (double)last->codes[(size_t)k * (size_t)last->d + (size_t)i]);
         }
-        printf(last->d > COMPONENTS ? " ...\n" : "\n");
+        puts(last->d > COMPONENTS ? " ..." : "");
     }
-    printf(last->K > CODES ? "  ...\n" : "");
+    if (last->K > CODES) {
+        puts("  ...");
+    }
 }
 
 static enum vqs_status show_one(const struct vqs_inspect *in, size_t trial, struct vqs_error *err) {
@@ -235,7 +237,9 @@ static enum vqs_status show_one(const struct vqs_inspect *in, size_t trial, stru
         printf("digest   %016llx\nrun by   rank %d on %s (%s), attempt %u, %.3g s\n",
                (unsigned long long)record.digest, record.rank, record.host, record.cpu_class, record.attempt,
                record.wall_seconds);
-        printf(record.message[0] ? "message  %s\n" : "%s", record.message);
+        if (record.message[0]) {
+            printf("message  %s\n", record.message);
+        }
     }
     if (status == VQS_OK) {
         show_settings(in->plan, trial);

@@ -106,7 +106,7 @@ static void print_notices(const struct run *run) {
 
 /* ---- provenance ------------------------------------------------------------------------------------------------------ */
 
-/* "vm: 2 ranks x 4 threads, avx512; ..." for each stretch of equal ranks */
+/* "vm: 2 x 4 threads, avx512; ..." (ranks x threads of a rank) for each stretch of equal ranks */
 static void describe_ranks(const struct run *run, char *text, size_t size) {
     size_t used = 0;
     for (int r = 0, next; r < run->n_ranks; r = next) {
@@ -114,7 +114,7 @@ static void describe_ranks(const struct run *run, char *text, size_t size) {
         for (next = r + 1; next < run->n_ranks && !memcmp(&run->facts[next], facts, sizeof *facts);) {
             next++;
         }
-        used += (size_t)snprintf(text + used, used < size ? size - used : 0, "%s%s: %d ranks x %d threads, %s",
+        used += (size_t)snprintf(text + used, used < size ? size - used : 0, "%s%s: %d x %d threads, %s",
                                  r ? "; " : "", facts->host, next - r, facts->threads, facts->cpu_class);
         used = used < size ? used : size;
     }
@@ -134,12 +134,7 @@ static void add_run_provenance(struct run *run) {
     if (getenv("SLURM_JOB_ID")) {
         vqs_provenance_add(p, "slurm_job", "%s", getenv("SLURM_JOB_ID"));
     }
-    text[0] = 0;
-    for (int i = 0; i < run->cli->argc; i++) {
-        size_t used = strlen(text);
-        snprintf(text + used, sizeof text - used, "%s%s", i ? " " : "", run->cli->argv[i]);
-    }
-    vqs_provenance_add(p, "command", "%s", text);
+    vqs_provenance_add(p, "command", "%s", run->cli->command);
     if (run->cli->seeds) {
         vqs_provenance_add(p, "seeds", "%s", run->cli->seeds);
     }
@@ -226,8 +221,8 @@ static enum vqs_status open_output(struct run *run, struct vqs_error *err) {
     }
     if (status == VQS_OK && vqs_output_n_results(run->output) > 0 && !run->cli->quiet) {
         size_t n = vqs_plan_n_trials(run->plan), done = vqs_output_n_results(run->output);
-        fprintf(stderr, done == n ? "vqsweep: nothing to do: all %zu of %zu trials are in %s\n"
-                                  : "vqsweep: going on: %zu of %zu trials are in %s already\n", done, n, run->path);
+        fprintf(stderr, "vqsweep: %s: %zu of %zu trials are in %s already\n",
+                done == n ? "nothing to run" : "going on", done, n, run->path);
     }
     run->farm.plan = run->plan;
     run->farm.output = run->output;
@@ -254,7 +249,6 @@ static enum vqs_status set_up(struct run *run, struct vqs_error *err) {
         status = check_data(run, err);
     }
     if (status == VQS_OK && run->rank == 0) { /* nothing is written before all else is known to be in order */
-        print_notices(run);
         status = open_output(run, err);
     }
     if (status == VQS_OK) {
@@ -302,6 +296,9 @@ static enum vqs_status run_job(struct run *run, struct vqs_error *err) {
     }
     if (status != VQS_OK || finished) {
         return status;
+    }
+    if (run->rank == 0) {
+        print_notices(run);
     }
     vqs_progress_begin(&run->farm.progress, run->rank == 0 ? vqs_node_terminal_width(&run->node) : 0,
                        run->cli->quiet);

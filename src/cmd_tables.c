@@ -10,7 +10,7 @@
 enum vqs_status vqs_cmd_estimators(const struct vqs_cli *cli, struct vqs_error *err) {
     (void)cli;
     (void)err;
-    printf("%-16s %-62s %s\n", "estimator", "gradient to z from the reconstruction loss", "source");
+    printf("%-16s %-68s %s\n", "estimator", "gradient to z from the reconstruction loss", "source");
     for (int i = 0; i < vqs_estimator_count(); i++) {
         const struct vqs_estimator *row = vqs_estimator_get(i);
         char name[64];
@@ -21,7 +21,7 @@ enum vqs_status vqs_cmd_estimators(const struct vqs_cli *cli, struct vqs_error *
         if (row->params[0] && used < sizeof name) {
             snprintf(name + used, sizeof name - used, ")");
         }
-        printf("%-16s %-62s %s\n", name, row->formula, row->source);
+        printf("%-16s %-68s %s\n", name, row->formula, row->source);
     }
     printf("\nz: encoder output, q: nearest code, g = dL_rec/dq, u = (q - z)/|q - z|, zh = z/|z|, qh = q/|q|\n");
     return VQS_OK;

@@ -138,7 +138,7 @@ static enum vqs_status on_result(void *ctx, uint32_t trial, int rank, const void
 
 /* The first signal stops the run; whatever comes after it in earnest ends the program. A launcher may follow its signal
  * with SIGKILL after a second, so the journal and the file are put in order before anything is waited for. */
-static enum vqs_status heed_signals(struct vqs_farm *farm, uint32_t in_flight) {
+static enum vqs_status heed_signals(struct vqs_farm *farm) {
     double now = vqs_clock_seconds();
     int seen = signals;
     if (seen == farm->signals_seen) {
@@ -159,8 +159,7 @@ static enum vqs_status heed_signals(struct vqs_farm *farm, uint32_t in_flight) {
     farm->state.stopping = true;
     if (!farm->progress.quiet) {
         vqs_progress_clear(&farm->progress);
-        fprintf(stderr, "vqsweep: stopping: waiting for at most %u running trials; a second signal does not wait\n",
-                in_flight);
+        fprintf(stderr, "vqsweep: stopping: running trials are finished and kept; a second signal does not wait\n");
     }
     enum vqs_status status = vqs_output_sync(farm->output, farm->err);
     return status == VQS_OK ? vqs_output_write(farm->output, farm->err) : status;
@@ -169,11 +168,12 @@ static enum vqs_status heed_signals(struct vqs_farm *farm, uint32_t in_flight) {
 static bool on_tick(void *ctx, uint32_t done, uint32_t in_flight) {
     struct vqs_farm *farm = ctx;
     (void)done;
+    (void)in_flight;
     if (farm->status == VQS_OK) {
         farm->status = vqs_output_tick(farm->output, farm->err);
     }
     if (farm->status == VQS_OK) {
-        farm->status = heed_signals(farm, in_flight);
+        farm->status = heed_signals(farm);
     }
     vqs_progress_update(&farm->progress, &farm->state);
     return farm->stop_at > 0 || farm->status != VQS_OK;
