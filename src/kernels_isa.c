@@ -198,9 +198,20 @@ INLINE void project_wide_block(int samples, int vecs, size_t ld, size_t stride, 
 
 /* out[c][l] = tile[l][c] for one vector of filters, of which C are wanted. */
 INLINE void transpose_tile(int C, vqs_real tile[][VL], vqs_real *out) {
-    for (int c = 0; c < C; c++) {
-        for (int l = 0; l < T; l++) {
-            out[c * T + l] = tile[l][c];
+    for (int l = 0; l < T; l += VL) {
+        vf r[VL];
+        for (int i = 0; i < VL; i++) {
+            r[i] = v_load(tile[l + i]);
+        }
+        v_transpose(r);
+        if (C == VL) {
+            for (int c = 0; c < VL; c++) {
+                v_store(out + c * T + l, r[c]);
+            }
+        } else {
+            for (int c = 0; c < C; c++) {
+                v_store(out + c * T + l, r[c]);
+            }
         }
     }
 }
@@ -235,9 +246,16 @@ static size_t pack_size(int C, size_t ld) {
 
 static void pack(int C, size_t ld, const vqs_real *m, vqs_real *mt) {
     const size_t stride = wide_stride(C);
-    for (size_t j = 0; j < ld; j++) {
-        for (size_t c = 0; c < (size_t)C; c++) {
-            mt[j * stride + c] = m[c * ld + j];
+    for (size_t c = 0; c < (size_t)C; c += VL) { /* ld is whole vectors; filters past C are packed as 0 */
+        for (size_t j = 0; j < ld; j += VL) {
+            vf r[VL];
+            for (size_t i = 0; i < VL; i++) {
+                r[i] = c + i < (size_t)C ? v_load(m + (c + i) * ld + j) : v_set(0);
+            }
+            v_transpose(r);
+            for (size_t i = 0; i < VL; i++) {
+                v_store(mt + (j + i) * stride + c, r[i]);
+            }
         }
     }
 }

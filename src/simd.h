@@ -100,6 +100,59 @@ INLINE void v_keep_less(vf candidate, vi index_of, vf *best, vi *index) {
 #endif
 }
 
+/* Transpose a VL x VL block held in vectors. */
+INLINE void v_transpose(vf r[VL]) {
+#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
+    __m512 t[16], u[16];
+    for (int i = 0; i < 16; i += 2) { /* pairs of rows, then quadruples, within lanes of 128 bits */
+        t[i] = _mm512_unpacklo_ps((__m512)r[i], (__m512)r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_ps((__m512)r[i], (__m512)r[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4) {
+        u[i] = (__m512)_mm512_unpacklo_pd((__m512d)t[i], (__m512d)t[i + 2]);
+        u[i + 1] = (__m512)_mm512_unpackhi_pd((__m512d)t[i], (__m512d)t[i + 2]);
+        u[i + 2] = (__m512)_mm512_unpacklo_pd((__m512d)t[i + 1], (__m512d)t[i + 3]);
+        u[i + 3] = (__m512)_mm512_unpackhi_pd((__m512d)t[i + 1], (__m512d)t[i + 3]);
+    }
+    for (int i = 0; i < 4; i++) { /* then the 4 x 4 matrix of lanes */
+        t[i] = _mm512_shuffle_f32x4(u[i], u[i + 4], 0x88);
+        t[i + 4] = _mm512_shuffle_f32x4(u[i], u[i + 4], 0xdd);
+        t[i + 8] = _mm512_shuffle_f32x4(u[i + 8], u[i + 12], 0x88);
+        t[i + 12] = _mm512_shuffle_f32x4(u[i + 8], u[i + 12], 0xdd);
+    }
+    for (int i = 0; i < 4; i++) {
+        r[i] = (vf)_mm512_shuffle_f32x4(t[i], t[i + 8], 0x88);
+        r[i + 8] = (vf)_mm512_shuffle_f32x4(t[i], t[i + 8], 0xdd);
+        r[i + 4] = (vf)_mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0x88);
+        r[i + 12] = (vf)_mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0xdd);
+    }
+#elif defined(VQS_INTRINSICS)
+    __m256 t[8], u[8];
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm256_unpacklo_ps((__m256)r[i], (__m256)r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps((__m256)r[i], (__m256)r[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) {
+        u[i] = (__m256)_mm256_unpacklo_pd((__m256d)t[i], (__m256d)t[i + 2]);
+        u[i + 1] = (__m256)_mm256_unpackhi_pd((__m256d)t[i], (__m256d)t[i + 2]);
+        u[i + 2] = (__m256)_mm256_unpacklo_pd((__m256d)t[i + 1], (__m256d)t[i + 3]);
+        u[i + 3] = (__m256)_mm256_unpackhi_pd((__m256d)t[i + 1], (__m256d)t[i + 3]);
+    }
+    for (int i = 0; i < 4; i++) {
+        r[i] = (vf)_mm256_permute2f128_ps(u[i], u[i + 4], 0x20);
+        r[i + 4] = (vf)_mm256_permute2f128_ps(u[i], u[i + 4], 0x31);
+    }
+#else
+    vf t[VL];
+    for (int i = 0; i < VL; i++) {
+        for (int j = 0; j < VL; j++) {
+            t[i][j] = r[j][i];
+        }
+    }
+    memcpy(r, t, sizeof t);
+#endif
+}
+
 /* out[i] = sum of the lanes of v[i], for four vectors. */
 INLINE void v_sum4(const vf v[4], vqs_real out[4]) {
 #if defined(VQS_INTRINSICS)
