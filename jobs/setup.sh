@@ -52,7 +52,7 @@ need() {
         as_root=(sudo -n)
         sudo -n true 2>/dev/null || die 7 "set-up: $advice (as root)"
     fi
-    stage "install ${missing[*]}" apt_install "${missing[@]}" || die 7 "set-up: $advice"
+    stage "install ${#missing[@]} packages with apt" apt_install "${missing[@]}" || die 7 "set-up: $advice"
 }
 
 apt_install() { # first with the package lists at hand; a bare or old machine needs new ones

@@ -28,19 +28,19 @@ stand_in apt-get 'exit 1'
 try 7 'set-up: missing packages; install them with: apt-get update && apt-get install -y beta \(as root\)'
 
 stand_in id 'echo 0'
-try 7 'install beta +[0-9]+ s  FAILED'$'\n''set-up: missing packages; install them with: .* -y beta'
+try 7 'install 1 packages with apt +[0-9]+ s  FAILED'$'\n''set-up: missing packages; install them with: .* -y beta'
 
 stand_in apt-get '[ "$1" = update ] && { touch "$BOX/updated"; exit 0; }; [ -e "$BOX/updated" ]' # old lists
-try 0 'install beta +[0-9]+ s'
+try 0 'install 1 packages with apt +[0-9]+ s'
 [ -e "$box/updated" ]
 
 stand_in apt-get '[ "$*" = "install -y --no-install-recommends beta" ]' # good lists
-try 0 'install beta +[0-9]+ s'
+try 0 'install 1 packages with apt +[0-9]+ s'
 [ ! -e "$box/updated" ]
 
 stand_in id 'echo 1000'
 stand_in sudo 'shift; exec "$@"'
-try 0 'install beta +[0-9]+ s'
+try 0 'install 1 packages with apt +[0-9]+ s'
 
 stand_in dpkg-query 'echo "ii  alpha"; echo "hi  beta"' # held
 stand_in apt-get 'exit 1'
