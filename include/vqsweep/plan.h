@@ -5,6 +5,7 @@
  *
  * A job names fixed settings, axes and studies (jobs/ has examples; the README has the grammar):
  *   name:    seed_study
+ *   title:   for people                optional
  *   fixed:   {D: 128, d: 2}            settings shared by every study
  *   seeds:   1..100                    or a list; an axis of every study
  *   studies:
@@ -16,8 +17,9 @@
  *       exclude: [{estimator: ste, K: [4, 8]}]                     points to leave out
  *       seeds:   1..10                                             instead of the job's
  * A job of one study may put grid, zip, list and exclude at its top level. A study is list x zip x grid x seeds, the
- * last axis fastest, less the excluded points. A setting may stand in one place of a study only (the study's `fixed`
- * overrides the job's).
+ * last axis fastest, less the excluded points (a point is left out when every setting named matches; an exclusion that
+ * matches nothing is an error). A setting may stand in one place of a study only; what the job's `fixed` says holds
+ * where the study says nothing.
  *
  * A trial that several studies ask for is one trial and belongs to each. The same settings twice in one study are an
  * error; points of a study that differ only in settings without effect (beta under k-means) are merged and counted.
@@ -38,17 +40,19 @@ struct vqs_plan;
 
 /* What the command line may change in a job. */
 struct vqs_plan_overrides {
-    const char *seeds; /* e.g. "1..10", in place of every `seeds` of the job; NULL: as the job says */
+    const char *seeds; /* "1..10" or "7", in place of every `seeds` of the job; NULL: as the job says */
 };
 
 /* Parse `text` (`size` bytes of YAML, not NUL-terminated) and expand it. `file` is the name used in messages.
- * On failure VQS_ERR_JOB with "FILE:LINE: KEY: what is wrong; what was expected". *out is owned by the caller. */
+ * On failure VQS_ERR_JOB with "FILE:LINE: KEY: what is wrong; what was expected", or VQS_ERR_USAGE with "--seeds: ..."
+ * for bad overrides, and *out is NULL. *out is owned by the caller. */
 enum vqs_status vqs_plan_create(const char *text, size_t size, const char *file,
                                 const struct vqs_plan_overrides *overrides, struct vqs_plan **out,
                                 struct vqs_error *err);
 void vqs_plan_destroy(struct vqs_plan *plan);
 
 const char *vqs_plan_name(const struct vqs_plan *plan);
+const char *vqs_plan_title(const struct vqs_plan *plan); /* empty when the job has none */
 size_t vqs_plan_n_trials(const struct vqs_plan *plan);
 /* Hash of all trial keys and study memberships, in order: equal exactly when two plans are the same. */
 uint64_t vqs_plan_key(const struct vqs_plan *plan);

@@ -77,10 +77,10 @@ enum vqs_outcome {
 /* "failed", "completed", "diverged". */
 const char *vqs_outcome_text(enum vqs_outcome outcome);
 
-/* A codebook at the end of an epoch (0: before training). */
+/* A codebook at the end of an epoch (0: before training). All snapshots of a record have the same shape. */
 struct vqs_snapshot {
     int32_t epoch;
-    int32_t level;   /* of residual quantisation; 0 */
+    int32_t level; /* of residual quantisation; 0 */
     int32_t K, d;
     float *codes;    /* [K][d], owned by the record */
     uint32_t *usage; /* [K], training samples of each code under the parameters of that moment, owned */
@@ -105,22 +105,41 @@ struct vqs_record {
     char host[64];
     char cpu_class[16];    /* kernel path: "avx512", "avx2", "portable" */
     char message[240];     /* why it failed, or empty */
+    struct vqs_arena memory; /* what curves and snapshots point into; kept from one trial to the next */
 };
 
-/* Empties the record for a trial of n_epochs and n_snapshots, each snapshot K x d; metrics and curves become NaN.
- * Reuses memory it already owns. VQS_ERR_MEMORY. */
+/* Empties the record for a trial of n_epochs and n_snapshots, each snapshot K x d: metrics and curves become NaN, all
+ * else 0 or empty. Reuses memory it already owns. VQS_ERR_MEMORY leaves it without curves and snapshots. */
 enum vqs_status vqs_record_reset(struct vqs_record *record, int n_epochs, int n_snapshots, int K, int d,
                                  struct vqs_error *err);
 void vqs_record_destroy(struct vqs_record *record);
 
-/* The digest of what the record holds now (XXH3-64); vqs_record_seal stores it in the record. NaNs are folded to one. */
+/* The digest of what the record holds now: XXH3-64 of the result section below. vqs_record_seal stores it. */
 uint64_t vqs_record_digest(const struct vqs_record *record);
 void vqs_record_seal(struct vqs_record *record);
 
-/* Appends the record to `bytes` in the format of the journal and of messages (little-endian, versioned). */
+/* The packed form, of the journal and of messages. Little-endian; f64 and f32 are IEEE 754 with every NaN written as
+ * the same one; a text is its length in one byte and then its bytes.
+ *   head    u32 format version | u32 hash of the names of metrics and curves | u64 digest | u32 trial | u32 attempt |
+ *           i32 rank | f64 wall_seconds | f64 finished_at
+ *   result  u64 key | u32 outcome | i32 n_epochs | i32 n_snapshots | i32 K | i32 d | f64 metric[VQS_N_METRICS] |
+ *           f64 curves[VQS_N_CURVES][n_epochs] | n_snapshots x (i32 epoch | i32 level | f32 codes[K][d] | u32 usage[K])
+ *   texts   host | cpu_class | message
+ * The second word of the head tells a record of a program with other metrics or curves from one of ours. */
+
+/* Appends the packed record to `bytes`. */
 enum vqs_status vqs_record_pack(const struct vqs_record *record, struct vqs_bytes *bytes, struct vqs_error *err);
-/* Reads a record of exactly `size` bytes. Hostile input gives VQS_ERR_STORE, never a crash or an unbounded allocation.
+/* Reads a record of exactly `size` bytes. Hostile input gives VQS_ERR_STORE, never a crash or an allocation much larger
+ * than `size`; what is left in `record` is then unspecified but may be reset or destroyed.
  * The digest is the packed one: compare with vqs_record_digest to check. */
 enum vqs_status vqs_record_unpack(struct vqs_record *record, const void *data, size_t size, struct vqs_error *err);
+
+/* What tells packed records apart, without unpacking the rest. */
+struct vqs_record_head {
+    uint64_t key, digest;
+    uint32_t trial, attempt;
+    enum vqs_outcome outcome;
+};
+enum vqs_status vqs_record_peek(const void *data, size_t size, struct vqs_record_head *head, struct vqs_error *err);
 
 #endif

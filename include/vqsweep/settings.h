@@ -73,7 +73,7 @@ enum vqs_when {
     X(REAL, a, 1.0, -1e6, 1e6, VQS_WHEN_PARAM, "1", "projector: weight along u")                                       \
     X(REAL, b, 0.0, -1e6, 1e6, VQS_WHEN_PARAM, "1", "projector: weight across u")                                      \
     X(REAL, beta, 0.25, 0.0, 1e6, VQS_WHEN_TRAINED, "1", "commitment weight")                                          \
-    X(REAL, lr, 0.002, 0.0, 1e3, VQS_WHEN_TRAINED, "1", "Adam's learning rate")                                        \
+    X(REAL, lr, 0.002, 0.0, 1e30, VQS_WHEN_TRAINED, "1", "Adam's learning rate")                                        \
     X(REAL, adam_beta1, 0.9, 0.0, 0.999999, VQS_WHEN_TRAINED, "1", "Adam's decay of the first moment")                 \
     X(REAL, adam_beta2, 0.999, 0.0, 0.99999999, VQS_WHEN_TRAINED, "1", "Adam's decay of the second moment")            \
     X(REAL, adam_eps, 1e-8, 0.0, 1.0, VQS_WHEN_TRAINED, "1", "Adam's epsilon")                                         \
@@ -130,6 +130,8 @@ struct vqs_setting {
 
 extern const struct vqs_setting vqs_setting_table[VQS_N_SETTINGS];
 
+/* Bytes of the setting's field. */
+size_t vqs_setting_size(enum vqs_setting_id id);
 /* The name of choice `i` of an ENUM setting, NULL past the last. The choices of `estimator` are the estimator table. */
 const char *vqs_setting_choice(enum vqs_setting_id id, int i);
 /* The index of the setting called `name`, or -1. */
@@ -141,16 +143,16 @@ bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *setting
 void vqs_settings_default(struct vqs_settings *settings);
 
 /* Checks what no single row can: K > N, d > D, a file kind without a path, a snapshot past the last epoch, a range left
- * by a caller that set fields directly. On failure returns VQS_ERR_JOB with a text that names what was expected, and
- * *culprit is the setting to point at. */
+ * by a caller that set fields directly. On failure returns VQS_ERR_JOB with a text "KEY: what is wrong; what was
+ * expected", and *culprit is the setting to point at. The caller prefixes file and line. */
 enum vqs_status vqs_settings_check(const struct vqs_settings *settings, enum vqs_setting_id *culprit,
                                    struct vqs_error *err);
 
 /* One setting's value as text ("0.25", "ste", "1,10,50"), at most size-1 characters; reals in the fewest digits that
  * read back to the same double. Returns the length snprintf would. */
 int vqs_setting_print(enum vqs_setting_id id, const struct vqs_settings *settings, char *text, size_t size);
-/* Sets one setting from text, checking type, range and choices. On failure VQS_ERR_JOB and a text such as
- * "'beta' must be a number from 0 to 1e+06, not 'often'". The caller prefixes file and line. */
+/* Sets one setting from text, checking type, range and choices. On failure VQS_ERR_JOB, a text such as
+ * "beta: must be a number from 0 to 1e+06, not 'often'", and *settings as it was. The caller prefixes file and line. */
 enum vqs_status vqs_setting_parse(enum vqs_setting_id id, const char *text, struct vqs_settings *settings,
                                   struct vqs_error *err);
 
@@ -160,5 +162,18 @@ uint64_t vqs_settings_key(const struct vqs_settings *settings);
 /* The same over the settings that decide the data set (data, its parameters, D, N, N_eval, seed): trials of equal data
  * key see the same samples. */
 uint64_t vqs_settings_data_key(const struct vqs_settings *settings);
+
+/* Keys of many settings at a time: the text of a setting is rendered again only when its value has changed since the
+ * last call. Plain data, owned by the caller, some 10 kB. */
+#define VQS_KEY_LINE (VQS_PATH_MAX + 32)
+struct vqs_keyer {
+    enum vqs_setting_id order[VQS_N_SETTINGS]; /* by name */
+    struct vqs_settings last;
+    size_t length[VQS_N_SETTINGS]; /* of the line; 0 before the first use */
+    char line[VQS_N_SETTINGS][VQS_KEY_LINE];
+};
+void vqs_keyer_init(struct vqs_keyer *keyer);
+/* Equal to vqs_settings_key(settings). */
+uint64_t vqs_keyer_key(struct vqs_keyer *keyer, const struct vqs_settings *settings);
 
 #endif

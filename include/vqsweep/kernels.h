@@ -1,0 +1,90 @@
+/* kernels.h - the inner loops, one set for each class of CPU.
+ *
+ * The one rule: a kernel's result for a sample, a code or a parameter does not depend on which thread or in which order
+ * tiles are worked on. Sums over samples stay inside one tile; adding tiles up in a fixed order is the caller's.
+ * Results are the same to the bit within a CPU class ("avx512", "avx2", "portable"), not between classes.
+ *
+ * Layouts. A sample is a row of x: `ld` values, the first D of them data and the rest 0, 64-byte aligned. A weight
+ * matrix is [C][ld], one filter a row, padded in the same way. A tile is VQS_TILE samples, and everything latent is
+ * [d][VQS_TILE]: vector lanes are samples. `rows` names the sample of each lane and always has VQS_TILE valid entries: a
+ * short tile repeats a row, and its caller gives the spare lanes a weight of 0.
+ *
+ * All kernels are pure and may run on any thread.
+ */
+#ifndef VQSWEEP_KERNELS_H
+#define VQSWEEP_KERNELS_H
+
+#include "vqsweep/base.h"
+#include "vqsweep/estimators.h"
+
+/* Rows are padded to a multiple of this many values. */
+#define VQS_ROW_UNIT 16
+static inline size_t vqs_row_stride(int D) {
+    return ((size_t)D + VQS_ROW_UNIT - 1) / VQS_ROW_UNIT * VQS_ROW_UNIT;
+}
+
+/* Random numbers come in groups of this many (rng.h). */
+#define VQS_RNG_GROUP 64
+
+struct vqs_adam_step {
+    vqs_real beta1, beta2, eps;
+    vqs_real rate;       /* lr / (1 - beta1^t) */
+    vqs_real inv_sqrt_2; /* 1 / sqrt(1 - beta2^t) */
+};
+
+struct vqs_step; /* tile.h */
+struct vqs_tile;
+
+struct vqs_kernels {
+    const char *cpu_class;
+    const struct vqs_estimator *estimators; /* the estimator table in this class's arithmetic */
+
+    /* Philox4x32-10 words, or standard normals times `scale`, of groups [group, group + n) of a stream (rng.h). */
+    void (*words)(uint64_t seed, uint32_t purpose, uint32_t stream, uint64_t group, size_t n, uint32_t *out);
+    void (*normals)(uint64_t seed, uint32_t purpose, uint32_t stream, uint64_t group, size_t n, vqs_real scale,
+                    vqs_real *out);
+
+    /* out[c][l] = sum_j x[rows[l]][j] m[c][j]. `mt` is m packed by `pack`, NULL where pack_size is 0. */
+    void (*project)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *m, const vqs_real *mt,
+                    vqs_real *out);
+    /* The copy of m [C][ld] that `project` wants: its number of values, and the packing. */
+    size_t (*pack_size)(int C, size_t ld);
+    void (*pack)(int C, size_t ld, const vqs_real *m, vqs_real *mt);
+    /* acc[c][j] = (add ? acc[c][j] : 0) + sum_l g[c][l] x[rows[l]][j] */
+    void (*outer)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *g, bool add,
+                  vqs_real *acc);
+    /* k[l] = argmin_j half_norm[j] - z_l . c_j, lowest j on ties. Codes are [K][d]. Lanes of NaN give 0. */
+    void (*assign)(int K, int d, const vqs_real *codes, const vqs_real *half_norm, const vqs_real *z, uint32_t *k);
+    /* half_norm[j] = |c_j|^2 / 2 */
+    void (*half_norms)(int K, int d, const vqs_real *codes, vqs_real *half_norm);
+    /* out[i][l] = sum_j G[i][j] in[j][l], G is [d][d] */
+    void (*mix)(int d, const vqs_real *G, const vqs_real *in, vqs_real *out);
+    /* err[l] = sum_j (x[rows[l]][j] - offset[j] - sum_c q[c][l] v[c][j])^2 */
+    void (*decode_error)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *v,
+                         const vqs_real *offset, const vqs_real *q, vqs_real *err);
+
+    /* One tile of a training step after `project` (tile.h). */
+    void (*tile_step)(const struct vqs_step *step, struct vqs_tile *tile);
+    /* near[l] = min(near[l], |z_l - c|^2) */
+    void (*nearer)(int d, const vqs_real *c, const vqs_real *z, vqs_real *near);
+
+    /* sum[i] = src[i] + src[i + stride] + ... over `parts` parts, first to last */
+    void (*add_up)(size_t n, int parts, size_t stride, const vqs_real *src, vqs_real *sum);
+    vqs_real (*dot)(size_t n, const vqs_real *a, const vqs_real *b);
+    /* y += alpha x */
+    void (*axpy)(size_t n, vqs_real alpha, const vqs_real *x, vqs_real *y);
+    /* Adam (Kingma, Ba 2015, algorithm 1): m, v, p updated in place by the gradient g. */
+    void (*adam)(const struct vqs_adam_step *step, size_t n, const vqs_real *g, vqs_real *m, vqs_real *v, vqs_real *p);
+};
+
+/* The kernels for this CPU: the best class it has, or the one named by the environment variable VQSWEEP_CPU_CLASS if
+ * the CPU has it. */
+const struct vqs_kernels *vqs_kernels_get(void);
+/* The kernels of a named class; NULL where the CPU or the build lacks it. */
+const struct vqs_kernels *vqs_kernels_for(const char *cpu_class);
+/* The classes of this build, best first; NULL past the last. */
+const char *vqs_kernels_class(int i);
+/* vqs_kernels_get()->cpu_class */
+const char *vqs_kernels_cpu_class(void);
+
+#endif

@@ -1,0 +1,37 @@
+/* lloyd.h - k-means: the baseline, an initial codebook, and what the Lloyd gap is measured against.
+ *
+ * The one rule: it works on encoded samples in tiles ([tiles][d][VQS_TILE], kernels.h) and is a pure function of them
+ * and of the stream it is given.
+ *
+ * k-means++ starts (Arthur, Vassilvitskii 2007), Lloyd's iteration (Lloyd 1982), the best of the restarts by distortion.
+ * A code that loses all its samples stays where it is.
+ */
+#ifndef VQSWEEP_LLOYD_H
+#define VQSWEEP_LLOYD_H
+
+#include "vqsweep/rng.h"
+
+struct vqs_lloyd_problem {
+    const struct vqs_kernels *kernels;
+    uint64_t seed;     /* streams: purpose VQS_RNG_KMEANS, restart number */
+    const vqs_real *z; /* [tiles][d][VQS_TILE], lanes past n arbitrary but finite */
+    size_t n;
+    int d, K;
+    int restarts, iterations;
+    double tolerance; /* stop a start once an iteration lowers the distortion by less than this share */
+};
+
+/* Bytes of scratch are taken from the arena (which may measure, base.h). */
+struct vqs_lloyd_scratch {
+    vqs_real *near;                             /* [tiles][VQS_TILE] squared distance to the nearest centre so far */
+    vqs_real *codes, *half_norm;                /* of the start in work */
+    double *sums;                               /* [K][d] */
+    uint32_t *counts;                           /* [K] */
+};
+void vqs_lloyd_carve(struct vqs_arena *arena, size_t n, int d, int K, struct vqs_lloyd_scratch *scratch);
+
+/* Best codebook found into codes [K][d]; returns its distortion sum |z - q|^2 over the n samples (NaN if z is not
+ * finite). K <= n. */
+double vqs_lloyd(const struct vqs_lloyd_problem *problem, struct vqs_lloyd_scratch *scratch, vqs_real *codes);
+
+#endif

@@ -1,0 +1,251 @@
+/* data.c - data sets: drawn from a subspace, or taken from a file. */
+#include "vqsweep/data.h"
+
+#include "vqsweep/orthonormal.h"
+#include "vqsweep/rng.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Streams within purpose VQS_RNG_DATA (training) and VQS_RNG_EVALUATION (held-out). */
+enum { STREAM_BASIS, STREAM_LATENT, STREAM_CENTRES, STREAM_COMPONENT, STREAM_SHUFFLE, STREAM_NOISE };
+
+static void carve_samples(struct vqs_arena *arena, size_t n, size_t ld, struct vqs_samples *s) {
+    s->n = n;
+    s->x = vqs_arena_take(arena, n * ld, sizeof *s->x);
+    s->sq = vqs_arena_take(arena, n, sizeof *s->sq);
+}
+
+static void carve(const struct vqs_settings *s, struct vqs_arena *arena, struct vqs_dataset *data) {
+    data->D = s->D;
+    data->ld = vqs_row_stride(s->D);
+    data->r = s->data == VQS_DATA_SUBSPACE ? s->r : 0;
+    carve_samples(arena, (size_t)s->N, data->ld, &data->train);
+    carve_samples(arena, (size_t)s->N_eval, data->ld, &data->eval);
+    data->basis = vqs_arena_take(arena, (size_t)data->r * data->ld, sizeof *data->basis);
+}
+
+size_t vqs_dataset_memory(const struct vqs_settings *settings) {
+    struct vqs_arena measure = {0};
+    struct vqs_dataset data = {0};
+    carve(settings, &measure, &data);
+    return measure.used;
+}
+
+/* ---- x = U s + sigma e ---------------------------------------------------------------------------------------------- */
+
+/* Normals for rows [first, first + n) of a matrix with rows of D, spread out to rows of ld. */
+static void normal_rows(const struct vqs_stream *stream, size_t first, size_t n, int D, size_t ld, vqs_real scale,
+                        vqs_real *x) {
+    if ((size_t)D == ld) {
+        vqs_rng_normal(stream, first * ld, n * ld, scale, x);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        vqs_rng_normal(stream, (first + i) * (size_t)D, (size_t)D, scale, x + i * ld);
+    }
+}
+
+/* The true latent of samples [first, first + n): s is [n][r]. */
+static void draw_latent(const struct vqs_settings *s, const struct vqs_kernels *k, uint32_t purpose,
+                        const vqs_real *centres, size_t first, size_t n, vqs_real *latent) {
+    const size_t r = (size_t)s->r;
+    const struct vqs_stream draws = {k, s->seed, purpose, STREAM_LATENT};
+    if (s->latent == VQS_LATENT_UNIFORM) { /* unit variance times the scale */
+        const vqs_real half = (vqs_real)(sqrt(3.0) * s->latent_scale);
+        vqs_rng_uniform(&draws, first * r, n * r, -half, half, latent);
+        return;
+    }
+    const bool mixture = s->latent == VQS_LATENT_MIXTURE;
+    vqs_rng_normal(&draws, first * r, n * r, (vqs_real)(mixture ? s->mixture_spread : s->latent_scale), latent);
+    if (mixture) {
+        const struct vqs_stream component = {k, s->seed, purpose, STREAM_COMPONENT};
+        for (size_t i = 0; i < n; i++) {
+            uint32_t word;
+            vqs_rng_words(&component, first + i, 1, &word);
+            const vqs_real *c = centres + (((uint64_t)word * (uint64_t)s->mixture_centres) >> 32) * r;
+            for (size_t j = 0; j < r; j++) {
+                latent[i * r + j] += c[j];
+            }
+        }
+    }
+}
+
+static void draw_samples(const struct vqs_settings *s, const struct vqs_kernels *k, uint32_t purpose,
+                         uint32_t noise_purpose, const vqs_real *centres, const struct vqs_dataset *data,
+                         vqs_real *latent, struct vqs_samples *out) {
+    enum { ROWS = 64 };
+    const struct vqs_stream noise = {k, s->seed, noise_purpose, STREAM_NOISE};
+    const size_t r = (size_t)s->r, ld = data->ld;
+    for (size_t first = 0; first < out->n; first += ROWS) {
+        size_t n = out->n - first < ROWS ? out->n - first : ROWS;
+        vqs_real *x = out->x + first * ld;
+        normal_rows(&noise, first, n, s->D, ld, (vqs_real)s->sigma, x);
+        draw_latent(s, k, purpose, centres, first, n, latent);
+        for (size_t i = 0; i < n; i++) {
+            for (size_t j = 0; j < r; j++) {
+                k->axpy(ld, latent[i * r + j], data->basis + j * ld, x + i * ld);
+            }
+        }
+    }
+}
+
+static enum vqs_status make_subspace(const struct vqs_settings *s, const struct vqs_kernels *k,
+                                     struct vqs_dataset *data, struct vqs_error *err) {
+    const size_t r = (size_t)s->r, n_centres = (size_t)s->mixture_centres;
+    const struct vqs_stream basis = {k, s->seed, VQS_RNG_DATA, STREAM_BASIS};
+    vqs_real *scratch = malloc((r * data->ld + n_centres * r + 64 * r) * sizeof *scratch);
+    if (!scratch) {
+        return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate the latents of the data");
+    }
+    vqs_real *centres = scratch + r * data->ld, *latent = centres + n_centres * r;
+    /* A Gaussian matrix orthonormalised with a positive diagonal is Haar-distributed (Mezzadri 2007). */
+    normal_rows(&basis, 0, r, s->D, data->ld, 1, data->basis);
+    vqs_retract(k, VQS_RETRACTION_MGS, s->r, data->ld, data->basis, scratch);
+    const struct vqs_stream centre = {k, s->seed, VQS_RNG_DATA, STREAM_CENTRES};
+    vqs_rng_normal(&centre, 0, n_centres * r, (vqs_real)s->latent_scale, centres);
+    draw_samples(s, k, VQS_RNG_DATA, VQS_RNG_NOISE, centres, data, latent, &data->train);
+    draw_samples(s, k, VQS_RNG_EVALUATION, VQS_RNG_EVALUATION, centres, data, latent, &data->eval);
+    free(scratch);
+    return VQS_OK;
+}
+
+/* ---- from a file ---------------------------------------------------------------------------------------------------- */
+
+/* The mean of the training samples is subtracted from all. */
+static void subtract_mean(struct vqs_dataset *data) {
+    for (int j = 0; j < data->D; j++) {
+        double sum = 0;
+        for (size_t i = 0; i < data->train.n; i++) {
+            sum += data->train.x[i * data->ld + (size_t)j];
+        }
+        const vqs_real mean = (vqs_real)(sum / (double)data->train.n);
+        for (size_t i = 0; i < data->train.n; i++) {
+            data->train.x[i * data->ld + (size_t)j] -= mean;
+        }
+        for (size_t i = 0; i < data->eval.n; i++) {
+            data->eval.x[i * data->ld + (size_t)j] -= mean;
+        }
+    }
+}
+
+static void take_rows(const struct vqs_settings *s, const float *values, const uint32_t *order, size_t ld,
+                      struct vqs_samples *out) {
+    for (size_t i = 0; i < out->n; i++) {
+        const float *row = values + (size_t)order[i] * (size_t)s->D;
+        for (int j = 0; j < s->D; j++) {
+            out->x[i * ld + (size_t)j] = (vqs_real)(s->value_scale * (double)row[j]);
+        }
+    }
+}
+
+static enum vqs_status read_file(const struct vqs_settings *s, float **values, size_t *n, struct vqs_error *err) {
+    int D = 0;
+    enum vqs_status status = s->data == VQS_DATA_CSV ? vqs_csv_read(s->path, s->label_columns, 0, values, n, &D, err)
+                                                     : vqs_idx_read(s->path, 0, values, n, &D, err);
+    if (!status && D != s->D) {
+        status = vqs_fail(err, VQS_ERR_DATA, "%s: %d values a sample, but D is %d; set D: %d%s", s->path, D, s->D, D,
+                          s->data == VQS_DATA_CSV ? " or the right label_columns" : "");
+    }
+    const size_t wanted = (size_t)s->N + (size_t)s->N_eval;
+    if (!status && *n < wanted) {
+        status = vqs_fail(err, VQS_ERR_DATA, "%s: %zu samples, but N + N_eval is %zu; lower N or N_eval", s->path, *n,
+                          wanted);
+    }
+    if (!status && *n > UINT32_MAX) {
+        status = vqs_fail(err, VQS_ERR_DATA, "%s: %zu samples; at most %u can be read", s->path, *n, UINT32_MAX);
+    }
+    return status;
+}
+
+static enum vqs_status make_from_file(const struct vqs_settings *s, const struct vqs_kernels *k,
+                                      struct vqs_dataset *data, struct vqs_error *err) {
+    const struct vqs_stream shuffle = {k, s->seed, VQS_RNG_DATA, STREAM_SHUFFLE};
+    float *values = NULL;
+    uint32_t *order = NULL;
+    size_t n = 0;
+    enum vqs_status status = read_file(s, &values, &n, err);
+    if (!status && !(order = malloc(n * sizeof *order))) {
+        status = vqs_fail(err, VQS_ERR_MEMORY, "%s: no memory to shuffle %zu samples", s->path, n);
+    }
+    if (!status) {
+        vqs_rng_permutation(&shuffle, (uint32_t)n, order);
+        take_rows(s, values, order, data->ld, &data->train);
+        take_rows(s, values, order + data->train.n, data->ld, &data->eval);
+        if (s->center) {
+            subtract_mean(data);
+        }
+    }
+    free(order);
+    free(values);
+    return status;
+}
+
+/* ---- both ----------------------------------------------------------------------------------------------------------- */
+
+/* |x_i|^2 of each sample, and the variance per element about the mean. `sum` and `mean` are scratch of ld values. Sums
+ * run over blocks of rows in `vqs_real` and over blocks in double. */
+static void summarize(const struct vqs_kernels *k, int D, size_t ld, vqs_real *sum, double *mean,
+                      struct vqs_samples *s) {
+    enum { ROWS = 256 };
+    double total = 0, mean2 = 0;
+    memset(mean, 0, ld * sizeof *mean);
+    for (size_t first = 0; first < s->n; first += ROWS) {
+        memset(sum, 0, ld * sizeof *sum);
+        for (size_t i = first; i < s->n && i < first + ROWS; i++) {
+            s->sq[i] = k->dot(ld, s->x + i * ld, s->x + i * ld);
+            total += (double)s->sq[i];
+            k->axpy(ld, 1, s->x + i * ld, sum);
+        }
+        for (size_t j = 0; j < ld; j++) {
+            mean[j] += (double)sum[j];
+        }
+    }
+    for (size_t j = 0; j < ld; j++) {
+        mean2 += mean[j] * mean[j];
+    }
+    s->variance = (total / (double)s->n - mean2 / ((double)s->n * (double)s->n)) / D;
+}
+
+enum vqs_status vqs_dataset_create(const struct vqs_settings *settings, struct vqs_dataset **out,
+                                   struct vqs_error *err) {
+    const struct vqs_kernels *k = vqs_kernels_get();
+    struct vqs_dataset *data = calloc(1, sizeof *data);
+    vqs_real *sum = malloc(vqs_row_stride(settings->D) * sizeof *sum);
+    double *mean = malloc(vqs_row_stride(settings->D) * sizeof *mean);
+    enum vqs_status status = VQS_OK;
+    if (!data || !sum || !mean) {
+        status = vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate a data set");
+        goto done;
+    }
+    status = vqs_arena_create(&data->arena, vqs_dataset_memory(settings), err);
+    if (status) {
+        goto done;
+    }
+    data->key = vqs_settings_data_key(settings);
+    carve(settings, &data->arena, data);
+    status = settings->data == VQS_DATA_SUBSPACE ? make_subspace(settings, k, data, err)
+                                                 : make_from_file(settings, k, data, err);
+    if (status) {
+        goto done;
+    }
+    summarize(k, data->D, data->ld, sum, mean, &data->train);
+    summarize(k, data->D, data->ld, sum, mean, &data->eval);
+done:
+    free(mean);
+    free(sum);
+    if (status) {
+        vqs_dataset_destroy(data);
+        data = NULL;
+    }
+    *out = data;
+    return status;
+}
+
+void vqs_dataset_destroy(struct vqs_dataset *data) {
+    if (data) {
+        vqs_arena_destroy(&data->arena);
+        free(data);
+    }
+}

@@ -1,0 +1,13 @@
+/* fileio.h - what journal and store share: text and files put in place whole. Not public. */
+#ifndef VQS_FILEIO_H
+#define VQS_FILEIO_H
+
+#include "vqsweep/base.h"
+
+/* "PATH.tmp.PID": where a file is built before vqs_file_publish. Owned by the caller; NULL: out of memory. */
+char *vqs_file_temporary(const char *path);
+/* Makes the finished file `temporary` durable and puts it at `path`, replacing what is there: fsync, rename, fsync of
+ * the directory. On failure VQS_ERR_IO; `temporary` may still be there and is the caller's to unlink. */
+enum vqs_status vqs_file_publish(const char *temporary, const char *path, struct vqs_error *err);
+
+#endif

@@ -1,0 +1,134 @@
+/* lloyd.c - k-means on encoded samples. */
+#include "vqsweep/lloyd.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { T = VQS_TILE };
+
+static size_t n_tiles(size_t n) {
+    return (n + T - 1) / T;
+}
+
+static const vqs_real *tile_of(const struct vqs_lloyd_problem *p, size_t tile) {
+    return p->z + tile * (size_t)p->d * T;
+}
+
+static int lanes_of(const struct vqs_lloyd_problem *p, size_t tile) {
+    size_t left = p->n - tile * T;
+    return left < T ? (int)left : T;
+}
+
+static void copy_sample(const struct vqs_lloyd_problem *p, size_t i, vqs_real *code) {
+    const vqs_real *z = tile_of(p, i / T) + i % T;
+    for (int c = 0; c < p->d; c++) {
+        code[c] = z[c * T];
+    }
+}
+
+void vqs_lloyd_carve(struct vqs_arena *arena, size_t n, int d, int K, struct vqs_lloyd_scratch *s) {
+    size_t codes = (size_t)K * (size_t)d;
+    s->near = vqs_arena_take(arena, n_tiles(n) * T, sizeof *s->near);
+    s->codes = vqs_arena_take(arena, codes, sizeof *s->codes);
+    s->half_norm = vqs_arena_take(arena, (size_t)K, sizeof *s->half_norm);
+    s->sums = vqs_arena_take(arena, codes, sizeof *s->sums);
+    s->counts = vqs_arena_take(arena, (size_t)K, sizeof *s->counts);
+}
+
+/* The sample at which the running sum of squared distances passes `target`; zero distances are passed over. */
+static size_t pick(const struct vqs_lloyd_problem *p, const vqs_real *near, double target) {
+    double sum = 0;
+    size_t last = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        sum += (double)near[i];
+        if (near[i] > 0) {
+            last = i;
+            if (sum > target) {
+                break;
+            }
+        }
+    }
+    return last;
+}
+
+/* k-means++: each centre is a sample drawn with probability proportional to its squared distance to those before. */
+static void seed_codes(const struct vqs_lloyd_problem *p, uint32_t restart, struct vqs_lloyd_scratch *s) {
+    const struct vqs_stream draws = {p->kernels, p->seed, VQS_RNG_KMEANS, restart};
+    for (size_t i = 0; i < n_tiles(p->n) * T; i++) {
+        s->near[i] = (vqs_real)1e30;
+    }
+    copy_sample(p, (size_t)(vqs_rng_unit(&draws, 0) * (double)p->n), s->codes);
+    for (int j = 1; j < p->K; j++) {
+        const vqs_real *newest = s->codes + (size_t)(j - 1) * (size_t)p->d;
+        double total = 0;
+        for (size_t tile = 0; tile < n_tiles(p->n); tile++) {
+            vqs_real *near = s->near + tile * T, sum = 0;
+            p->kernels->nearer(p->d, newest, tile_of(p, tile), near);
+            for (int l = lanes_of(p, tile); l < T; l++) {
+                near[l] = 0;
+            }
+            for (int l = 0; l < T; l++) {
+                sum += near[l];
+            }
+            total += (double)sum;
+        }
+        size_t i = pick(p, s->near, vqs_rng_unit(&draws, (uint64_t)j) * total);
+        copy_sample(p, i, s->codes + (size_t)j * (size_t)p->d);
+    }
+}
+
+/* Assign all samples to the codes; sums and counts of each code; returns the distortion. */
+static double assign_all(const struct vqs_lloyd_problem *p, struct vqs_lloyd_scratch *s) {
+    const int d = p->d;
+    double distortion = 0;
+    p->kernels->half_norms(p->K, d, s->codes, s->half_norm);
+    memset(s->sums, 0, (size_t)p->K * (size_t)d * sizeof *s->sums);
+    memset(s->counts, 0, (size_t)p->K * sizeof *s->counts);
+    for (size_t tile = 0; tile < n_tiles(p->n); tile++) {
+        const vqs_real *z = tile_of(p, tile);
+        uint32_t k[T];
+        p->kernels->assign(p->K, d, s->codes, s->half_norm, z, k);
+        const int lanes = lanes_of(p, tile);
+        for (int l = 0; l < lanes; l++) {
+            double *sum = s->sums + (size_t)k[l] * (size_t)d;
+            const vqs_real *code = s->codes + (size_t)k[l] * (size_t)d;
+            for (int c = 0; c < d; c++) {
+                double v = (double)z[c * T + l], e = v - (double)code[c];
+                sum[c] += v;
+                distortion += e * e;
+            }
+            s->counts[k[l]]++;
+        }
+    }
+    return distortion;
+}
+
+static void move_codes(const struct vqs_lloyd_problem *p, struct vqs_lloyd_scratch *s) {
+    for (int j = 0; j < p->K; j++) {
+        for (int c = 0; s->counts[j] && c < p->d; c++) {
+            size_t i = (size_t)j * (size_t)p->d + (size_t)c;
+            s->codes[i] = (vqs_real)(s->sums[i] / s->counts[j]);
+        }
+    }
+}
+
+double vqs_lloyd(const struct vqs_lloyd_problem *p, struct vqs_lloyd_scratch *s, vqs_real *codes) {
+    double best = INFINITY;
+    for (int restart = 0; restart < p->restarts; restart++) {
+        seed_codes(p, (uint32_t)restart, s);
+        double distortion = assign_all(p, s);
+        for (int i = 0; i < p->iterations; i++) {
+            double before = distortion;
+            move_codes(p, s);
+            distortion = assign_all(p, s);
+            if (!(before - distortion > p->tolerance * before)) {
+                break;
+            }
+        }
+        if (restart == 0 || distortion < best) {
+            best = distortion;
+            memcpy(codes, s->codes, (size_t)p->K * (size_t)p->d * sizeof *codes);
+        }
+    }
+    return isfinite(best) ? best : NAN;
+}

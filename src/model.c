@@ -1,0 +1,226 @@
+/* model.c - parameters of the autoencoder: layout, initial values, derived quantities, encoding. */
+#include "vqsweep/model.h"
+
+#include "vqsweep/orthonormal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { T = VQS_TILE };
+
+/* Distortions that differ by less than this share are the same minimum. */
+static const double lloyd_tolerance = 1e-6;
+
+void vqs_model_carve(const struct vqs_settings *s, const struct vqs_kernels *k, struct vqs_arena *arena,
+                     struct vqs_model *m, struct vqs_model_scratch *scratch) {
+    const bool trained = k->estimators[s->estimator].backward != NULL;
+    m->kernels = k;
+    m->D = s->D;
+    m->d = s->d;
+    m->K = s->K;
+    m->ld = vqs_row_stride(s->D);
+    m->tied = !trained || s->decoder == VQS_DECODER_TIED;
+    m->bias = trained && s->bias;
+    m->rows = (m->tied ? 1 : 2) * s->d + (m->bias ? 1 : 0);
+
+    const size_t d = (size_t)s->d, codes = (size_t)s->K * d;
+    const size_t matrix = (size_t)m->rows * m->ld, bias = m->bias ? vqs_row_stride(s->d) : 0;
+    m->n_params = matrix + bias + (codes + VQS_ROW_UNIT - 1) / VQS_ROW_UNIT * VQS_ROW_UNIT;
+    m->params = vqs_arena_take(arena, m->n_params, sizeof *m->params);
+    m->packed = vqs_arena_take(arena, k->pack_size(m->rows, m->ld), sizeof *m->packed);
+    m->gram = vqs_arena_take(arena, m->tied ? 0 : d * d, sizeof *m->gram);
+    m->half_norm = vqs_arena_take(arena, (size_t)s->K, sizeof *m->half_norm);
+    m->decoded_bias = vqs_arena_take(arena, m->bias ? d : 0, sizeof *m->decoded_bias);
+    const size_t samples = (size_t)(s->N > s->N_eval ? s->N : s->N_eval), tiles = (samples + T - 1) / T;
+    scratch->z = vqs_arena_take(arena, tiles * T * d, sizeof *scratch->z);
+    scratch->y = vqs_arena_take(arena, (size_t)m->rows * T, sizeof *scratch->y);
+    scratch->retract = vqs_arena_take(arena, vqs_retract_scratch(s->retraction, s->d, m->ld), sizeof(vqs_real));
+    scratch->order = vqs_arena_take(arena, (size_t)s->N, sizeof *scratch->order);
+    vqs_lloyd_carve(arena, (size_t)s->N, s->d, s->K, &scratch->lloyd);
+    if (!m->params) { /* measuring */
+        return;
+    }
+    m->W = m->params;
+    m->V = m->tied ? m->W : m->W + d * m->ld;
+    m->decoder_bias = m->bias ? m->W + (size_t)(m->rows - 1) * m->ld : NULL;
+    m->encoder_bias = m->bias ? m->params + matrix : NULL;
+    m->codes = m->params + matrix + bias;
+}
+
+void vqs_model_refresh(struct vqs_model *m) {
+    const struct vqs_kernels *k = m->kernels;
+    k->half_norms(m->K, m->d, m->codes, m->half_norm);
+    if (k->pack_size(m->rows, m->ld)) {
+        k->pack(m->rows, m->ld, m->W, m->packed);
+    }
+    if (!m->tied) {
+        vqs_gram(k, m->d, m->ld, m->V, m->gram);
+    }
+    if (m->bias) {
+        for (int i = 0; i < m->d; i++) {
+            m->decoded_bias[i] = k->dot(m->ld, m->V + (size_t)i * m->ld, m->decoder_bias);
+        }
+        m->bias_norm2 = k->dot(m->ld, m->decoder_bias, m->decoder_bias);
+    }
+}
+
+/* ---- encoding ------------------------------------------------------------------------------------------------------- */
+
+int vqs_tile_rows(size_t n, size_t tile, uint32_t rows[VQS_TILE]) {
+    for (size_t l = 0; l < T; l++) {
+        size_t i = tile * T + l;
+        rows[l] = (uint32_t)(i < n ? i : n - 1);
+    }
+    return n - tile * T < T ? (int)(n - tile * T) : T;
+}
+
+void vqs_model_encode(const struct vqs_model *m, const vqs_real *x, const uint32_t *rows, vqs_real *y, vqs_real *z) {
+    m->kernels->project(m->rows, m->ld, x, rows, m->W, m->packed, y);
+    for (int i = 0; i < m->d; i++) {
+        const vqs_real b = m->bias ? m->encoder_bias[i] : 0;
+        for (int l = 0; l < T; l++) {
+            z[i * T + l] = y[i * T + l] + b;
+        }
+    }
+}
+
+static void encode_all(const struct vqs_model *m, const struct vqs_samples *s, struct vqs_model_scratch *scratch) {
+    for (size_t tile = 0; tile * T < s->n; tile++) {
+        uint32_t rows[T];
+        vqs_tile_rows(s->n, tile, rows);
+        vqs_model_encode(m, s->x, rows, scratch->y, scratch->z + tile * (size_t)m->d * T);
+    }
+}
+
+/* ---- initial values ------------------------------------------------------------------------------------------------- */
+
+static void fit_codes(const struct vqs_settings *s, const struct vqs_dataset *data, struct vqs_model *m,
+                      struct vqs_model_scratch *scratch) {
+    const struct vqs_lloyd_problem problem = {m->kernels,      s->seed, scratch->z,         data->train.n,
+                                              m->d,            m->K,    s->kmeans_restarts, s->kmeans_iterations,
+                                              lloyd_tolerance};
+    encode_all(m, &data->train, scratch);
+    vqs_lloyd(&problem, &scratch->lloyd, m->codes);
+}
+
+/* Encoder outputs of K distinct samples. */
+static void draw_codes(const struct vqs_settings *s, const struct vqs_dataset *data, struct vqs_model *m,
+                       struct vqs_model_scratch *scratch) {
+    const struct vqs_stream draws = {m->kernels, s->seed, VQS_RNG_CODEBOOK, 0};
+    encode_all(m, &data->train, scratch);
+    vqs_rng_permutation(&draws, (uint32_t)data->train.n, scratch->order);
+    for (int j = 0; j < m->K; j++) {
+        const size_t i = scratch->order[j];
+        for (int c = 0; c < m->d; c++) {
+            m->codes[j * m->d + c] = scratch->z[(i / T * (size_t)m->d + (size_t)c) * T + i % T];
+        }
+    }
+}
+
+void vqs_model_init(const struct vqs_settings *s, const struct vqs_dataset *data, struct vqs_model *m,
+                    struct vqs_model_scratch *scratch) {
+    const struct vqs_stream encoder = {m->kernels, s->seed, VQS_RNG_ENCODER, 0};
+    const struct vqs_stream decoder = {m->kernels, s->seed, VQS_RNG_DECODER, 0};
+    const struct vqs_stream codebook = {m->kernels, s->seed, VQS_RNG_CODEBOOK, 0};
+    const size_t D = (size_t)m->D, n_codes = (size_t)m->K * (size_t)m->d;
+    const vqs_real bound = (vqs_real)(1 / sqrt(m->d)), inv_K = 1 / (vqs_real)m->K;
+
+    memset(m->params, 0, m->n_params * sizeof *m->params);
+    for (int i = 0; i < m->d; i++) {
+        vqs_rng_normal(&encoder, (uint64_t)i * D, D, 1, m->W + (size_t)i * m->ld);
+    }
+    vqs_retract(m->kernels, VQS_RETRACTION_MGS, m->d, m->ld, m->W, scratch->retract);
+    for (int i = 0; i < m->d && !m->tied; i++) {
+        vqs_rng_uniform(&decoder, (uint64_t)i * D, D, -bound, bound, m->V + (size_t)i * m->ld);
+    }
+    vqs_model_refresh(m);
+    switch ((enum vqs_codebook_init)s->codebook_init) {
+    case VQS_INIT_UNIFORM:
+        vqs_rng_uniform(&codebook, 0, n_codes, -inv_K, inv_K, m->codes);
+        break;
+    case VQS_INIT_NORMAL:
+        vqs_rng_normal(&codebook, 0, n_codes, (vqs_real)s->codebook_scale, m->codes);
+        break;
+    case VQS_INIT_DATA:
+        draw_codes(s, data, m, scratch);
+        break;
+    case VQS_INIT_KMEANS:
+        fit_codes(s, data, m, scratch);
+        break;
+    }
+    vqs_model_refresh(m);
+}
+
+/* ---- the k-means baseline --------------------------------------------------------------------------------------------- */
+
+/* LAPACK: eigenvalues il..iu and their vectors of a symmetric matrix. */
+void dsyevr_(const char *jobz, const char *range, const char *uplo, const int *n, double *a, const int *lda,
+             const double *vl, const double *vu, const int *il, const int *iu, const double *abstol, int *m, double *w,
+             double *z, const int *ldz, int *isuppz, double *work, const int *lwork, int *iwork, const int *liwork,
+             int *info);
+
+/* The upper triangle of sum x x^T, column-major. */
+static void second_moment(const struct vqs_samples *s, int D, size_t ld, double *moment) {
+    for (size_t i = 0; i < s->n; i++) {
+        const vqs_real *x = s->x + i * ld;
+        for (int c = 0; c < D; c++) {
+            const double xc = (double)x[c];
+            double *column = moment + (size_t)c * (size_t)D;
+            for (int r = 0; r <= c; r++) {
+                column[r] += xc * (double)x[r];
+            }
+        }
+    }
+}
+
+/* The d leading eigenvectors of E x x^T into W, largest first, each with its largest component positive. */
+static enum vqs_status principal_directions(const struct vqs_samples *s, struct vqs_model *m, struct vqs_error *err) {
+    const int D = m->D, d = m->d, first = D - d + 1, lwork = 26 * D, liwork = 10 * D;
+    const size_t n = (size_t)D;
+    double *moment = calloc(n * n + n * (size_t)d + n + (size_t)lwork, sizeof *moment);
+    int *iwork = malloc((2 * n + (size_t)liwork) * sizeof *iwork);
+    enum vqs_status status = VQS_OK;
+    if (!moment || !iwork) {
+        status = vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate the %d x %d moments for the principal directions", D,
+                          D);
+        goto done;
+    }
+    double *vectors = moment + n * n, *values = vectors + n * (size_t)d, *work = values + n;
+    const double none = 0;
+    int found = 0, info = 0;
+    second_moment(s, D, m->ld, moment);
+    dsyevr_("V", "I", "U", &D, moment, &D, &none, &none, &first, &D, &none, &found, values, vectors, &D, iwork, work,
+            &lwork, iwork + 2 * n, &liwork, &info);
+    if (info != 0 || found != d) {
+        status = vqs_fail(err, VQS_ERR_INTERNAL, "LAPACK dsyevr found %d of %d principal directions (info %d)", found,
+                          d, info);
+        goto done;
+    }
+    for (int i = 0; i < d; i++) {
+        const double *v = vectors + (size_t)(d - 1 - i) * n;
+        size_t largest = 0;
+        for (size_t c = 1; c < n; c++) {
+            largest = fabs(v[c]) > fabs(v[largest]) ? c : largest;
+        }
+        for (size_t c = 0; c < n; c++) {
+            m->W[(size_t)i * m->ld + c] = (vqs_real)(v[largest] < 0 ? -v[c] : v[c]);
+        }
+    }
+done:
+    free(moment);
+    free(iwork);
+    return status;
+}
+
+enum vqs_status vqs_model_kmeans(const struct vqs_settings *s, const struct vqs_dataset *data, struct vqs_model *m,
+                                 struct vqs_model_scratch *scratch, struct vqs_error *err) {
+    memset(m->params, 0, m->n_params * sizeof *m->params);
+    enum vqs_status status = principal_directions(&data->train, m, err);
+    if (!status) {
+        vqs_model_refresh(m);
+        fit_codes(s, data, m, scratch);
+        vqs_model_refresh(m);
+    }
+    return status;
+}

@@ -1,0 +1,129 @@
+/* orthonormal.c - retractions onto matrices with orthonormal rows. */
+#include "vqsweep/orthonormal.h"
+
+#include <math.h>
+#include <string.h>
+
+#ifdef VQS_REAL_IS_DOUBLE
+#define geqrf dgeqrf_
+#define orgqr dorgqr_
+#else
+#define geqrf sgeqrf_
+#define orgqr sorgqr_
+#endif
+
+/* LAPACK, column-major: a matrix [d][ld] of ours is ld x d of theirs. */
+void geqrf(const int *m, const int *n, vqs_real *a, const int *lda, vqs_real *tau, vqs_real *work, const int *lwork,
+           int *info);
+void orgqr(const int *m, const int *n, const int *k, vqs_real *a, const int *lda, const vqs_real *tau, vqs_real *work,
+           const int *lwork, int *info);
+
+enum { QR_BLOCK = 64 }; /* columns of work for LAPACK's blocked code */
+
+static size_t row(int i, size_t ld) {
+    return (size_t)i * ld;
+}
+
+void vqs_gram(const struct vqs_kernels *k, int d, size_t ld, const vqs_real *A, vqs_real *G) {
+    for (int i = 0; i < d; i++) {
+        for (int j = 0; j <= i; j++) {
+            G[i * d + j] = G[j * d + i] = k->dot(ld, A + row(i, ld), A + row(j, ld));
+        }
+    }
+}
+
+/* Rows are taken in order; one that has nothing left of its own (rank-deficient input) becomes 0. */
+static void retract_mgs(const struct vqs_kernels *k, int d, size_t ld, vqs_real *W) {
+    for (int i = 0; i < d; i++) {
+        vqs_real *w = W + row(i, ld);
+        for (int j = 0; j < i; j++) {
+            k->axpy(ld, -k->dot(ld, w, W + row(j, ld)), W + row(j, ld), w);
+        }
+        vqs_real norm2 = k->dot(ld, w, w), scale = norm2 > 0 ? 1 / (vqs_real)sqrt((double)norm2) : 0;
+        for (size_t c = 0; c < ld; c++) {
+            w[c] *= scale;
+        }
+    }
+}
+
+/* Newton-Schulz: W <- (3/2 I - 1/2 W W^T) W, quadratic once |W W^T - I| < 1. A step of Adam leaves it far inside; what
+ * comes from outside (a first, arbitrary W) is made orthonormal by Gram-Schmidt first. */
+static void retract_polar(const struct vqs_kernels *k, int d, size_t ld, vqs_real *W, vqs_real *scratch) {
+    vqs_real *G = scratch, *next = scratch + (size_t)d * (size_t)d;
+    const vqs_real tolerance = sizeof(vqs_real) == 4 ? (vqs_real)1e-6 : (vqs_real)1e-14;
+    for (int iteration = 0; iteration < 8; iteration++) {
+        vqs_gram(k, d, ld, W, G);
+        vqs_real off = 0; /* |G - I|_F^2 */
+        for (int i = 0; i < d * d; i++) {
+            vqs_real e = G[i] - (i % (d + 1) == 0);
+            off += e * e;
+        }
+        if (off <= tolerance * tolerance || !isfinite(off)) {
+            return;
+        }
+        if (off >= (vqs_real)0.5) {
+            retract_mgs(k, d, ld, W);
+            return;
+        }
+        for (int i = 0; i < d; i++) {
+            memset(next + row(i, ld), 0, ld * sizeof *next);
+            for (int j = 0; j < d; j++) {
+                k->axpy(ld, (i == j ? (vqs_real)1.5 : 0) - G[i * d + j] / 2, W + row(j, ld), next + row(i, ld));
+            }
+        }
+        memcpy(W, next, row(d, ld) * sizeof *W);
+    }
+}
+
+static void retract_qr(int d, size_t ld, bool mend_signs, vqs_real *W, vqs_real *scratch) {
+    vqs_real *tau = scratch, *work = tau + d;
+    const int m = (int)ld, lwork = QR_BLOCK * d;
+    int info = 0;
+    geqrf(&m, &d, W, &m, tau, work, &lwork, &info);
+    unsigned char negative[512] = {0}; /* d <= 512, settings.h */
+    for (int i = 0; i < d; i++) {
+        negative[i] = mend_signs && W[row(i, ld) + (size_t)i] < 0;
+    }
+    orgqr(&m, &d, &d, W, &m, tau, work, &lwork, &info);
+    for (int i = 0; i < d; i++) {
+        for (size_t c = 0; negative[i] && c < ld; c++) {
+            W[row(i, ld) + c] = -W[row(i, ld) + c];
+        }
+    }
+}
+
+size_t vqs_retract_scratch(enum vqs_retraction kind, int d, size_t ld) {
+    size_t before = row(d, ld); /* the rows before the step, to count flips */
+    switch (kind) {
+    case VQS_RETRACTION_POLAR:
+        return before + (size_t)d * (size_t)d + row(d, ld);
+    case VQS_RETRACTION_QR:
+    case VQS_RETRACTION_QR_RAW:
+        return before + (size_t)d + QR_BLOCK * (size_t)d;
+    default:
+        return before;
+    }
+}
+
+int vqs_retract(const struct vqs_kernels *k, enum vqs_retraction kind, int d, size_t ld, vqs_real *W,
+                vqs_real *scratch) {
+    vqs_real *before = scratch, *work = scratch + row(d, ld);
+    memcpy(before, W, row(d, ld) * sizeof *W);
+    switch (kind) {
+    case VQS_RETRACTION_MGS:
+        retract_mgs(k, d, ld, W);
+        break;
+    case VQS_RETRACTION_POLAR:
+        retract_polar(k, d, ld, W, work);
+        break;
+    case VQS_RETRACTION_QR:
+    case VQS_RETRACTION_QR_RAW:
+        retract_qr(d, ld, kind == VQS_RETRACTION_QR, W, work);
+        break;
+    }
+    int flips = 0;
+    for (int i = 0; i < d; i++) {
+        flips += k->dot(ld, before + row(i, ld), W + row(i, ld)) < 0;
+    }
+    return flips;
+}
