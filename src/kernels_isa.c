@@ -153,6 +153,9 @@ static void project_narrow(int C, size_t ld, const vqs_real *x, const uint32_t *
         for (; c + COLS <= C; c += COLS) {
             project_narrow_block(COLS, ld, xs, m + (size_t)c * ld, out + c * T + l);
         }
+        for (; c + 2 <= C; c += 2) {
+            project_narrow_block(2, ld, xs, m + (size_t)c * ld, out + c * T + l);
+        }
         for (; c < C; c++) {
             project_narrow_block(1, ld, xs, m + (size_t)c * ld, out + c * T + l);
         }
@@ -297,6 +300,9 @@ static void outer(int C, size_t ld, const vqs_real *x, const uint32_t *rows, con
     for (; c + COLS <= C; c += COLS) {
         outer_columns(COLS, ld, x, rows, g + c * T, add, acc + (size_t)c * ld);
     }
+    for (; c + 2 <= C; c += 2) {
+        outer_columns(2, ld, x, rows, g + c * T, add, acc + (size_t)c * ld);
+    }
     for (; c < C; c++) {
         outer_columns(1, ld, x, rows, g + c * T, add, acc + (size_t)c * ld);
     }
@@ -347,11 +353,8 @@ INLINE void assign_d(int K, int d, const vqs_real *codes, const vqs_real *half_n
         for (; j < K; j++) {
             assign_block(1, 2, d, j, codes, half_norm, z + l, best, index);
         }
-        for (int v = 0; v < 2; v++) {
-            for (int i = 0; i < VL; i++) {
-                k[l + v * VL + i] = (uint32_t)index[v][i];
-            }
-        }
+        v_store_index(k + l, index[0]);
+        v_store_index(k + l + VL, index[1]);
     }
 }
 

@@ -28,10 +28,8 @@ enum { VL = VBYTES / (int)sizeof(vqs_real) };
 typedef vqs_real vf __attribute__((vector_size(VBYTES)));
 #ifdef VQS_REAL_IS_DOUBLE
 typedef int64_t vi __attribute__((vector_size(VBYTES)));
-typedef int64_t vint;
 #else
 typedef int32_t vi __attribute__((vector_size(VBYTES)));
-typedef int32_t vint;
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
@@ -61,11 +59,17 @@ INLINE vf v_set(vqs_real s) {
 }
 
 INLINE vi v_set_int(int s) {
-    vi v;
+    return s - (vi){0};
+}
+
+INLINE void v_store_index(uint32_t *p, vi v) {
+#ifdef VQS_REAL_IS_DOUBLE
     for (int i = 0; i < VL; i++) {
-        v[i] = s;
+        p[i] = (uint32_t)v[i];
     }
-    return v;
+#else
+    memcpy(p, &v, sizeof v);
+#endif
 }
 
 INLINE vqs_real v_sum(vf v) {
