@@ -12,7 +12,10 @@ import h5py
 import numpy
 import pandas
 
-SCHEMA_VERSION = 1
+SCHEMA = 1
+# The columns that are neither settings nor metrics; metrics have a `formula`, settings have none.
+RUN_COLUMNS = set("key status attempt rank host cpu_class wall_seconds finished_at n_epochs n_snapshots codebook_row "
+                  "digest message".split())
 
 
 class StoreError(Exception):
@@ -43,17 +46,16 @@ def load(path):
 
 
 def _read(path, file):
-    version = file.attrs.get("schema_version")
-    if version is None:
-        raise StoreError(f"{path}: an HDF5 file, but not a result of vqsweep (it has no schema_version)", 5)
-    if version != SCHEMA_VERSION:
-        raise StoreError(f"{path}: schema version {version}, but this reader knows {SCHEMA_VERSION}", 5)
+    schema = file.attrs.get("vqsweep_schema")
+    if schema is None:
+        raise StoreError(f"{path}: an HDF5 file, but not a result of vqsweep", 5)
+    if schema != SCHEMA:
+        raise StoreError(f"{path}: written in schema version {schema}; this reader knows version {SCHEMA}", 5)
     columns, settings = {}, []
     for name, data in file.items():
         if isinstance(data, h5py.Dataset) and data.ndim == 1 and data.dims[0].values() == [file["trial"]]:
-            text = h5py.check_string_dtype(data.dtype)
-            columns[name] = data.asstr()[:] if text else data[:]
-            if data.attrs.get("role") == "setting":
+            columns[name] = data.asstr()[:] if h5py.check_string_dtype(data.dtype) else data[:]
+            if name not in RUN_COLUMNS and "formula" not in data.attrs:
                 settings.append(name)
     trials = pandas.DataFrame(columns, index=pandas.Index(file["trial"][:], name="trial"))
     trials.attrs["settings"] = settings

@@ -54,17 +54,18 @@ def kmeans(**settings):
 
 def write(path, trials, studies):
     with h5py.File(path, "w") as file:
-        file.attrs["schema_version"] = 1
+        file.attrs["vqsweep_schema"] = 1
         file["trial"] = numpy.arange(len(trials))
         file["trial"].make_scale("trial")
         file["epoch"] = numpy.arange(len(trials))  # of the same length, and not a column
         file["epoch"].make_scale("epoch")
         for name in trials[0]:
             values = [t[name] for t in trials]
-            text = isinstance(values[0], str)
-            file.create_dataset(name, data=values, dtype=h5py.string_dtype() if text else None)
+            file.create_dataset(name, data=values, dtype=h5py.string_dtype("utf-8", 16) if isinstance(values[0], str)
+                                else None)
             file[name].dims[0].attach_scale(file["trial"])
-            file[name].attrs["role"] = "setting" if name in SETTINGS else "metric"
+            if name in METRICS:
+                file[name].attrs["formula"] = "made up"
         for name, members in studies.items():
             file["studies/" + name] = numpy.array(members, dtype="u4")
 
@@ -115,7 +116,7 @@ class Tables(unittest.TestCase):
         self.assertEqual(trials.entropy_train[1], 1.5)
         self.assertEqual(sorted(trials.attrs["settings"]), sorted(SETTINGS))
         self.assertEqual(trials.attrs["studies"]["scaling"].tolist(), [0, 1])
-        self.assertEqual(trials.attrs["file"]["schema_version"], 1)
+        self.assertEqual(trials.attrs["file"]["vqsweep_schema"], 1)
 
     def test_each_regime_is_a_cell(self):
         self.store([trial(decoder=d, codebook_init=i, entropy=n) for n, (d, i) in
@@ -203,8 +204,8 @@ class Tables(unittest.TestCase):
         h5py.File(self.path, "w").close()
         refused(5, "not a result of vqsweep")
         with h5py.File(self.path, "w") as file:
-            file.attrs["schema_version"] = 99
-        refused(5, "schema version 99, but this reader knows 1")
+            file.attrs["vqsweep_schema"] = 99
+        refused(5, "schema version 99; this reader knows version 1")
         self.store([trial()], other=[0])
         refused(5, "no study called scaling or noise or commitment; it has: other")
         refused(5, "no study called noise; it has: other", "--table", "noise")
