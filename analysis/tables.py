@@ -317,13 +317,12 @@ def print_legend():
     print(f"equal: pairs that differ by at most {EQUAL:g} of the larger value, that is, equal to 3 digits.")
 
 
-def main():
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `tables.py FILE | head` ends quietly
+def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", metavar="FILE", help="result file of `vqsweep run`")
     parser.add_argument("--format", choices=["text", "markdown", "csv"], default="text")
     parser.add_argument("--table", choices=list(TABLES), help="this one only")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(arguments)
     try:
         trials = vqsweep_store.load(arguments.file)
         studies = trials.attrs["studies"]
@@ -345,4 +344,5 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `tables.py FILE | head` ends quietly
+    sys.exit(main(sys.argv[1:]))

@@ -1,5 +1,7 @@
 #!/usr/bin/python3
 """analysis/tables.py on small files with known values: numbers, rates, pairs, failures and bad input."""
+import collections
+import contextlib
 import csv
 import io
 import os
@@ -18,6 +20,10 @@ except ImportError as error:
     sys.exit(77)
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, ROOT + "/analysis")
+import tables  # noqa: E402
+import vqsweep_store  # noqa: E402
+
 METRICS = ["dead_codes_train", "entropy_train", "mse_train", "mse_eval", "explained_variance_train",
            "subspace_recovery", "collapsed"]
 SETTINGS = {"data": "subspace", "path": "", "D": 128, "r": 2, "sigma": 0.1, "latent": "gaussian", "latent_scale": 1.0,
@@ -70,9 +76,15 @@ def write(path, trials, studies):
             file["studies/" + name] = numpy.array(members, dtype="u4")
 
 
+Done = collections.namedtuple("Done", "returncode stdout stderr")
+
+
 def run(path, *arguments):
-    return subprocess.run(["/usr/bin/python3", ROOT + "/analysis/tables.py", path, *arguments], capture_output=True,
-                          text=True)
+    """In this process, because starting one takes longer than any test; test_the_script_itself starts one."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = tables.main([path, *arguments])
+    return Done(code, out.getvalue(), err.getvalue())
 
 
 def rows(path, **wanted):
@@ -108,8 +120,6 @@ class Tables(unittest.TestCase):
 
     def test_load(self):
         self.store([trial(K=4), kmeans(K=8, entropy=1.5)])
-        sys.path.insert(0, ROOT + "/analysis")
-        import vqsweep_store
         trials = vqsweep_store.load(self.path)
         self.assertEqual(sorted(trials.columns), sorted([*SETTINGS, "status", *METRICS]))
         self.assertEqual((trials.K.tolist(), trials.decoder.tolist()), ([4, 8], ["tied", ""]))
@@ -209,6 +219,12 @@ class Tables(unittest.TestCase):
         self.store([trial()], other=[0])
         refused(5, "no study called scaling or noise or commitment; it has: other")
         refused(5, "no study called noise; it has: other", "--table", "noise")
+
+    def test_the_script_itself(self):
+        self.store([trial()])
+        for arguments, code in (([self.path], 0), (["/nowhere.h5"], 4), ([], 2), ([self.path, "--table", "x"], 2)):
+            done = subprocess.run([ROOT + "/analysis/tables.py", *arguments], capture_output=True, text=True)
+            self.assertEqual((done.returncode, bool(done.stdout)), (code, code == 0), done.stderr)
 
     def test_missing_module_gets_one_line(self):
         hidden = os.path.dirname(self.path)
