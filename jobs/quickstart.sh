@@ -27,7 +27,7 @@ cat <<END
 The results: $PWD/$result
   build/release/vqsweep show $result --trial 0    one trial
   analysis/tables.py $result --format markdown    the tables for a paper; csv for a program
-  ncdump -h $result                               what else is in the file
+  build/release/vqsweep verify $result            recomputes digests, runs some trials again
 Next: README.md explains the file, and how to write a job of your own; jobs/smoke.yaml is a short one to start from.
 END
 exit $code
