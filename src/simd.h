@@ -44,6 +44,29 @@ INLINE void v_store(vqs_real *p, vf v) {
     memcpy(p, &v, sizeof v);
 }
 
+/* The first n < VL values; the other lanes are 0, or are left alone in memory. */
+INLINE vf v_load_part(const vqs_real *p, int n) {
+#if defined(VQS_ISA_avx512) && !defined(VQS_REAL_IS_DOUBLE)
+    return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+#else
+    vf v = {0};
+    for (int i = 0; i < n; i++) {
+        v[i] = p[i];
+    }
+    return v;
+#endif
+}
+
+INLINE void v_store_part(vqs_real *p, int n, vf v) {
+#if defined(VQS_ISA_avx512) && !defined(VQS_REAL_IS_DOUBLE)
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+#else
+    for (int i = 0; i < n; i++) {
+        p[i] = v[i];
+    }
+#endif
+}
+
 INLINE vf v_set(vqs_real s) {
 #if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
     return (vf)_mm512_set1_ps(s);
@@ -73,6 +96,9 @@ INLINE void v_store_index(uint32_t *p, vi v) {
 }
 
 INLINE vqs_real v_sum(vf v) {
+#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
+    return _mm512_reduce_add_ps((__m512)v);
+#else
     vqs_real half[VL];
     v_store(half, v);
     for (int n = VL / 2; n; n /= 2) {
@@ -81,6 +107,7 @@ INLINE vqs_real v_sum(vf v) {
         }
     }
     return half[0];
+#endif
 }
 
 /* where candidate < *best: *best = candidate, *index = its index. NaN candidates never win. */
@@ -97,6 +124,20 @@ INLINE void v_keep_less(vf candidate, vi index_of, vf *best, vi *index) {
     vi less = candidate < *best;
     *best = (vf)(((vi)candidate & less) | ((vi)*best & ~less));
     *index = (index_of & less) | (*index & ~less);
+#endif
+}
+
+/* out[l] = table[k[l] * stride] for a tile of VQS_TILE lanes. */
+INLINE void v_gather_tile(const vqs_real *table, int stride, const uint32_t *k, vqs_real *out) {
+#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
+    for (int l = 0; l < 32; l += 16) {
+        __m512i at = _mm512_mullo_epi32(_mm512_loadu_si512(k + l), _mm512_set1_epi32(stride));
+        _mm512_storeu_ps(out + l, _mm512_i32gather_ps(at, table, 4));
+    }
+#else
+    for (int l = 0; l < 32; l++) {
+        out[l] = table[(size_t)k[l] * (size_t)stride];
+    }
 #endif
 }
 
