@@ -53,7 +53,7 @@ def check_tampering(program, folder):
     with h5py.File(os.path.join(folder, "b.h5"), "r+") as file:
         file["key"][3] = file["key"][4]
     end = program.run("verify", "b.h5")
-    assert end.returncode == 5, end.stderr
+    assert end.returncode == 5 and "trial 3 has key" in end.stderr, end.stderr
 
 
 def main():

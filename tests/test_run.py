@@ -3,6 +3,7 @@
     test_run.py VQSWEEP SOURCE_FOLDER MPIRUN
 """
 import os
+import resource
 import signal
 import sys
 import tempfile
@@ -183,6 +184,24 @@ class Stopped(Case):
         end = self.completes("long.yaml", "-o", "a.h5", ranks=2)
         self.assertIn("going on:", end.stderr)
         self.assertEqual(self.program.results("a.h5"), self.expected)
+
+
+class Failing(Case):
+    def test_a_trial_without_memory_fails_and_the_others_do_not(self):
+        with open(self.path("job.yaml"), "w", encoding="utf-8") as file:
+            file.write("name: big\nfixed: {D: 512, epochs: 1, gap_restarts: 0}\ngrid: {N: [1000, 4000000]}\n")
+
+        def little_memory():  # the large trial's data alone take 8 GB
+            resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+
+        for attempt in 1, 2:
+            end = self.program.run("run", "job.yaml", "-o", "a.h5", preexec_fn=little_memory)
+            self.assertEqual(end.returncode, 3, end.stderr)
+            self.assertIn("1 of 2 trials failed: 1 (", own_lines(end.stderr)[-1])
+            self.assertIn(f"attempt {attempt}", self.program.run("show", "a.h5", "--trial", "1").stdout)
+        self.assertEqual(self.program.run("status", "a.h5").returncode, 3)
+        self.assertEqual(self.program.run("verify", "a.h5").returncode, 3)
+        self.assertTrue(os.path.exists(self.path("a.h5.journal")))
 
 
 class Refused(Case):
