@@ -67,7 +67,7 @@ static enum vqs_status describe(void *ctx, uint32_t trial, struct vqs_bytes *byt
 }
 
 /* In place of a record that did not come: one that says so. Its bytes are in farm->scratch. */
-static enum vqs_status make_failed_record(struct vqs_farm *farm, uint32_t trial, int rank,
+static enum vqs_status make_failed_record(struct vqs_farm *farm, uint32_t trial, int rank, bool came_empty,
                                           struct vqs_record_head *head, struct vqs_error *err) {
     struct vqs_record record = {0};
     farm->scratch.size = 0;
@@ -76,7 +76,9 @@ static enum vqs_status make_failed_record(struct vqs_farm *farm, uint32_t trial,
     record.trial = trial;
     record.attempt = vqs_output_attempt(farm->output, trial);
     record.rank = rank;
-    snprintf(record.message, sizeof record.message, "rank %d sent no record; it may be out of memory", rank);
+    snprintf(record.message, sizeof record.message,
+             came_empty ? "rank %d had no memory for the record" : "rank %d sent something else than this trial's record",
+             rank);
     if (status == VQS_OK) {
         vqs_record_seal(&record);
         status = vqs_record_pack(&record, &farm->scratch, err);
@@ -111,7 +113,7 @@ static enum vqs_status on_result(void *ctx, uint32_t trial, int rank, const void
     enum vqs_status status = VQS_OK;
     if (vqs_record_peek(result, size, &head, NULL) != VQS_OK || head.trial != trial ||
         head.key != vqs_plan_trial_key(farm->plan, trial)) {
-        status = make_failed_record(farm, trial, rank, &head, err);
+        status = make_failed_record(farm, trial, rank, size == 0, &head, err);
         result = farm->scratch.data;
         size = farm->scratch.size;
     }
