@@ -162,6 +162,8 @@ def pairing_gain(x, y):
 
 def _power_of_t(n, ratio, alpha):
     limit, shift = stats.t.ppf(1 - alpha / 2, n - 1), ratio * numpy.sqrt(n)
+    if shift > 10 + limit:
+        return 1.0  # and scipy would give NaN
     with numpy.errstate(divide="ignore"):  # scipy divides by a density that is 0 in floating point
         return stats.nct.sf(limit, n - 1, shift) + stats.nct.cdf(-limit, n - 1, shift)
 
