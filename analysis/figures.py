@@ -31,6 +31,9 @@ STYLE = {"font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "legend.fonts
          "lines.markersize": 4, "legend.frameon": False, "figure.dpi": 100, "svg.hashsalt": "vqsweep",
          "axes.grid": True, "grid.color": "#e6e6e6", "grid.linewidth": 0.5, "axes.axisbelow": True}
 MOST_PANELS = 6
+SHORT = {"dead_codes_train": "dead codes", "entropy_train": "entropy [nat]", "entropy_eval": "entropy, held-out [nat]",
+         "mse_train": "reconstruction MSE", "mse_eval": "MSE, held-out", "lloyd_gap": "Lloyd gap",
+         "subspace_recovery": "subspace recovery"}
 
 
 def style(names):
@@ -40,6 +43,8 @@ def style(names):
 
 
 def label(trials, name):
+    if name in SHORT:
+        return SHORT[name]
     unit = trials.attrs["units"].get(name, "1")
     text = trials.attrs["long_names"].get(name, name).replace(", training", "")
     return text if unit in ("1", "codes") else f"{text} [{unit}]"
@@ -64,8 +69,7 @@ def view(trials, name):
     axis = tables.TABLES[name].axis if name in tables.TABLES else numeric[0] if numeric else None
     texts = [s for s in varies if rows[s].dtype == object]
     trained = rows[rows.estimator != "kmeans"]
-    panels = list(trained.groupby(texts, sort=False).groups) if texts else [()]
-    panels = [level if isinstance(level, tuple) else (level,) for level in panels][:MOST_PANELS]
+    panels = [tuple(row) for row in trained[texts].drop_duplicates().to_numpy()][:MOST_PANELS] if texts else [()]
     pooled = [s for s in numeric if s != axis]
     return View(name, rows, axis, {level: dict(zip(texts, level)) for level in panels}, pooled, rows.seed.nunique())
 
@@ -109,19 +113,18 @@ def over_axis(trials, name, metrics, seed_cells=()):
     drawing, axes = canvas(len(v.panels), len(metrics))
     looks = style(estimators(v.rows))
     values = sorted(v.rows[v.axis].dropna().unique())
-    for row, metric in zip(axes, metrics):
+    for which, (row, metric) in enumerate(zip(axes, metrics)):
         for ax, (level, where) in zip(row, v.panels.items()):
             rows = of_panel(v, where)
             for i, (estimator, group) in enumerate(rows.groupby("estimator", sort=False)):
                 line_with_intervals(ax, group, v.axis, metric, values, looks[estimator], estimator, i - 1)
             seed_points(ax, seed_cells, name, metric, values)
             ax.set_xticks(range(len(values)), [f"{x:g}" for x in values])
-            if row is axes[0]:
-                ax.set_title(regime_title(level))
-            ax.set_xlabel(v.axis if row is axes[-1] else "")
-        row[0].set_ylabel(label(trials, metric).replace("codes without a training sample", "dead codes"))
+            ax.set_title(regime_title(level) if which == 0 else "")
+            ax.set_xlabel(v.axis if which == len(metrics) - 1 else "")
+        row[0].set_ylabel(label(trials, metric))
         level_limits(row)
-    legend(drawing, axes[0][0])
+    legend(drawing, axes)
     seeds = " Crosses with grey bars: the seed study's mean ± SD (3 runs)." if seed_cells else ""
     caption = about(trials, v, "Mean over seeds and BCa 95% interval." + seeds)
     return Figure(f"axis_{name}", title, caption, f"Lines over {v.axis}, a panel for each regime.", drawing)
@@ -162,11 +165,12 @@ def level_limits(row):
         ax.tick_params(labelleft=ax is row[0])
 
 
-def legend(drawing, ax):
-    handles, names = ax.get_legend_handles_labels()
-    drawing.legend(handles, names, loc="outside upper center", ncol=min(6, max(1, len(names)))) \
-        if hasattr(drawing, "get_layout_engine") and tuple(map(int, matplotlib.__version__.split(".")[:2])) >= (3, 7) \
-        else ax.legend(handles, names, loc="best")
+def legend(drawing, axes):
+    """Above the panels, each name once."""
+    found = {}
+    for ax in axes.flat:
+        found.update({name: handle for handle, name in zip(*ax.get_legend_handles_labels())})
+    drawing.legend(found.values(), found.keys(), loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=max(1, len(found)))
 
 
 # ---- distributions, curves, usage ------------------------------------------------------------------------------------
@@ -196,9 +200,9 @@ def distributions(trials, name, metric):
         ax.set_xticks(range(len(values)), ["" if x is None else f"{x:g}" for x in values])
         ax.set_title(regime_title(level))
         ax.set_xlabel(v.axis or "")
-    axes[0][0].set_ylabel(label(trials, metric).replace("codes without a training sample", "dead codes"))
+    axes[0][0].set_ylabel(label(trials, metric))
     level_limits(axes[0])
-    legend(drawing, axes[0][0])
+    legend(drawing, axes)
     return Figure(f"seeds_{name}", title, about(trials, v, "A dot is a trial; a line joins the trials of one seed."),
                   "Dots for trials by estimator, joined by seed.", drawing)
 
@@ -237,7 +241,7 @@ def curves(trials, path, name, wanted=("loss_rec", "entropy", "dead_codes")):
     for row, curve in zip(axes, wanted):
         row[0].set_ylabel(curve.replace("_", " "))
         level_limits(row)
-    legend(drawing, axes[0][0])
+    legend(drawing, axes)
     return Figure(f"curves_{name}", title, about(trials, v, "Line: median over seeds; band: from the 10th to the 90th "
                                                  "percentile. Where lines coincide the dashed one lies on the other."),
                   "Training curves with bands, a panel for each regime.", drawing)
@@ -268,9 +272,10 @@ def usage(trials, path, name):
             ax.set_title(regime_title(level))
             ax.set_xlabel("rank of the code")
             ax.set_yscale("symlog", linthresh=1e-3)
+            ax.set_ylim(bottom=0)
     axes[0][0].set_ylabel("share of samples")
     level_limits(axes[0])
-    legend(drawing, axes[0][0])
+    legend(drawing, axes)
     return Figure("usage", title, about(trials, v, "Codes of each trial sorted by use, mean share at each rank. Grey: "
                                         "perfectly even use. Dead codes are the ranks at 0."),
                   "Steps of code usage by rank, a panel for each regime.", drawing)
@@ -289,10 +294,13 @@ def scatter(trials, name, x, y, file_name):
             ax.plot(group[x], group[y], marker, color=colour, markersize=2.5, alpha=0.5, linestyle="none",
                     label=estimator, rasterized=True)
         ax.set_title(regime_title(level))
-        ax.set_xlabel(label(trials, x).replace("codes without a training sample", "dead codes"))
+        ax.set_xlabel(label(trials, x))
     axes[0][0].set_ylabel(label(trials, y))
     level_limits(axes[0])
-    legend(drawing, axes[0][0])
+    low, high = min(ax.get_xlim()[0] for ax in axes[0]), max(ax.get_xlim()[1] for ax in axes[0])
+    for ax in axes[0]:
+        ax.set_xlim(low, high)
+    legend(drawing, axes)
     return Figure(file_name, f"{label(trials, y)} against {label(trials, x)}".capitalize(),
                   about(trials, v, f"A dot is a trial; all values of {v.axis} together."),
                   "Scatter of trials, a panel for each regime.", drawing)
@@ -457,5 +465,5 @@ def all_figures(trials, path, planned, seed_cells):
             yield over_axis(trials, first, ["lloyd_gap"])._replace(name="lloyd")
         if trials.subspace_recovery.notna().any():
             yield scatter(trials, names[min(1, len(names) - 1)], "mse_train", "subspace_recovery", "recovery")
-        yield trajectories(trials, path, names[min(1, len(names) - 1)])
+        yield trajectories(trials, path, first)
         yield gradient_fields(path)
