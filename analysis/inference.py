@@ -162,10 +162,9 @@ def pairing_gain(x, y):
 
 def _power_of_t(n, ratio, alpha):
     limit, shift = stats.t.ppf(1 - alpha / 2, n - 1), ratio * numpy.sqrt(n)
-    if shift > 10 + limit:
-        return 1.0  # and scipy would give NaN
-    with numpy.errstate(divide="ignore"):  # scipy divides by a density that is 0 in floating point
-        return stats.nct.sf(limit, n - 1, shift) + stats.nct.cdf(-limit, n - 1, shift)
+    with numpy.errstate(divide="ignore", invalid="ignore"):  # far out scipy divides by a density of 0
+        power = stats.nct.sf(limit, n - 1, shift) + stats.nct.cdf(-limit, n - 1, shift)
+    return float(power) if numpy.isfinite(power) else float(shift > limit)
 
 
 def seeds_needed(sd, effect, power=0.8, alpha=0.05, most=100000):
