@@ -331,7 +331,7 @@ static enum vqs_status make_columns(struct writer *w) {
                                   .type = w->type[i],
                                   .size = {w->n_trials},
                                   .chunk = {w->n_trials < BLOCK ? w->n_trials : BLOCK},
-                                  .compress = true,
+                                  .compress = i < VQS_FIRST_METRIC,
                                   .scale = {w->trial_scale}};
         TRY(make_dataset(w, &spec, &w->set[i]));
     }
@@ -409,7 +409,7 @@ static void fill_row(struct writer *w, size_t at, const struct vqs_settings *set
             memcpy(cell, &row->record.metric[i - VQS_FIRST_METRIC], sizeof(double));
         }
         if (column->cell == VQS_CELL_TEXT) {
-            vqs_mend_utf8(cell, column->width);
+            vqs_mend_utf8((char *)cell);
         }
     }
 }

@@ -66,7 +66,7 @@ void vqs_codebook_group(int K, int d, char name[VQS_GROUP_NAME]);
 
 /* Bytes that are not UTF-8 (a text cut within a character, a foreign file name) become '?': one such byte would keep a
  * reader from a whole column. */
-void vqs_mend_utf8(unsigned char *text, size_t size);
+void vqs_mend_utf8(char *text);
 
 /* ---- HDF5 ------------------------------------------------------------------------------------------------------ */
 

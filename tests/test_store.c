@@ -222,7 +222,7 @@ START_TEST(texts_become_utf8) {
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char text[32] = {0};
         memcpy(text, cases[i].in, strlen(cases[i].in));
-        vqs_mend_utf8((unsigned char *)text, sizeof text);
+        vqs_mend_utf8(text);
         ck_assert_str_eq(text, cases[i].out);
     }
 }
