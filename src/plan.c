@@ -120,15 +120,18 @@ static enum vqs_status check_size(const struct vqs_job *job, size_t *total, stru
         const struct vqs_study *study = &job->studies[s];
         size_t points = study_points(study), before = *total;
         if (__builtin_add_overflow(before, points, total) || *total > VQS_PLAN_MAX_TRIALS) {
-            char product[160] = "";
+            char product[160] = "", others[60] = "";
             for (int x = 0, length = 0; x < study->n_axes && length < (int)sizeof product; x++) {
                 length += snprintf(product + length, sizeof product - (size_t)length, "%s%s %zu", x ? " x " : "",
                                    study->axis[x].name, study->axis[x].n);
             }
+            if (before > 0) {
+                snprintf(others, sizeof others, " and the studies above it for %zu", before);
+            }
             return vqs_job_complain(job, study->line, err,
-                                    "%s: asks for %.4g trials (%s) after %zu of other studies; a plan holds at most "
-                                    "%d, drop values or split the job",
-                                    study->name, (double)points, product, before, VQS_PLAN_MAX_TRIALS);
+                                    "%s: asks for %.4g trials (%s)%s; a plan holds at most %d, drop values or split "
+                                    "the job",
+                                    study->name, (double)points, product, others, VQS_PLAN_MAX_TRIALS);
         }
     }
     return VQS_OK;

@@ -161,7 +161,7 @@ static const struct {
     {HEAD "seeds: 1..1000000000\n", 1, "t: asks for 1e+09 trials (seed 1000000000)"},
     {HEAD "seeds: 0..18446744073709551615\n", 1, "trials"},
     {HEAD "studies:\n  a: {seeds: 1..6000000}\n  b: {seeds: 1..6000000}\n", 4,
-     "asks for 6e+06 trials (seed 6000000) after 6000000 of other studies; a plan holds at most 10000000"},
+     "asks for 6e+06 trials (seed 6000000) and the studies above it for 6000000; a plan holds at most 10000000"},
 };
 
 START_TEST(a_bad_job_is_one_clear_line) {
