@@ -376,8 +376,9 @@ _Static_assert(sizeof((struct vqs_record *)0)->message < MAX_WIDTH, "a run colum
 static enum vqs_status walk_rows(struct vqs_store *store, const int *runs, int n_runs, size_t first, size_t n,
                                  void (*use)(const struct vqs_row *row, size_t i, void *ctx), void *ctx,
                                  struct vqs_error *err) {
-    struct vqs_row *rows = calloc(BLOCK, sizeof *rows);
-    unsigned char *cells = malloc((size_t)BLOCK * MAX_WIDTH);
+    const size_t block = n < BLOCK ? n + !n : BLOCK;
+    struct vqs_row *rows = calloc(block, sizeof *rows);
+    unsigned char *cells = malloc(block * MAX_WIDTH);
     vqs_quiet_begin(&store->quiet);
     enum vqs_status status = rows && cells ? VQS_OK : vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate a block of rows");
     for (size_t start = 0; !status && start < n; start += BLOCK) {
