@@ -32,7 +32,7 @@ static void count_signal(int number) {
 /* Two signals within this time are one: a launcher and a batch system may both pass on the same one. */
 static const double ONE_SIGNAL_SECONDS = 0.25;
 
-/* ---- every rank ----------------------------------------------------------------------------------------------------- */
+/* ---- every rank -------------------------------------------------------------------------------------------------- */
 
 static void run_trial(void *ctx, int slot, const void *data, size_t size, struct vqs_bytes *result) {
     struct vqs_farm *farm = ctx;
@@ -57,7 +57,7 @@ static void run_trial(void *ctx, int slot, const void *data, size_t size, struct
     }
 }
 
-/* ---- rank 0 --------------------------------------------------------------------------------------------------------- */
+/* ---- rank 0 ------------------------------------------------------------------------------------------------------ */
 
 static enum vqs_status describe(void *ctx, uint32_t trial, struct vqs_bytes *bytes, struct vqs_error *err) {
     const struct vqs_farm *farm = ctx;
@@ -77,7 +77,8 @@ static enum vqs_status make_failed_record(struct vqs_farm *farm, uint32_t trial,
     record.attempt = vqs_output_attempt(farm->output, trial);
     record.rank = rank;
     snprintf(record.message, sizeof record.message,
-             came_empty ? "rank %d had no memory for the record" : "rank %d sent something else than this trial's record",
+             came_empty ? "rank %d had no memory for the record"
+                        : "rank %d sent something else than this trial's record",
              rank);
     if (status == VQS_OK) {
         vqs_record_seal(&record);
@@ -181,7 +182,7 @@ static bool on_tick(void *ctx, uint32_t done, uint32_t in_flight) {
     return farm->stop_at > 0 || farm->status != VQS_OK;
 }
 
-/* ---- life cycle ------------------------------------------------------------------------------------------------------ */
+/* ---- life cycle -------------------------------------------------------------------------------------------------- */
 
 struct costed {
     double seconds;
