@@ -5,7 +5,6 @@
 #include "store_common.h"
 #include "store_file.h"
 
-#include <errno.h>
 #include <hdf5_hl.h>
 #include <inttypes.h>
 #include <math.h>
@@ -14,14 +13,6 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-#define TRY(call)                                                                                                      \
-    do {                                                                                                               \
-        enum vqs_status try_ = (call);                                                                                 \
-        if (try_) {                                                                                                    \
-            return try_;                                                                                               \
-        }                                                                                                              \
-    } while (0)
 
 enum {
     BLOCK = 1024,             /* rows of a column written at a time, and in a chunk */

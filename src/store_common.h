@@ -8,6 +8,15 @@
 
 #include <hdf5.h>
 
+/* Returns the failure of a call, if it fails. */
+#define TRY(call)                                                                                                      \
+    do {                                                                                                               \
+        enum vqs_status try_ = (call);                                                                                 \
+        if (try_) {                                                                                                    \
+            return try_;                                                                                               \
+        }                                                                                                              \
+    } while (0)
+
 /* ---- columns: one 1-D dataset each ----------------------------------------------------------------------------- */
 
 /* A row of the file, less the settings. */

@@ -11,14 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TRY(call)                                                                                                      \
-    do {                                                                                                               \
-        enum vqs_status try_ = (call);                                                                                 \
-        if (try_) {                                                                                                    \
-            return try_;                                                                                               \
-        }                                                                                                              \
-    } while (0)
-
 enum { BLOCK = 1024 }; /* rows read at a time */
 
 struct vqs_store {
@@ -483,10 +475,11 @@ static enum vqs_status read_snapshots(struct vqs_store *store, size_t trial, int
     char group[VQS_GROUP_NAME];
     const struct vqs_snapshot *first = &record->snapshots[0];
     const hsize_t from[3] = {(hsize_t)row}, size[3] = {(hsize_t)n, (hsize_t)first->K, (hsize_t)first->d};
-    int64_t *numbers = calloc(3 * (size_t)n, sizeof *numbers), *epochs = numbers + n, *levels = numbers + 2 * n;
+    int64_t *numbers = calloc(3 * (size_t)n, sizeof *numbers);
     if (!numbers) {
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate numbers of %d snapshots", n);
     }
+    int64_t *epochs = numbers + n, *levels = epochs + n;
     vqs_codebook_group(first->K, first->d, group);
     enum vqs_status status;
     if ((status = read_numbers(store, group, "trial", from[0], size[0], numbers, err)) ||
