@@ -262,6 +262,12 @@ START_TEST(permutations_are_permutations) {
             seen[perm[j]] = true;
         }
         ck_assert_mem_eq(perm, again, n * sizeof *perm);
+        for (uint32_t j = 0; j < n; j++) { /* Fisher-Yates, step j by word j */
+            const uint32_t at = (uint32_t)(((uint64_t)word_oracle(&s, j) * (j + 1)) >> 32);
+            again[j] = again[at];
+            again[at] = j;
+        }
+        ck_assert_mem_eq(perm, again, n * sizeof *perm);
         ck_assert(n < 60 || memcmp(perm, other, n * sizeof *perm) != 0);
     }
 }
