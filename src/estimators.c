@@ -7,6 +7,7 @@
 #include "isa.h"
 
 #include <math.h>
+#include <string.h>
 
 #ifdef VQS_REAL_IS_DOUBLE
 #define real_sqrt sqrt
@@ -19,7 +20,7 @@
 enum { T = VQS_TILE };
 
 /* out[l] = sum_i a[i][l] b[i][l] */
-static void dot_lanes(int d, const vqs_real *a, const vqs_real *b, vqs_real *out) {
+static void dot_lanes(int d, const vqs_real *restrict a, const vqs_real *restrict b, vqs_real *restrict out) {
     FOR_LANES out[l] = 0;
     for (int i = 0; i < d; i++) {
         FOR_LANES out[l] += a[i * T + l] * b[i * T + l];
@@ -29,37 +30,37 @@ static void dot_lanes(int d, const vqs_real *a, const vqs_real *b, vqs_real *out
 /* ---- ste: gz = g ------------------------------------------------------------------------------------------------- */
 
 static void ste_backward(const struct vqs_estimator_tile *t) {
-    for (int i = 0; i < t->d; i++) {
-        FOR_LANES t->gz[i * T + l] = t->g[i * T + l];
-    }
-    FOR_LANES t->zero[l] = 0;
+    memcpy(t->gz, t->g, (size_t)t->d * T * sizeof *t->gz);
+    memset(t->zero, 0, T * sizeof *t->zero);
 }
 
 /* ---- projector(a, b): gz = a (u.g) u + b (g - (u.g) u); rotation is projector(1, 0) -------------------------------- */
 
 static void projector_ab(const struct vqs_estimator_tile *t, vqs_real a, vqs_real b) {
     const int d = t->d;
+    const vqs_real *restrict z = t->z, *restrict q = t->q, *restrict g = t->g;
+    vqs_real *restrict gz = t->gz, *restrict zero = t->zero;
     vqs_real rr[T], zz[T], qq[T], vg[T], scale[T]; /* v = q - z, not normalised */
     FOR_LANES rr[l] = vg[l] = 0;
     for (int i = 0; i < d; i++) {
         FOR_LANES {
-            vqs_real v = t->q[i * T + l] - t->z[i * T + l];
+            vqs_real v = q[i * T + l] - z[i * T + l];
             rr[l] += v * v;
-            vg[l] += v * t->g[i * T + l];
+            vg[l] += v * g[i * T + l];
         }
     }
-    dot_lanes(d, t->z, t->z, zz);
-    dot_lanes(d, t->q, t->q, qq);
+    dot_lanes(d, z, z, zz);
+    dot_lanes(d, q, q, qq);
     FOR_LANES { /* u := 0 where |v| <= 1e-12 max(|z|, |q|, 1) */
         vqs_real m = zz[l] > qq[l] ? zz[l] : qq[l];
         m = m > 1 ? m : 1;
         vqs_real too_small = real_sqrt(rr[l]) <= (vqs_real)1e-12 * real_sqrt(m) ? 1 : 0;
-        t->zero[l] = too_small;
+        zero[l] = too_small;
         vqs_real safe = too_small != 0 ? 1 : rr[l];
         scale[l] = too_small != 0 ? 0 : (a - b) * vg[l] / safe;
     }
     for (int i = 0; i < d; i++) {
-        FOR_LANES t->gz[i * T + l] = scale[l] * (t->q[i * T + l] - t->z[i * T + l]) + b * t->g[i * T + l];
+        FOR_LANES gz[i * T + l] = scale[l] * (q[i * T + l] - z[i * T + l]) + b * g[i * T + l];
     }
 }
 
@@ -76,9 +77,11 @@ static void rotation_backward(const struct vqs_estimator_tile *t) {
 /* Where z has no direction the rotation is taken as the identity; where q has none, lam = 0 and nothing flows. */
 static void rotation_trick_backward(const struct vqs_estimator_tile *t) {
     const int d = t->d;
+    const vqs_real *restrict z = t->z, *restrict q = t->q, *restrict g = t->g;
+    vqs_real *restrict gz = t->gz, *restrict zero = t->zero;
     vqs_real zz[T], qq[T], zi[T], qi[T], lam[T], qg[T], wg[T], ww[T];
-    dot_lanes(d, t->z, t->z, zz);
-    dot_lanes(d, t->q, t->q, qq);
+    dot_lanes(d, z, z, zz);
+    dot_lanes(d, q, q, qq);
     FOR_LANES {
         vqs_real zn = real_sqrt(zz[l]), qn = real_sqrt(qq[l]);
         vqs_real none = zn <= (vqs_real)1e-12 ? 1 : 0;
@@ -86,13 +89,13 @@ static void rotation_trick_backward(const struct vqs_estimator_tile *t) {
         qi[l] = none != 0 || qn == 0 ? 0 : 1 / (qn == 0 ? 1 : qn);
         lam[l] = none != 0 ? 1 : qn * zi[l];
         qg[l] = wg[l] = ww[l] = 0;
-        t->zero[l] = 0;
+        zero[l] = 0;
     }
     for (int i = 0; i < d; i++) {
         FOR_LANES {
-            vqs_real q = t->q[i * T + l] * qi[l], w = t->z[i * T + l] * zi[l] + q, g = t->g[i * T + l];
-            qg[l] += q * g;
-            wg[l] += w * g;
+            vqs_real qh = q[i * T + l] * qi[l], w = z[i * T + l] * zi[l] + qh;
+            qg[l] += qh * g[i * T + l];
+            wg[l] += w * g[i * T + l];
             ww[l] += w * w;
         }
     }
@@ -100,8 +103,8 @@ static void rotation_trick_backward(const struct vqs_estimator_tile *t) {
     FOR_LANES wg[l] = ww[l] > (vqs_real)1e-12 ? wg[l] / (ww[l] > (vqs_real)1e-12 ? ww[l] : 1) : 0;
     for (int i = 0; i < d; i++) {
         FOR_LANES {
-            vqs_real zh = t->z[i * T + l] * zi[l], w = zh + t->q[i * T + l] * qi[l];
-            t->gz[i * T + l] = lam[l] * (t->g[i * T + l] - 2 * w * wg[l] + 2 * zh * qg[l]);
+            vqs_real zh = z[i * T + l] * zi[l], w = zh + q[i * T + l] * qi[l];
+            gz[i * T + l] = lam[l] * (g[i * T + l] - 2 * w * wg[l] + 2 * zh * qg[l]);
         }
     }
 }
@@ -126,7 +129,6 @@ const struct vqs_estimator VQS_ISA_NAME(vqs_estimator_table)[] = {
 };
 
 #ifdef VQS_ISA_portable /* look-ups need one copy only */
-#include <string.h>
 
 int vqs_estimator_count(void) {
     return (int)(sizeof vqs_estimator_table_portable / sizeof vqs_estimator_table_portable[0]) - 1;

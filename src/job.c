@@ -88,11 +88,9 @@ static enum vqs_status read_fixed(struct vqs_reader *in, struct vqs_study *study
     return VQS_OK;
 }
 
-static struct vqs_axis *new_axis(const struct vqs_reader *in, struct vqs_study *study, const char *name, int line,
-                                 size_t n) {
+static struct vqs_axis *new_axis(const struct vqs_reader *in, struct vqs_study *study, const char *name, size_t n) {
     struct vqs_axis *axis = &study->axis[study->n_axes++];
     snprintf(axis->name, sizeof axis->name, "%s", name);
-    axis->line = line;
     axis->n = n;
     axis->first = in->job->firsts.size / sizeof(size_t);
     return axis;
@@ -108,7 +106,7 @@ static enum vqs_status mark_position(struct vqs_reader *in) {
 static enum vqs_status read_axis(struct vqs_reader *in, struct vqs_study *study, const yaml_node_t *mapping,
                                  size_t from, size_t to, int *seen) {
     enum vqs_setting_id id[VQS_N_SETTINGS];
-    struct vqs_axis *axis = new_axis(in, study, "", 0, 0);
+    struct vqs_axis *axis = new_axis(in, study, "", 0);
     for (size_t i = from; i < to; i++) {
         const yaml_node_t *values = value_at(in, mapping, i);
         TRY(vqs_reader_key(in, mapping, i, seen, &id[i - from]));
@@ -122,7 +120,6 @@ static enum vqs_status read_axis(struct vqs_reader *in, struct vqs_study *study,
         size_t length = strlen(axis->name);
         snprintf(axis->name + length, sizeof axis->name - length, "%s%s", i > from ? ", " : "", name);
         axis->n = n_items(values);
-        axis->line = axis->line ? axis->line : seen[id[0]];
     }
     for (size_t v = 0; v < axis->n; v++) {
         TRY(mark_position(in));
@@ -150,7 +147,7 @@ static enum vqs_status read_zip(struct vqs_reader *in, struct vqs_study *study, 
 
 static enum vqs_status read_list(struct vqs_reader *in, struct vqs_study *study, const yaml_node_t *node) {
     TRY(vqs_reader_expect_list(in, node, "list", "points such as [{K: 4, lr: 0.1}, {K: 8, lr: 0.2}]"));
-    struct vqs_axis *axis = new_axis(in, study, "list", line_of(node), n_items(node));
+    struct vqs_axis *axis = new_axis(in, study, "list", n_items(node));
     for (size_t v = 0; v < axis->n; v++) {
         const yaml_node_t *point = item_at(in, node, v);
         int seen[VQS_N_SETTINGS] = {0};
@@ -221,7 +218,7 @@ static enum vqs_status read_seed_range(struct vqs_reader *in, struct vqs_axis *a
 static enum vqs_status read_seeds(struct vqs_reader *in, struct vqs_study *study, const yaml_node_t *node,
                                   const char *text) {
     int line = node ? line_of(node) : 0;
-    struct vqs_axis *axis = new_axis(in, study, "seed", line ? line : study->line, 0);
+    struct vqs_axis *axis = new_axis(in, study, "seed", 0);
     TRY(place(in, study, VQS_SETTING_seed, line, study->n_axes));
     if (!node || node->type == YAML_SCALAR_NODE) {
         text = node ? vqs_reader_text(node) : text;

@@ -24,11 +24,10 @@ struct vqs_assignment {
 /* An axis: position i makes the assignments first[i] .. first[i + 1] - 1, several for a zip and for a point of a list,
  * one for an axis of a grid. A range of seeds is not written out. */
 struct vqs_axis {
-    char name[VQS_NAME_MAX]; /* "K", "lr, batch", "list", "seeds" */
-    int line;
-    size_t n;        /* positions, at least one */
-    size_t first;    /* index of first[0] in the job's firsts */
-    bool seed_range; /* position i is the seed `seed` + i */
+    char name[VQS_NAME_MAX]; /* "K", "lr, batch", "list", "seed" */
+    size_t n;                /* positions, at least one */
+    size_t first;            /* index of first[0] in the job's firsts */
+    bool seed_range;         /* position i is the seed `seed` + i */
     uint64_t seed;
 };
 

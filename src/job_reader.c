@@ -108,8 +108,11 @@ enum vqs_status vqs_reader_value(struct vqs_reader *in, enum vqs_setting_id id, 
         text = epochs;
     }
     if (!text) {
-        return COMPLAIN(in, node, "%s: expected one value here; a list of values belongs under 'grid'",
-                        vqs_setting_table[id].name);
+        return COMPLAIN(in, node, "%s: expected one value here, not %s; an axis is one list of values under 'grid'",
+                        vqs_setting_table[id].name,
+                        node->type == YAML_SCALAR_NODE     ? "a text with a NUL"
+                        : node->type == YAML_SEQUENCE_NODE ? "a list"
+                                                           : "a mapping");
     }
     struct vqs_error refusal = {0};
     enum vqs_status status = vqs_setting_parse(id, text, settings, &refusal);

@@ -12,6 +12,12 @@
 #include <math.h>
 #include <sleef.h>
 
+#ifdef VQS_REAL_IS_DOUBLE
+#define real_sqrt sqrt
+#else
+#define real_sqrt sqrtf
+#endif
+
 #define T         VQS_TILE
 #define TILE_VECS (VQS_TILE / VL) /* vectors across a tile */
 
@@ -31,10 +37,73 @@ enum { COLS = 2, WIDE_SAMPLES = 4, CODES = 4 };
 #define V_PIN(v) ((void)0)
 #endif
 
+/* Keep a pointer in a register, so that what is near it is addressed by constant offsets. */
+#define P_PIN(p) __asm__("" : "+r"(p))
+
 /* ---- random numbers ----------------------------------------------------------------------------------------------- */
 
 enum { BLOCKS = VQS_RNG_GROUP / 4 }; /* Philox blocks in a group */
 
+#if defined(VQS_INTRINSICS)
+/* Philox4x32-10 on whole vectors of counters: Random123's constants and rounds; its scalar code is the tests' oracle. */
+#if defined(VQS_ISA_avx512)
+typedef __m512i vw;
+#define vw_set(x)       _mm512_set1_epi32((int)(x))
+#define vw_add(a, b)    _mm512_add_epi32(a, b)
+#define vw_xor3(a, b, c) _mm512_ternarylogic_epi32(a, b, c, 0x96)
+#define vw_mul_even(a, b) _mm512_mul_epu32(a, b)
+#define vw_odd(a)       _mm512_srli_epi64(a, 32)
+#define vw_join_low(even, odd)  _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32))
+#define vw_join_high(even, odd) _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 32), odd)
+#define vw_load(p)      _mm512_loadu_si512(p)
+#define vw_store(p, v)  _mm512_storeu_si512(p, v)
+#else
+typedef __m256i vw;
+#define vw_set(x)       _mm256_set1_epi32((int)(x))
+#define vw_add(a, b)    _mm256_add_epi32(a, b)
+#define vw_xor3(a, b, c) _mm256_xor_si256(_mm256_xor_si256(a, b), c)
+#define vw_mul_even(a, b) _mm256_mul_epu32(a, b)
+#define vw_odd(a)       _mm256_srli_epi64(a, 32)
+#define vw_join_low(even, odd)  _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa)
+#define vw_join_high(even, odd) _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa)
+#define vw_load(p)      _mm256_loadu_si256((const __m256i *)(p))
+#define vw_store(p, v)  _mm256_storeu_si256((__m256i *)(p), v)
+#endif
+
+INLINE void multiply(vw a, vw m, vw *low, vw *high) {
+    const vw even = vw_mul_even(a, m), odd = vw_mul_even(vw_odd(a), m);
+    *low = vw_join_low(even, odd);
+    *high = vw_join_high(even, odd);
+}
+
+static void group_words(uint64_t seed, uint32_t purpose, uint32_t stream, uint64_t group, uint32_t w[4][BLOCKS]) {
+    const uint64_t first = group * BLOCKS; /* a group's blocks share the high word: BLOCKS divides 2^32 */
+    const vw m0 = vw_set(PHILOX_M4x32_0), m1 = vw_set(PHILOX_M4x32_1);
+    uint32_t lanes[BLOCKS];
+    for (uint32_t l = 0; l < BLOCKS; l++) {
+        lanes[l] = (uint32_t)first + l;
+    }
+    for (int l = 0; l < BLOCKS; l += (int)(sizeof(vw) / 4)) {
+        vw c0 = vw_load(lanes + l), c1 = vw_set(first >> 32), c2 = vw_set(purpose), c3 = vw_set(stream);
+        uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
+        for (int round = 0; round < PHILOX4x32_DEFAULT_ROUNDS; round++) {
+            vw low0, high0, low1, high1;
+            multiply(c0, m0, &low0, &high0);
+            multiply(c2, m1, &low1, &high1);
+            c0 = vw_xor3(high1, c1, vw_set(k0));
+            c1 = low1;
+            c2 = vw_xor3(high0, c3, vw_set(k1));
+            c3 = low0;
+            k0 += PHILOX_W32_0;
+            k1 += PHILOX_W32_1;
+        }
+        vw_store(w[0] + l, c0);
+        vw_store(w[1] + l, c1);
+        vw_store(w[2] + l, c2);
+        vw_store(w[3] + l, c3);
+    }
+}
+#else
 static void group_words(uint64_t seed, uint32_t purpose, uint32_t stream, uint64_t group, uint32_t w[4][BLOCKS]) {
     const philox4x32_key_t key = {{(uint32_t)seed, (uint32_t)(seed >> 32)}};
     const uint64_t first = group * BLOCKS;
@@ -49,6 +118,7 @@ static void group_words(uint64_t seed, uint32_t purpose, uint32_t stream, uint64
         w[3][l] = out.v[3];
     }
 }
+#endif
 
 static void words(uint64_t seed, uint32_t purpose, uint32_t stream, uint64_t group, size_t n, uint32_t *out) {
     for (size_t i = 0; i < n; i++, out += VQS_RNG_GROUP) {
@@ -162,45 +232,58 @@ static void project_narrow(int C, size_t ld, const vqs_real *x, const uint32_t *
     }
 }
 
-/* `samples` samples against `vecs` vectors of filters; mt is [ld][stride]. */
-INLINE void project_wide_block(int samples, int vecs, size_t ld, size_t stride, const vqs_real *x,
-                               const uint32_t *rows, const vqs_real *mt, vqs_real out[][VL], size_t out_step) {
-    vf acc[2 * WIDE_SAMPLES];
-    const vqs_real *xs[2 * WIDE_SAMPLES];
-    for (int s = 0; s < samples; s++) {
+/* WIDE_SAMPLES samples against `vecs` vectors of filters; mt is [ld][stride]. A single vector would leave too few
+ * independent sums to keep the adders busy, so even and odd features are summed apart. */
+INLINE void project_wide_block(int vecs, size_t ld, size_t stride, const vqs_real *x, const uint32_t *rows,
+                               const vqs_real *mt, vqs_real out[][VL], size_t out_step) {
+    const int chains = 2 / vecs;
+    vf acc[2][WIDE_SAMPLES];
+    const vqs_real *xs[WIDE_SAMPLES];
+    for (int s = 0; s < WIDE_SAMPLES; s++) {
         xs[s] = x + rows[s] * ld;
-        for (int v = 0; v < vecs; v++) {
-            acc[s * vecs + v] = v_set(0);
-        }
+        acc[0][s] = acc[1][s] = v_set(0);
     }
-    for (size_t j = 0; j < ld; j++) {
-        vf mv[2];
-        for (int v = 0; v < vecs; v++) {
-            mv[v] = v_load(mt + j * stride + (size_t)(v * VL));
-            V_PIN(mv[v]);
+    for (size_t j = 0; j < ld; j += (size_t)chains) {
+        vf m[2];
+        for (int v = 0; v < 2; v++) {
+            m[v] = v_load(mt + (chains == 2 ? (j + (size_t)v) * stride : j * stride + (size_t)(v * VL)));
+            V_PIN(m[v]);
         }
-        for (int s = 0; s < samples; s++) {
+        for (int s = 0; s < WIDE_SAMPLES; s++) {
             vf xv = v_set(xs[s][j]);
-            if (vecs > 1) {
+            if (vecs == 2) {
                 V_PIN(xv);
             }
-            for (int v = 0; v < vecs; v++) {
-                acc[s * vecs + v] += xv * mv[v];
-            }
+            acc[0][s] += xv * m[0];
+            acc[1][s] += (chains == 2 ? v_set(xs[s][j + 1]) : xv) * m[1];
         }
     }
-    for (int s = 0; s < samples; s++) {
-        for (int v = 0; v < vecs; v++) {
-            v_store(out[(size_t)v * out_step + (size_t)s], acc[s * vecs + v]);
+    for (int s = 0; s < WIDE_SAMPLES; s++) {
+        if (chains == 2) {
+            v_store(out[s], acc[0][s] + acc[1][s]);
+        } else {
+            v_store(out[s], acc[0][s]);
+            v_store(out[out_step + (size_t)s], acc[1][s]);
         }
     }
 }
 
 /* out[c][l] = tile[l][c] for one vector of filters, of which C are wanted. */
 INLINE void transpose_tile(int C, vqs_real tile[][VL], vqs_real *out) {
-    for (int c = 0; c < C; c++) {
-        for (int l = 0; l < T; l++) {
-            out[c * T + l] = tile[l][c];
+    for (int l = 0; l < T; l += VL) {
+        vf r[VL];
+        for (int i = 0; i < VL; i++) {
+            r[i] = v_load(tile[l + i]);
+        }
+        v_transpose(r);
+        if (C == VL) {
+            for (int c = 0; c < VL; c++) {
+                v_store(out + c * T + l, r[c]);
+            }
+        } else {
+            for (int c = 0; c < C; c++) {
+                v_store(out + c * T + l, r[c]);
+            }
         }
     }
 }
@@ -216,14 +299,14 @@ static void project_wide(int C, size_t ld, const vqs_real *x, const uint32_t *ro
     int c = 0;
     for (; c + VL < C; c += 2 * VL) {
         for (int l = 0; l < T; l += WIDE_SAMPLES) {
-            project_wide_block(WIDE_SAMPLES, 2, ld, stride, x, rows + l, mt + c, tile + l, T);
+            project_wide_block(2, ld, stride, x, rows + l, mt + c, tile + l, T);
         }
         transpose_tile(VL, tile, out + c * T);
         transpose_tile(C - c - VL < VL ? C - c - VL : VL, tile + T, out + (c + VL) * T);
     }
     if (c < C) {
-        for (int l = 0; l < T; l += 2 * WIDE_SAMPLES) {
-            project_wide_block(2 * WIDE_SAMPLES, 1, ld, stride, x, rows + l, mt + c, tile + l, T);
+        for (int l = 0; l < T; l += WIDE_SAMPLES) {
+            project_wide_block(1, ld, stride, x, rows + l, mt + c, tile + l, T);
         }
         transpose_tile(C - c, tile, out + c * T);
     }
@@ -235,9 +318,16 @@ static size_t pack_size(int C, size_t ld) {
 
 static void pack(int C, size_t ld, const vqs_real *m, vqs_real *mt) {
     const size_t stride = wide_stride(C);
-    for (size_t j = 0; j < ld; j++) {
-        for (size_t c = 0; c < (size_t)C; c++) {
-            mt[j * stride + c] = m[c * ld + j];
+    for (size_t c = 0; c < (size_t)C; c += VL) { /* ld is whole vectors; filters past C are packed as 0 */
+        for (size_t j = 0; j < ld; j += VL) {
+            vf r[VL];
+            for (size_t i = 0; i < VL; i++) {
+                r[i] = c + i < (size_t)C ? v_load(m + (c + i) * ld + j) : v_set(0);
+            }
+            v_transpose(r);
+            for (size_t i = 0; i < VL; i++) {
+                v_store(mt + (j + i) * stride + c, r[i]);
+            }
         }
     }
 }
@@ -263,6 +353,7 @@ INLINE void outer_block(int cols, int vecs, size_t ld, const vqs_real *x, const 
     }
     for (int l = 0; l < T; l++) {
         const vqs_real *row = x + rows[l] * ld;
+        P_PIN(row);
         vf xv[4];
         for (int v = 0; v < vecs; v++) {
             xv[v] = v_load(row + v * VL);
@@ -383,20 +474,234 @@ static void assign(int K, int d, const vqs_real *codes, const vqs_real *half_nor
     }
 }
 
+/* The squares of code j summed by lanes. */
+INLINE vf square_lanes(int d, const vqs_real *c) {
+    vf acc = v_set(0);
+    int i = 0;
+    for (; i + VL <= d; i += VL) {
+        vf v = v_load(c + i);
+        acc += v * v;
+    }
+    if (i < d) {
+        vf v = v_load_part(c + i, d - i);
+        acc += v * v;
+    }
+    return acc;
+}
+
 static void half_norms(int K, int d, const vqs_real *codes, vqs_real *half_norm) {
-    for (int j = 0; j < K; j++) {
-        const vqs_real *c = codes + (size_t)j * (size_t)d;
-        vf acc = v_set(0);
+    for (int j = 0; j < K; j += 4) {
+        vf squares[4];
+        vqs_real sums[4];
+        for (int s = 0; s < 4; s++) { /* past the last code: that code again */
+            squares[s] = square_lanes(d, codes + (size_t)(j + s < K ? j + s : K - 1) * (size_t)d);
+        }
+        v_sum4(squares, sums);
+        for (int s = 0; s < 4 && j + s < K; s++) {
+            half_norm[j + s] = sums[s] / 2;
+        }
+    }
+}
+
+/* ---- codes: gathering gradients, moments ------------------------------------------------------------------------------ */
+
+static void scatter(int n, int d, const uint32_t *k, const vqs_real *rows, int first, int last, vqs_real *grad,
+                    uint32_t *count) {
+    const size_t stride = vqs_row_stride(d);
+    memset(grad + (size_t)first * (size_t)d, 0, (size_t)(last - first) * (size_t)d * sizeof *grad);
+    memset(count + first, 0, (size_t)(last - first) * sizeof *count);
+    for (int l = 0; l < n; l++, rows += stride) {
+        const int code = (int)k[l];
+        if (code < first || code >= last) {
+            continue;
+        }
+        count[code]++;
+        vqs_real *g = grad + (size_t)code * (size_t)d;
         int i = 0;
         for (; i + VL <= d; i += VL) {
-            vf v = v_load(c + i);
-            acc += v * v;
+            v_store(g + i, v_load(g + i) + v_load(rows + i));
         }
-        vqs_real sum = i ? v_sum(acc) : 0;
-        for (; i < d; i++) {
-            sum += c[i] * c[i];
+        if (i < d) {
+            v_store_part(g + i, d - i, v_load_part(g + i, d - i) + v_load(rows + i));
         }
-        half_norm[j] = sum / 2;
+    }
+}
+
+/* `height` rows from i by `vecs` vectors from column j of the moments. */
+INLINE void moments_block(int height, int vecs, int n, const uint32_t *used, int d, const vqs_real *codes,
+                          const uint32_t *count, int i, int j, vqs_real *moments) {
+    vf sum[COLS][4];
+    for (int h = 0; h < height; h++) {
+        for (int v = 0; v < vecs; v++) {
+            sum[h][v] = v_set(0);
+        }
+    }
+    for (int u = 0; u < n; u++) {
+        const uint32_t k = used[u];
+        const vqs_real *c = codes + k * (size_t)d, weight = (vqs_real)count[k];
+        vf cv[4];
+        for (int v = 0; v < vecs; v++) {
+            cv[v] = v_load(c + j + v * VL);
+        }
+        for (int h = 0; h < height; h++) {
+            vf w = v_set(weight * c[i + h]);
+            for (int v = 0; v < vecs; v++) {
+                sum[h][v] += w * cv[v];
+            }
+        }
+    }
+    for (int h = 0; h < height; h++) {
+        for (int v = 0; v < vecs; v++) {
+            v_store(moments + (size_t)(i + h) * vqs_row_stride(d) + (size_t)(j + v * VL), sum[h][v]);
+        }
+    }
+}
+
+static void code_moments(int n, const uint32_t *used, int d, const vqs_real *codes, const uint32_t *count, int first,
+                         int last, vqs_real *moments) {
+    const int stride = (int)vqs_row_stride(d);
+    int i = first;
+    for (; i + COLS <= last; i += COLS) {
+        int j = 0;
+        for (; j + 4 * VL <= stride; j += 4 * VL) {
+            moments_block(COLS, 4, n, used, d, codes, count, i, j, moments);
+        }
+        for (; j < stride; j += VL) {
+            moments_block(COLS, 1, n, used, d, codes, count, i, j, moments);
+        }
+    }
+    for (; i < last; i++) {
+        for (int j = 0; j < stride; j += VL) {
+            moments_block(1, 1, n, used, d, codes, count, i, j, moments);
+        }
+    }
+}
+
+/* ---- small matrices by rows of parameters ------------------------------------------------------------------------------ */
+
+static vqs_real dot(size_t n, const vqs_real *a, const vqs_real *b) {
+    vf acc[4] = {v_set(0), v_set(0), v_set(0), v_set(0)};
+    size_t i = 0;
+    for (; i + 4 * VL <= n; i += 4 * VL) {
+        for (size_t s = 0; s < 4; s++) {
+            acc[s] += v_load(a + i + s * VL) * v_load(b + i + s * VL);
+        }
+    }
+    for (; i + VL <= n; i += VL) {
+        acc[0] += v_load(a + i) * v_load(b + i);
+    }
+    vqs_real sum = v_sum((acc[0] + acc[1]) + (acc[2] + acc[3]));
+    for (; i < n; i++) {
+        sum += a[i] * b[i];
+    }
+    return sum;
+}
+
+INLINE void combine_block(int height, int vecs, int d, size_t ld, const vqs_real *A, const vqs_real *V, vqs_real scale,
+                          vqs_real keep, vqs_real *out) {
+    vf sum[COLS][4];
+    for (int h = 0; h < height; h++) {
+        for (int v = 0; v < vecs; v++) {
+            sum[h][v] = v_set(0);
+        }
+    }
+    for (int j = 0; j < d; j++) {
+        vf row[4];
+        for (int v = 0; v < vecs; v++) {
+            row[v] = v_load(V + (size_t)j * ld + (size_t)(v * VL));
+            V_PIN(row[v]);
+        }
+        for (int h = 0; h < height; h++) {
+            vf a = v_set(A[(size_t)h * vqs_row_stride(d) + (size_t)j]);
+            V_PIN(a);
+            for (int v = 0; v < vecs; v++) {
+                sum[h][v] += a * row[v];
+            }
+        }
+    }
+    for (int h = 0; h < height; h++) {
+        for (int v = 0; v < vecs; v++) {
+            vqs_real *at = out + (size_t)h * ld + (size_t)(v * VL);
+            v_store(at, v_set(scale) * sum[h][v] + v_set(keep) * v_load(at));
+        }
+    }
+}
+
+INLINE void combine_rows(int height, int d, size_t ld, const vqs_real *A, const vqs_real *V, vqs_real scale,
+                         vqs_real keep, vqs_real *out) {
+    size_t j = 0;
+    for (; j + 4 * VL <= ld; j += 4 * VL) {
+        combine_block(height, 4, d, ld, A, V + j, scale, keep, out + j);
+    }
+    for (; j < ld; j += VL) {
+        combine_block(height, 1, d, ld, A, V + j, scale, keep, out + j);
+    }
+}
+
+static void combine(int d, size_t ld, const vqs_real *A, const vqs_real *V, vqs_real scale, vqs_real keep, int first,
+                    int last, vqs_real *out) {
+    const size_t stride = vqs_row_stride(d);
+    int i = first;
+    for (; i + COLS <= last; i += COLS) {
+        combine_rows(COLS, d, ld, A + (size_t)i * stride, V, scale, keep, out + (size_t)i * ld);
+    }
+    for (; i < last; i++) {
+        combine_rows(1, d, ld, A + (size_t)i * stride, V, scale, keep, out + (size_t)i * ld);
+    }
+}
+
+/* Pointers to four rows from i on, of which those past the last repeat it. */
+INLINE void four_rows(int d, size_t ld, const vqs_real *A, int i, const vqs_real *rows[4]) {
+    for (int s = 0; s < 4; s++) {
+        rows[s] = A + (size_t)(i + s < d ? i + s : d - 1) * ld;
+    }
+}
+
+static void gram(int d, size_t ld, const vqs_real *A, vqs_real *G) {
+    vqs_real block[COLS * T];
+    for (int j = 0; j < d; j += COLS) {
+        const int cols = d - j < COLS ? d - j : COLS;
+        for (int i = j; i < d; i += 4) {
+            const vqs_real *rows[4];
+            four_rows(d, ld, A, i, rows);
+            if (cols == COLS) {
+                project_narrow_block(COLS, ld, rows, A + (size_t)j * ld, block);
+            } else {
+                for (int c = 0; c < cols; c++) {
+                    project_narrow_block(1, ld, rows, A + (size_t)(j + c) * ld, block + c * T);
+                }
+            }
+            for (int c = 0; c < cols; c++) {
+                for (int s = 0; s < 4 && i + s < d; s++) {
+                    G[(i + s) * d + j + c] = G[(j + c) * d + i + s] = block[c * T + s];
+                }
+            }
+        }
+    }
+}
+
+/* Row i is normalised and then taken out of all later rows, four at a time: their products with it do not wait for each
+ * other, as they would if each row were finished before the next. */
+static void gram_schmidt(int d, size_t ld, vqs_real *W) {
+    for (int i = 0; i < d; i++) {
+        vqs_real *w = W + (size_t)i * ld, p[4];
+        const vqs_real norm2 = dot(ld, w, w), scale = norm2 > 0 ? 1 / real_sqrt(norm2) : 0;
+        for (size_t c = 0; c < ld; c += VL) {
+            v_store(w + c, v_load(w + c) * v_set(scale));
+        }
+        for (int j = i + 1; j < d; j += 4) {
+            const vqs_real *rows[4];
+            const int n = d - j < 4 ? d - j : 4;
+            four_rows(d, ld, W, j, rows);
+            project_narrow_block(1, ld, rows, w, p);
+            for (size_t c = 0; c < ld; c += VL) {
+                vf wv = v_load(w + c);
+                for (int s = 0; s < n; s++) {
+                    vqs_real *at = W + (size_t)(j + s) * ld + c;
+                    v_store(at, v_load(at) - v_set(p[s]) * wv);
+                }
+            }
+        }
     }
 }
 
@@ -476,8 +781,8 @@ static void nearer(int d, const vqs_real *c, const vqs_real *z, vqs_real *near) 
 
 /* ---- vectors of parameters ------------------------------------------------------------------------------------------- */
 
-static void add_up(size_t n, int parts, size_t stride, const vqs_real *src, vqs_real *sum) {
-    for (size_t i = 0; i < n; i += VL) { /* rows are padded to whole vectors */
+static void add_up(size_t first, size_t last, int parts, size_t stride, const vqs_real *src, vqs_real *sum) {
+    for (size_t i = first; i < last; i += VL) {
         vf acc = v_load(src + i);
         for (int p = 1; p < parts; p++) {
             acc += v_load(src + (size_t)p * stride + i);
@@ -486,36 +791,12 @@ static void add_up(size_t n, int parts, size_t stride, const vqs_real *src, vqs_
     }
 }
 
-static vqs_real dot(size_t n, const vqs_real *a, const vqs_real *b) {
-    vf acc[4] = {v_set(0), v_set(0), v_set(0), v_set(0)};
-    size_t i = 0;
-    for (; i + 4 * VL <= n; i += 4 * VL) {
-        for (size_t s = 0; s < 4; s++) {
-            acc[s] += v_load(a + i + s * VL) * v_load(b + i + s * VL);
-        }
-    }
-    for (; i + VL <= n; i += VL) {
-        acc[0] += v_load(a + i) * v_load(b + i);
-    }
-    vqs_real sum = v_sum((acc[0] + acc[1]) + (acc[2] + acc[3]));
-    for (; i < n; i++) {
-        sum += a[i] * b[i];
-    }
-    return sum;
-}
-
 static void axpy(size_t n, vqs_real alpha, const vqs_real *x, vqs_real *y) {
 #pragma omp simd
     for (size_t i = 0; i < n; i++) {
         y[i] += alpha * x[i];
     }
 }
-
-#ifdef VQS_REAL_IS_DOUBLE
-#define real_sqrt sqrt
-#else
-#define real_sqrt sqrtf
-#endif
 
 static void adam(const struct vqs_adam_step *step, size_t n, const vqs_real *restrict g, vqs_real *restrict m,
                  vqs_real *restrict v, vqs_real *restrict p) {
@@ -546,6 +827,11 @@ const struct vqs_kernels VQS_ISA_NAME(vqs_kernels) = {
     .decode_error = decode_error,
     .tile_step = VQS_ISA_NAME(vqs_tile_step),
     .nearer = nearer,
+    .scatter = scatter,
+    .code_moments = code_moments,
+    .combine = combine,
+    .gram = gram,
+    .gram_schmidt = gram_schmidt,
     .add_up = add_up,
     .dot = dot,
     .axpy = axpy,

@@ -27,7 +27,7 @@ void vqs_model_carve(const struct vqs_settings *s, const struct vqs_kernels *k, 
     const size_t d = (size_t)s->d, codes = (size_t)s->K * d;
     const size_t matrix = (size_t)m->rows * m->ld, bias = m->bias ? vqs_row_stride(s->d) : 0;
     m->n_params = matrix + bias + (codes + VQS_ROW_UNIT - 1) / VQS_ROW_UNIT * VQS_ROW_UNIT;
-    m->params = vqs_arena_take(arena, m->n_params, sizeof *m->params);
+    m->params = vqs_arena_take(arena, m->n_params + VQS_ROW_UNIT, sizeof *m->params); /* kernels may read past codes */
     m->packed = vqs_arena_take(arena, k->pack_size(m->rows, m->ld), sizeof *m->packed);
     m->gram = vqs_arena_take(arena, m->tied ? 0 : d * d, sizeof *m->gram);
     m->half_norm = vqs_arena_take(arena, (size_t)s->K, sizeof *m->half_norm);
@@ -55,7 +55,7 @@ void vqs_model_refresh(struct vqs_model *m) {
         k->pack(m->rows, m->ld, m->W, m->packed);
     }
     if (!m->tied) {
-        vqs_gram(k, m->d, m->ld, m->V, m->gram);
+        k->gram(m->d, m->ld, m->V, m->gram);
     }
     if (m->bias) {
         for (int i = 0; i < m->d; i++) {

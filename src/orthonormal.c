@@ -24,28 +24,6 @@ static size_t row(int i, size_t ld) {
     return (size_t)i * ld;
 }
 
-void vqs_gram(const struct vqs_kernels *k, int d, size_t ld, const vqs_real *A, vqs_real *G) {
-    for (int i = 0; i < d; i++) {
-        for (int j = 0; j <= i; j++) {
-            G[i * d + j] = G[j * d + i] = k->dot(ld, A + row(i, ld), A + row(j, ld));
-        }
-    }
-}
-
-/* Rows are taken in order; one that has nothing left of its own (rank-deficient input) becomes 0. */
-static void retract_mgs(const struct vqs_kernels *k, int d, size_t ld, vqs_real *W) {
-    for (int i = 0; i < d; i++) {
-        vqs_real *w = W + row(i, ld);
-        for (int j = 0; j < i; j++) {
-            k->axpy(ld, -k->dot(ld, w, W + row(j, ld)), W + row(j, ld), w);
-        }
-        vqs_real norm2 = k->dot(ld, w, w), scale = norm2 > 0 ? 1 / (vqs_real)sqrt((double)norm2) : 0;
-        for (size_t c = 0; c < ld; c++) {
-            w[c] *= scale;
-        }
-    }
-}
-
 /* Newton-Schulz: W <- (3/2 I - 1/2 W W^T) W, quadratic once |W W^T - I| < 1. A step of Adam leaves it far inside; what
  * comes from outside (a first, arbitrary W) is made orthonormal by Gram-Schmidt first. */
 static void retract_polar(const struct vqs_kernels *k, int d, size_t ld, vqs_real *W, vqs_real *scratch) {
@@ -53,7 +31,7 @@ static void retract_polar(const struct vqs_kernels *k, int d, size_t ld, vqs_rea
     const vqs_real squares_away = sizeof(vqs_real) == 4 ? (vqs_real)1e-7 : (vqs_real)1e-16; /* below rounding next time */
     bool last = false;
     for (int iteration = 0; iteration < 8 && !last; iteration++) {
-        vqs_gram(k, d, ld, W, G);
+        k->gram(d, ld, W, G);
         vqs_real off = 0; /* |G - I|_F^2 */
         for (int i = 0; i < d * d; i++) {
             vqs_real e = G[i] - (i % (d + 1) == 0);
@@ -63,7 +41,7 @@ static void retract_polar(const struct vqs_kernels *k, int d, size_t ld, vqs_rea
             return;
         }
         if (off >= (vqs_real)0.5) {
-            retract_mgs(k, d, ld, W);
+            k->gram_schmidt(d, ld, W);
             return;
         }
         last = off <= squares_away;
@@ -113,7 +91,7 @@ int vqs_retract(const struct vqs_kernels *k, enum vqs_retraction kind, int d, si
     memcpy(before, W, row(d, ld) * sizeof *W);
     switch (kind) {
     case VQS_RETRACTION_MGS:
-        retract_mgs(k, d, ld, W);
+        k->gram_schmidt(d, ld, W);
         break;
     case VQS_RETRACTION_POLAR:
         retract_polar(k, d, ld, W, work);

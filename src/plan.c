@@ -118,17 +118,20 @@ static enum vqs_status check_size(const struct vqs_job *job, size_t *total, stru
     *total = 0;
     for (int s = 0; s < job->n_studies; s++) {
         const struct vqs_study *study = &job->studies[s];
-        size_t points = study_points(study);
-        if (__builtin_add_overflow(*total, points, total) || *total > VQS_PLAN_MAX_TRIALS) {
-            char product[160] = "";
+        size_t points = study_points(study), before = *total;
+        if (__builtin_add_overflow(before, points, total) || *total > VQS_PLAN_MAX_TRIALS) {
+            char product[160] = "", others[60] = "";
             for (int x = 0, length = 0; x < study->n_axes && length < (int)sizeof product; x++) {
                 length += snprintf(product + length, sizeof product - (size_t)length, "%s%s %zu", x ? " x " : "",
                                    study->axis[x].name, study->axis[x].n);
             }
-            return vqs_job_complain(
-                job, study->line, err,
-                "%s: asks for %.4g trials (%s); a plan holds at most %d, drop values or split the job", study->name,
-                (double)points, product, VQS_PLAN_MAX_TRIALS);
+            if (before > 0) {
+                snprintf(others, sizeof others, " and the studies above it for %zu", before);
+            }
+            return vqs_job_complain(job, study->line, err,
+                                    "%s: asks for %.4g trials (%s)%s; a plan holds at most %d, drop values or split "
+                                    "the job",
+                                    study->name, (double)points, product, others, VQS_PLAN_MAX_TRIALS);
         }
     }
     return VQS_OK;

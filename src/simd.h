@@ -44,6 +44,29 @@ INLINE void v_store(vqs_real *p, vf v) {
     memcpy(p, &v, sizeof v);
 }
 
+/* The first n < VL values; the other lanes are 0, or are left alone in memory. */
+INLINE vf v_load_part(const vqs_real *p, int n) {
+#if defined(VQS_ISA_avx512) && !defined(VQS_REAL_IS_DOUBLE)
+    return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+#else
+    vf v = {0};
+    for (int i = 0; i < n; i++) {
+        v[i] = p[i];
+    }
+    return v;
+#endif
+}
+
+INLINE void v_store_part(vqs_real *p, int n, vf v) {
+#if defined(VQS_ISA_avx512) && !defined(VQS_REAL_IS_DOUBLE)
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+#else
+    for (int i = 0; i < n; i++) {
+        p[i] = v[i];
+    }
+#endif
+}
+
 INLINE vf v_set(vqs_real s) {
 #if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
     return (vf)_mm512_set1_ps(s);
@@ -73,6 +96,9 @@ INLINE void v_store_index(uint32_t *p, vi v) {
 }
 
 INLINE vqs_real v_sum(vf v) {
+#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
+    return _mm512_reduce_add_ps((__m512)v);
+#else
     vqs_real half[VL];
     v_store(half, v);
     for (int n = VL / 2; n; n /= 2) {
@@ -81,6 +107,7 @@ INLINE vqs_real v_sum(vf v) {
         }
     }
     return half[0];
+#endif
 }
 
 /* where candidate < *best: *best = candidate, *index = its index. NaN candidates never win. */
@@ -97,6 +124,73 @@ INLINE void v_keep_less(vf candidate, vi index_of, vf *best, vi *index) {
     vi less = candidate < *best;
     *best = (vf)(((vi)candidate & less) | ((vi)*best & ~less));
     *index = (index_of & less) | (*index & ~less);
+#endif
+}
+
+/* out[l] = table[k[l] * stride] for a tile of VQS_TILE lanes. */
+INLINE void v_gather_tile(const vqs_real *table, int stride, const uint32_t *k, vqs_real *out) {
+#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
+    for (int l = 0; l < 32; l += 16) {
+        __m512i at = _mm512_mullo_epi32(_mm512_loadu_si512(k + l), _mm512_set1_epi32(stride));
+        _mm512_storeu_ps(out + l, _mm512_i32gather_ps(at, table, 4));
+    }
+#else
+    for (int l = 0; l < 32; l++) {
+        out[l] = table[(size_t)k[l] * (size_t)stride];
+    }
+#endif
+}
+
+/* Transpose a VL x VL block held in vectors. */
+INLINE void v_transpose(vf r[VL]) {
+#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
+    __m512 t[16], u[16];
+    for (int i = 0; i < 16; i += 2) { /* pairs of rows, then quadruples, within lanes of 128 bits */
+        t[i] = _mm512_unpacklo_ps((__m512)r[i], (__m512)r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_ps((__m512)r[i], (__m512)r[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4) {
+        u[i] = (__m512)_mm512_unpacklo_pd((__m512d)t[i], (__m512d)t[i + 2]);
+        u[i + 1] = (__m512)_mm512_unpackhi_pd((__m512d)t[i], (__m512d)t[i + 2]);
+        u[i + 2] = (__m512)_mm512_unpacklo_pd((__m512d)t[i + 1], (__m512d)t[i + 3]);
+        u[i + 3] = (__m512)_mm512_unpackhi_pd((__m512d)t[i + 1], (__m512d)t[i + 3]);
+    }
+    for (int i = 0; i < 4; i++) { /* then the 4 x 4 matrix of lanes */
+        t[i] = _mm512_shuffle_f32x4(u[i], u[i + 4], 0x88);
+        t[i + 4] = _mm512_shuffle_f32x4(u[i], u[i + 4], 0xdd);
+        t[i + 8] = _mm512_shuffle_f32x4(u[i + 8], u[i + 12], 0x88);
+        t[i + 12] = _mm512_shuffle_f32x4(u[i + 8], u[i + 12], 0xdd);
+    }
+    for (int i = 0; i < 4; i++) {
+        r[i] = (vf)_mm512_shuffle_f32x4(t[i], t[i + 8], 0x88);
+        r[i + 8] = (vf)_mm512_shuffle_f32x4(t[i], t[i + 8], 0xdd);
+        r[i + 4] = (vf)_mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0x88);
+        r[i + 12] = (vf)_mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0xdd);
+    }
+#elif defined(VQS_INTRINSICS)
+    __m256 t[8], u[8];
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm256_unpacklo_ps((__m256)r[i], (__m256)r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps((__m256)r[i], (__m256)r[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) {
+        u[i] = (__m256)_mm256_unpacklo_pd((__m256d)t[i], (__m256d)t[i + 2]);
+        u[i + 1] = (__m256)_mm256_unpackhi_pd((__m256d)t[i], (__m256d)t[i + 2]);
+        u[i + 2] = (__m256)_mm256_unpacklo_pd((__m256d)t[i + 1], (__m256d)t[i + 3]);
+        u[i + 3] = (__m256)_mm256_unpackhi_pd((__m256d)t[i + 1], (__m256d)t[i + 3]);
+    }
+    for (int i = 0; i < 4; i++) {
+        r[i] = (vf)_mm256_permute2f128_ps(u[i], u[i + 4], 0x20);
+        r[i + 4] = (vf)_mm256_permute2f128_ps(u[i], u[i + 4], 0x31);
+    }
+#else
+    vf t[VL];
+    for (int i = 0; i < VL; i++) {
+        for (int j = 0; j < VL; j++) {
+            t[i][j] = r[j][i];
+        }
+    }
+    memcpy(r, t, sizeof t);
 #endif
 }
 

@@ -16,14 +16,6 @@ static vqs_real sum_lanes(const vqs_real *a) {
     return v_sum(sum);
 }
 
-static vqs_real dot_lanes(const vqs_real *a, const vqs_real *b) {
-    vf sum = v_load(a) * v_load(b);
-    for (int l = VL; l < T; l += VL) {
-        sum += v_load(a + l) * v_load(b + l);
-    }
-    return v_sum(sum);
-}
-
 static void clear_spare_lanes(int rows, int n, vqs_real *a) {
     for (int i = 0; i < rows; i++) {
         for (int l = n; l < T; l++) {
@@ -32,32 +24,53 @@ static void clear_spare_lanes(int rows, int n, vqs_real *a) {
     }
 }
 
+/* q[i][l] = codes[k[l]][i] */
+static void gather_codes(const struct vqs_step *s, const uint32_t *k, vqs_real *q) {
+    const int d = s->d;
+    int i = 0;
+    for (; i + VL <= d; i += VL) { /* whole vectors of components: rows in, columns out */
+        for (int l = 0; l < T; l += VL) {
+            vf r[VL];
+            for (int v = 0; v < VL; v++) {
+                r[v] = v_load(s->codes + (size_t)k[l + v] * (size_t)d + (size_t)i);
+            }
+            v_transpose(r);
+            for (int v = 0; v < VL; v++) {
+                v_store(q + (i + v) * T + l, r[v]);
+            }
+        }
+    }
+    for (; i < d; i++) {
+        v_gather_tile(s->codes + i, d, k, q + i * T);
+    }
+}
+
 static void encode_and_assign(const struct vqs_step *s, struct vqs_tile *t) {
     const int d = s->d;
     for (int i = 0; i < d; i++) {
         const vqs_real b = s->bias ? s->encoder_bias[i] : 0;
-        FOR_LANES t->z[i * T + l] = t->y[i * T + l] + b;
+        const vqs_real *restrict y = t->y + i * T;
+        vqs_real *restrict z = t->z + i * T;
+        FOR_LANES z[l] = y[l] + b;
     }
     s->kernels->assign(s->K, d, s->codes, s->half_norm, t->z, t->k);
-    for (int l = 0; l < T; l++) {
-        const vqs_real *c = s->codes + (size_t)t->k[l] * (size_t)d;
-        for (int i = 0; i < d; i++) {
-            t->q[i * T + l] = c[i];
-        }
-    }
+    gather_codes(s, t->k, t->q);
 }
 
 /* g, and the reconstruction error |x - x^|^2 = |x - C|^2 + q.(G q - 2 V^T (x - C)) of each sample. */
-static void reconstruction(const struct vqs_step *s, struct vqs_tile *t, vqs_real *rec) {
+static void reconstruction(const struct vqs_step *s, struct vqs_tile *t, vqs_real *restrict rec) {
     const int d = s->d;
-    const vqs_real *y = s->tied ? t->y : t->y + d * T;
-    const vqs_real *Gq = s->tied ? t->q : t->gz; /* gz is free until the estimator writes it */
+    const vqs_real scale = s->rec_scale, bias_norm2 = s->bias_norm2;
+    const vqs_real *restrict y = s->tied ? t->y : t->y + d * T;
+    const vqs_real *restrict Gq = s->tied ? t->q : t->gz; /* gz is free until the estimator writes it */
+    const vqs_real *restrict q = t->q;
+    vqs_real *restrict g = t->g;
     if (!s->tied) {
         s->kernels->mix(d, s->gram, t->q, t->gz);
     }
     if (s->bias) {
         const vqs_real *cx = t->y + (s->tied ? d : 2 * d) * T;
-        FOR_LANES rec[l] = t->sq[l] - 2 * cx[l] + s->bias_norm2;
+        FOR_LANES rec[l] = t->sq[l] - 2 * cx[l] + bias_norm2;
     } else {
         FOR_LANES rec[l] = t->sq[l];
     }
@@ -65,51 +78,56 @@ static void reconstruction(const struct vqs_step *s, struct vqs_tile *t, vqs_rea
         const vqs_real shift = s->bias ? s->decoded_bias[i] : 0;
         FOR_LANES {
             vqs_real target = y[i * T + l] - shift, e = Gq[i * T + l];
-            t->g[i * T + l] = s->rec_scale * (e - target);
-            rec[l] += t->q[i * T + l] * (e - 2 * target);
+            g[i * T + l] = scale * (e - target);
+            rec[l] += q[i * T + l] * (e - 2 * target);
         }
     }
 }
 
 /* The commitment and codebook terms, and the sample's squared quantisation error. */
-static void quantization(const struct vqs_step *s, struct vqs_tile *t, vqs_real *vq) {
-    const vqs_real commit = s->beta * s->vq_scale;
+static void quantization(const struct vqs_step *s, struct vqs_tile *t, vqs_real *restrict vq) {
+    const vqs_real scale = s->vq_scale, commit = s->beta * s->vq_scale;
+    const vqs_real *restrict q = t->q, *restrict z = t->z;
+    vqs_real *restrict ge = t->ge, *restrict gz = t->gz;
     FOR_LANES vq[l] = 0;
     for (int i = 0; i < s->d; i++) {
         FOR_LANES {
-            vqs_real e = t->q[i * T + l] - t->z[i * T + l];
+            vqs_real e = q[i * T + l] - z[i * T + l];
             vq[l] += e * e;
-            t->gc[i * T + l] = s->vq_scale * e;
-            t->gz[i * T + l] -= commit * e;
+            ge[i * T + l] = scale * e;
+            gz[i * T + l] -= commit * e;
         }
     }
 }
 
-/* sum q q^T over the tile, added to qq. */
-static void add_code_moments(const struct vqs_step *s, struct vqs_tile *t) {
-    const int d = s->d;
-    if (d % VQS_ROW_UNIT == 0) { /* codes are rows like samples are: the same product */
-        s->kernels->outer(d, (size_t)d, s->codes, t->k, t->q, true, t->qq);
-        return;
-    }
-    for (int i = 0; i < d; i++) {
-        for (int j = 0; j < i; j++) {
-            vqs_real sum = dot_lanes(t->q + i * T, t->q + j * T);
-            t->qq[i * d + j] += sum;
-            t->qq[j * d + i] += sum;
+/* The columns ge [d][T] as rows gc [T][stride]. */
+static void write_code_rows(const struct vqs_step *s, struct vqs_tile *t) {
+    const int d = s->d, stride = (int)vqs_row_stride(d);
+    for (int i = 0; i < d; i += VL) {
+        for (int l = 0; l < T; l += VL) {
+            vf r[VL];
+            for (int v = 0; v < VL; v++) {
+                r[v] = i + v < d ? v_load(t->ge + (i + v) * T + l) : v_set(0);
+            }
+            v_transpose(r);
+            for (int v = 0; v < VL; v++) {
+                v_store(t->gc + (l + v) * stride + i, r[v]);
+            }
         }
-        t->qq[i * d + i] += dot_lanes(t->q + i * T, t->q + i * T);
     }
 }
 
 static void write_outer(const struct vqs_step *s, struct vqs_tile *t) {
     const int d = s->d;
+    const vqs_real scale = s->rec_scale;
+    const vqs_real *restrict q = t->q, *restrict gz = t->gz;
+    vqs_real *restrict outer = t->outer;
     for (int i = 0; i < d; i++) {
         if (s->tied) {
-            FOR_LANES t->outer[i * T + l] = t->gz[i * T + l] - s->rec_scale * t->q[i * T + l];
+            FOR_LANES outer[i * T + l] = gz[i * T + l] - scale * q[i * T + l];
         } else {
-            FOR_LANES t->outer[i * T + l] = t->gz[i * T + l];
-            FOR_LANES t->outer[(d + i) * T + l] = t->q[i * T + l];
+            FOR_LANES outer[i * T + l] = gz[i * T + l];
+            FOR_LANES outer[(d + i) * T + l] = q[i * T + l];
         }
     }
     if (s->bias) {
@@ -118,7 +136,6 @@ static void write_outer(const struct vqs_step *s, struct vqs_tile *t) {
             ones[l] = l < t->n;
         }
         for (int i = 0; i < d; i++) {
-            t->qsum[i] += sum_lanes(t->q + i * T);
             t->gsum[i] += sum_lanes(t->gz + i * T);
         }
     }
@@ -137,11 +154,10 @@ void VQS_ISA_NAME(vqs_tile_step)(const struct vqs_step *s, struct vqs_tile *t) {
         clear_spare_lanes(1, t->n, zero);
         clear_spare_lanes(s->d, t->n, t->q);
         clear_spare_lanes(s->d, t->n, t->gz);
-        clear_spare_lanes(s->d, t->n, t->gc);
     }
     t->rec += (double)sum_lanes(rec);
     t->vq += (double)sum_lanes(vq);
     t->zero += (double)sum_lanes(zero);
-    add_code_moments(s, t);
+    write_code_rows(s, t);
     write_outer(s, t);
 }

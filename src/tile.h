@@ -4,8 +4,8 @@
  * any thread. With C the bias of the decoder and V^T the decoder's rows:
  *   z = W x + b,  k = nearest code,  q = c_k,  g = dL_rec/dq = (2/(B D)) (G q - V^T (x - C)),  G = V^T V,
  *   gz = estimator(z, q, g) + (2 beta/(B d)) (z - q),  gc = (2/(B d)) (q - z).
- * The decoder's gradient needs sums over samples only: dV = (2/(B D)) (V sum q q^T + C sum q^T - sum x q^T), so x^ is
- * never formed (MATH: "never form x^ in the linear case"). */
+ * The decoder's gradient needs sums over samples only: dV = (2/(B D)) (V sum q q^T + C sum q^T - sum x q^T), the first
+ * two of which are sums over codes, weighted by how often each was chosen. So x^ is never formed (MATH: "never form x^ in the linear case"). */
 #ifndef VQS_TILE_H
 #define VQS_TILE_H
 
@@ -35,14 +35,12 @@ struct vqs_tile {
     vqs_real sq[VQS_TILE];    /* in: |x|^2 */
     vqs_real *y;        /* [rows][T] in */
     vqs_real *z;        /* [d][T] out */
-    vqs_real *gc;       /* [d][T] out: gradient to the sample's code */
+    vqs_real *gc;       /* [T][vqs_row_stride(d)] out: gradient to the sample's code, a row a sample */
     uint32_t *k;        /* [T] out */
     vqs_real *outer;    /* [rows][T] out: what multiplies x^T: gz and q, or gz - (2/(B D)) q when tied; then ones */
-    vqs_real *q, *g, *gz; /* [d][T] scratch */
+    vqs_real *q, *g, *gz, *ge; /* [d][T] scratch */
     /* sums over the tile's samples, added to */
     double rec, vq, zero;
-    vqs_real *qq;   /* [d][d] sum q q^T */
-    vqs_real *qsum; /* [d] sum q, with bias */
     vqs_real *gsum; /* [d] sum gz, with bias */
 };
 

@@ -24,9 +24,7 @@ enum { T = VQS_TILE, PARTIALS = 8 };
 /* Sums of one run of tiles. */
 struct partial {
     vqs_real *outer; /* [rows][ld] sum of outer x^T */
-    vqs_real *qq;    /* [d][d] */
-    vqs_real *qsum;  /* [d] */
-    vqs_real *gsum;  /* [d] */
+    vqs_real *gsum;  /* [d] sum of gz, with bias */
     double rec, vq, zero;
 };
 
@@ -41,7 +39,10 @@ struct work {
     struct partial partial[PARTIALS];
     size_t partial_stride; /* from one partial's sums to the next's, in values */
     uint32_t *k;           /* [tiles][T] codes of the batch */
-    vqs_real *gc;          /* [tiles][d][T] gradients to them */
+    vqs_real *gc;          /* [tiles][T][vqs_row_stride(d)] gradients to them */
+    uint32_t *count;       /* [K] samples of each code in the batch */
+    uint32_t *used;        /* [K + 1] the codes whose count is not 0 */
+    vqs_real *moments;     /* [d][vqs_row_stride(d)] sum q q^T over the batch */
     vqs_real *thread;      /* [team][thread_size] tile scratch */
     size_t thread_size;
     /* epoch */
@@ -79,7 +80,7 @@ static void carve(const struct vqs_settings *s, const struct vqs_kernels *kernel
     vqs_evaluation_carve(s, arena, &w->train);
     vqs_evaluation_carve(s, arena, &w->eval);
     w->codes_before = vqs_arena_take(arena, codes, sizeof(vqs_real));
-    w->thread_size = (rows + rows + 6 * d) * T;
+    w->thread_size = (rows + rows + 5 * d) * T;
     w->thread = vqs_arena_take(arena, (size_t)team * w->thread_size, sizeof(vqs_real));
     if (!is_trained(s)) {
         return;
@@ -89,16 +90,17 @@ static void carve(const struct vqs_settings *s, const struct vqs_kernels *kernel
     w->moment1 = vqs_arena_take(arena, m->n_params, sizeof(vqs_real));
     w->moment2 = vqs_arena_take(arena, m->n_params, sizeof(vqs_real));
     w->k = vqs_arena_take(arena, (size_t)w->tiles * T, sizeof *w->k);
-    w->gc = vqs_arena_take(arena, (size_t)w->tiles * d * T, sizeof(vqs_real));
-    const size_t outer = rows * m->ld, square = vqs_row_stride(s->d * s->d), vector = vqs_row_stride(s->d);
-    w->partial_stride = outer + square + 2 * vector;
+    w->gc = vqs_arena_take(arena, (size_t)w->tiles * T * vqs_row_stride(s->d), sizeof(vqs_real));
+    w->count = vqs_arena_take(arena, (size_t)s->K, sizeof *w->count);
+    w->used = vqs_arena_take(arena, (size_t)s->K + 1, sizeof *w->used);
+    w->moments = vqs_arena_take(arena, d * vqs_row_stride(s->d), sizeof(vqs_real));
+    const size_t outer = rows * m->ld;
+    w->partial_stride = outer + vqs_row_stride(s->d);
     vqs_real *sums = vqs_arena_take(arena, PARTIALS * w->partial_stride, sizeof(vqs_real));
     for (size_t p = 0; sums && p < PARTIALS; p++) {
         struct partial *part = &w->partial[p];
         part->outer = sums + p * w->partial_stride;
-        part->qq = part->outer + outer;
-        part->qsum = part->qq + square;
-        part->gsum = part->qsum + vector;
+        part->gsum = part->outer + outer;
     }
 }
 
@@ -171,7 +173,7 @@ static void fetch_ahead(const struct vqs_model *m, const struct batch *b, int ti
     for (int i = tile * T; i < b->n && i < (tile + 1) * T; i++) {
         const vqs_real *row = b->samples->x + b->order[i] * m->ld;
         for (size_t c = 0; c < m->ld; c += line) {
-            __builtin_prefetch(row + c, 0, 2);
+            __builtin_prefetch(row + c, 0, 3);
         }
     }
 }
@@ -181,16 +183,17 @@ static void run_of_tiles(struct work *w, const struct batch *b, int p, vqs_real 
     const struct vqs_model *m = &w->model;
     const int d = m->d, tiles = (b->n + T - 1) / T, per_run = (tiles + PARTIALS - 1) / PARTIALS;
     struct partial *part = &w->partial[p];
-    struct vqs_tile t = {.y = scratch, .qq = part->qq, .qsum = part->qsum, .gsum = part->gsum};
+    struct vqs_tile t = {.y = scratch, .gsum = part->gsum};
     t.outer = t.y + m->rows * T;
     t.z = t.outer + m->rows * T;
     t.q = t.z + d * T;
     t.g = t.q + d * T;
     t.gz = t.g + d * T;
+    t.ge = t.gz + d * T;
     if (p * per_run >= tiles) { /* a short batch leaves runs empty */
         memset(part->outer, 0, (size_t)m->rows * m->ld * sizeof *part->outer);
     }
-    memset(part->qq, 0, (w->partial_stride - (size_t)m->rows * m->ld) * sizeof *part->qq);
+    memset(part->gsum, 0, vqs_row_stride(d) * sizeof *part->gsum);
     for (int tile = p * per_run; tile < tiles && tile < (p + 1) * per_run; tile++) {
         uint32_t rows[T];
         t.n = b->n - tile * T < T ? b->n - tile * T : T;
@@ -199,7 +202,7 @@ static void run_of_tiles(struct work *w, const struct batch *b, int p, vqs_real 
             t.sq[l] = b->samples->sq[rows[l]];
         }
         t.k = w->k + tile * T;
-        t.gc = w->gc + (size_t)tile * (size_t)d * T;
+        t.gc = w->gc + (size_t)tile * T * vqs_row_stride(d);
         fetch_ahead(m, b, tile + 1);
         m->kernels->project(m->rows, m->ld, b->samples->x, rows, m->W, m->packed, t.y);
         m->kernels->tile_step(&b->step, &t);
@@ -212,53 +215,55 @@ static void run_of_tiles(struct work *w, const struct batch *b, int p, vqs_real 
 
 /* Gradients of the codes [first, last), gathered in the order of the batch. */
 static void gather_code_gradients(struct work *w, const struct batch *b, int first, int last) {
-    const int d = w->model.d;
     vqs_real *grad = w->grad + (w->model.codes - w->model.params);
-    memset(grad + (size_t)first * (size_t)d, 0, (size_t)(last - first) * (size_t)d * sizeof *grad);
-    for (int i = 0; i < b->n; i++) {
-        const int k = (int)w->k[i];
-        if (k < first || k >= last) {
-            continue;
-        }
-        w->usage[k]++;
-        const vqs_real *gc = w->gc + (size_t)(i / T) * (size_t)d * T + i % T;
-        vqs_real *row = grad + (size_t)k * (size_t)d;
-        for (int c = 0; c < d; c++) {
-            row[c] += gc[c * T];
-        }
+    w->model.kernels->scatter(b->n, w->model.d, w->k, w->gc, first, last, grad, w->count);
+    for (int k = first; k < last; k++) {
+        w->usage[k] += w->count[k];
     }
 }
 
-/* Gradients of W, V and the biases from the sums over all runs, which are in partial[0] when this is called. */
+/* Lists the codes of the batch; returns how many. */
+static int list_used(struct work *w) {
+    int n = 0;
+    for (int k = 0; k < w->model.K; k++) { /* without a branch: which codes are used cannot be foretold */
+        w->used[n] = (uint32_t)k;
+        n += w->count[k] != 0;
+    }
+    return n;
+}
+
+/* dC = (2/(B D)) (V sum q + B C - sum x) and db = sum gz; grad_C holds sum x. */
+static void bias_gradients(struct work *w, const struct batch *b, const vqs_real *gsum) {
+    const struct vqs_model *m = &w->model;
+    const size_t ld = m->ld, d = (size_t)m->d;
+    vqs_real *grad_C = w->grad + (size_t)(m->rows - 1) * ld, *grad_V = w->grad + (m->V - m->params);
+    for (size_t i = 0; i < ld; i++) {
+        grad_C[i] = b->step.rec_scale * ((vqs_real)b->n * m->decoder_bias[i] - grad_C[i]);
+    }
+    for (size_t i = 0; i < d; i++) {
+        vqs_real qsum = 0;
+        for (size_t k = 0; k < (size_t)m->K; k++) {
+            qsum += (vqs_real)w->count[k] * m->codes[k * d + i];
+        }
+        m->kernels->axpy(ld, b->step.rec_scale * qsum, m->V + i * ld, grad_C);
+        m->kernels->axpy(ld, b->step.rec_scale * qsum, m->decoder_bias, grad_V + i * ld);
+    }
+    memcpy(w->grad + (size_t)m->rows * ld, gsum, d * sizeof *w->grad);
+}
+
+/* Gradients of W, V and the biases: sums over the runs of tiles, then dV = (2/(B D)) (V sum q q^T + C sum q^T -
+ * sum q x^T), by rows of V^T. Tied, the rows of W already hold sum (gz - (2/(B D)) q) x^T. */
 static void matrix_gradients(struct work *w, const struct batch *b) {
     const struct vqs_model *m = &w->model;
-    const struct partial *sum = &w->partial[0];
+    const struct vqs_kernels *k = m->kernels;
     const vqs_real scale = b->step.rec_scale;
-    const size_t ld = m->ld, d = (size_t)m->d, moved = (m->tied ? 0 : d) * ld;
-    vqs_real *grad_V = w->grad + moved;
-    memcpy(w->grad, sum->outer, (size_t)m->rows * ld * sizeof *w->grad);
-    if (!m->tied) { /* tied: the rows already hold gz x^T - (2/(B D)) q x^T */
-        for (size_t i = 0; i < d * ld; i++) {
-            grad_V[i] *= -scale;
-        }
-    }
-    for (size_t i = 0; i < d; i++) { /* + (2/(B D)) (V sum q q^T + C sum q^T), by rows of V^T */
-        for (size_t j = 0; j < d; j++) {
-            m->kernels->axpy(ld, scale * sum->qq[i * d + j], m->V + j * ld, grad_V + i * ld);
-        }
-        if (m->bias) {
-            m->kernels->axpy(ld, scale * sum->qsum[i], m->decoder_bias, grad_V + i * ld);
-        }
-    }
-    if (m->bias) { /* dC = (2/(B D)) (V sum q + B C - sum x), db = sum gz */
-        vqs_real *grad_C = w->grad + (size_t)(m->rows - 1) * ld;
-        for (size_t i = 0; i < ld; i++) {
-            grad_C[i] = scale * ((vqs_real)b->n * m->decoder_bias[i] - grad_C[i]);
-        }
-        for (size_t i = 0; i < d; i++) {
-            m->kernels->axpy(ld, scale * sum->qsum[i], m->V + i * ld, grad_C);
-        }
-        memcpy(w->grad + (size_t)m->rows * ld, sum->gsum, d * sizeof *w->grad);
+    const size_t outer = (size_t)m->rows * m->ld, stride = w->partial_stride;
+    k->add_up(0, outer, PARTIALS, stride, w->partial[0].outer, w->grad);
+    k->code_moments(list_used(w), w->used, m->d, m->codes, w->count, 0, m->d, w->moments);
+    k->combine(m->d, m->ld, w->moments, m->V, scale, m->tied ? 1 : -scale, 0, m->d, w->grad + (m->V - m->params));
+    if (m->bias) {
+        k->add_up(0, vqs_row_stride(m->d), PARTIALS, stride, w->partial[0].gsum, w->partial[0].gsum);
+        bias_gradients(w, b, w->partial[0].gsum);
     }
 }
 
@@ -266,7 +271,6 @@ static void matrix_gradients(struct work *w, const struct batch *b) {
 static int update(const struct vqs_settings *s, struct work *w, const struct batch *b, int64_t step_number) {
     struct vqs_model *m = &w->model;
     const struct vqs_kernels *k = m->kernels;
-    k->add_up(w->partial_stride, PARTIALS, w->partial_stride, w->partial[0].outer, w->partial[0].outer);
     matrix_gradients(w, b);
     const struct vqs_adam_step adam = {
         .beta1 = (vqs_real)s->adam_beta1,

@@ -1,2 +1,4 @@
 # Gradients, in double.
 vqs_test(NAME test_estimators LABELS grad LIBS vqs_core_double)
+vqs_test(NAME test_train LABELS grad LIBS vqs_core_double)
+vqs_test(NAME test_trial LABELS unit LIBS vqs_core)

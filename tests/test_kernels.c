@@ -235,6 +235,156 @@ START_TEST(a_code_that_is_not_a_number_is_never_nearest) {
 }
 END_TEST
 
+/* ---- codes: gathering gradients, moments ------------------------------------------------------------------------------ */
+
+static void try_scatter(const struct vqs_kernels *kernels, uint64_t *state, int K, int d) {
+    enum { N = 75 };
+    const size_t stride = vqs_row_stride(d), size = (size_t)K * (size_t)d;
+    vqs_real *rows = test_normals(state, N * stride), *grad = test_normals(state, size), *expected = test_reals(size);
+    uint32_t k[N], *count = test_alloc((size_t)K, sizeof *count), *expected_count = test_alloc((size_t)K, sizeof *count);
+    const int cut = (int)(test_random(state) % (unsigned)(K + 1));
+    for (int l = 0; l < N; l++) { /* in the order of the samples, in the kernel's own arithmetic: to the bit */
+        k[l] = (uint32_t)(test_random(state) % (unsigned)K);
+        expected_count[k[l]]++;
+        for (int i = 0; i < d; i++) {
+            expected[k[l] * (size_t)d + (size_t)i] += rows[(size_t)l * stride + (size_t)i];
+        }
+    }
+    kernels->scatter(N, d, k, rows, cut, K, grad, count);
+    kernels->scatter(N, d, k, rows, 0, cut, grad, count);
+    ck_assert_msg(same_bits(grad, expected, size), "K %d d %d, cut at %d", K, d, cut);
+    ck_assert_mem_eq(count, expected_count, (size_t)K * sizeof *count);
+    free(rows), free(grad), free(expected), free(count), free(expected_count);
+}
+
+static void try_code_moments(const struct vqs_kernels *k, uint64_t *state, int K, int d) {
+    const size_t stride = vqs_row_stride(d), size = (size_t)d * stride;
+    vqs_real *codes = test_normals(state, (size_t)K * (size_t)d + VQS_ROW_UNIT);
+    vqs_real *whole = test_reals(size), *parts = test_reals(size);
+    uint32_t *used = test_alloc((size_t)K, sizeof *used), *count = test_alloc((size_t)K, sizeof *count);
+    const int cut = (int)(test_random(state) % (unsigned)(d + 1));
+    int n = 0;
+    for (int j = 0; j < K; j++) {
+        count[j] = (uint32_t)(test_random(state) % 4);
+        if (count[j]) {
+            used[n++] = (uint32_t)j;
+        }
+    }
+    k->code_moments(n, used, d, codes, count, 0, d, whole);
+    k->code_moments(n, used, d, codes, count, cut, d, parts);
+    k->code_moments(n, used, d, codes, count, 0, cut, parts);
+    for (int i = 0; i < d; i++) {
+        ck_assert(same_bits(whole + (size_t)i * stride, parts + (size_t)i * stride, (size_t)d));
+        for (int j = 0; j < d; j++) {
+            struct oracle o = {0};
+            for (int c = 0; c < K; c++) {
+                oracle_add(&o, count[c] * (double)codes[c * d + i] * (double)codes[c * d + j]);
+            }
+            ck_assert_msg(close_to(whole[(size_t)i * stride + (size_t)j], o, K), "K %d d %d: %d, %d", K, d, i, j);
+        }
+    }
+    free(codes), free(whole), free(parts), free(used), free(count);
+}
+
+START_TEST(sums_over_codes) {
+    static const int codes[] = {1, 2, 7, 40};
+    uint64_t state = 11;
+    for (size_t i = 0; i < COUNT_OF(latents); i++) {
+        for (size_t K = 0; K < COUNT_OF(codes); K++) {
+            try_scatter(test_class(_i), &state, codes[K], latents[i]);
+            try_code_moments(test_class(_i), &state, codes[K], latents[i]);
+        }
+    }
+}
+END_TEST
+
+/* ---- small matrices by rows of parameters ----------------------------------------------------------------------------- */
+
+static void try_combine(const struct vqs_kernels *k, uint64_t *state, int d, int D) {
+    const size_t stride = vqs_row_stride(d), ld = vqs_row_stride(D), size = (size_t)d * ld;
+    const vqs_real scale = (vqs_real)0.3, keep = (vqs_real)-1.1;
+    const int cut = (int)(test_random(state) % (unsigned)(d + 1));
+    vqs_real *A = test_normals(state, (size_t)d * stride), *V = test_rows(state, (size_t)d, D);
+    vqs_real *before = test_rows(state, (size_t)d, D), *whole = test_reals(size), *parts = test_reals(size);
+    memcpy(whole, before, size * sizeof *whole);
+    memcpy(parts, before, size * sizeof *parts);
+    k->combine(d, ld, A, V, scale, keep, 0, d, whole);
+    k->combine(d, ld, A, V, scale, keep, cut, d, parts);
+    k->combine(d, ld, A, V, scale, keep, 0, cut, parts);
+    ck_assert(same_bits(whole, parts, size));
+    for (size_t i = 0; i < (size_t)d; i++) {
+        for (size_t c = 0; c < ld; c++) {
+            struct oracle o = {0};
+            oracle_add(&o, (double)keep * (double)before[i * ld + c]);
+            for (size_t j = 0; j < (size_t)d; j++) {
+                oracle_add(&o, (double)scale * (double)A[i * stride + j] * (double)V[j * ld + c]);
+            }
+            ck_assert_msg(close_to(whole[i * ld + c], o, d), "d %d D %d: row %zu, column %zu", d, D, i, c);
+        }
+    }
+    free(A), free(V), free(before), free(whole), free(parts);
+}
+
+static void try_gram(const struct vqs_kernels *k, uint64_t *state, int d, int D) {
+    const size_t ld = vqs_row_stride(D);
+    vqs_real *A = test_rows(state, (size_t)d, D), *G = test_reals((size_t)d * (size_t)d);
+    k->gram(d, ld, A, G);
+    for (int i = 0; i < d; i++) {
+        for (int j = 0; j < d; j++) {
+            struct oracle o = {0};
+            for (size_t c = 0; c < ld; c++) {
+                oracle_add(&o, (double)A[(size_t)i * ld + c] * (double)A[(size_t)j * ld + c]);
+            }
+            ck_assert_msg(close_to(G[i * d + j], o, D), "d %d D %d: %d, %d", d, D, i, j);
+            ck_assert(same_bits(&G[i * d + j], &G[j * d + i], 1));
+        }
+    }
+    free(A), free(G);
+}
+
+/* Against the same in double; far more columns than rows keep the matrix well conditioned. */
+static void try_gram_schmidt(const struct vqs_kernels *k, uint64_t *state, int d, int D) {
+    const size_t ld = vqs_row_stride(D);
+    vqs_real *W = test_rows(state, (size_t)d, D);
+    double *Q = test_alloc((size_t)d * ld, sizeof *Q);
+    for (size_t i = 0; i < (size_t)d * ld; i++) {
+        Q[i] = (double)W[i];
+    }
+    k->gram_schmidt(d, ld, W);
+    for (size_t i = 0; i < (size_t)d; i++) {
+        double norm2 = 0;
+        for (size_t j = 0; j < i; j++) {
+            double along = 0;
+            for (size_t c = 0; c < ld; c++) {
+                along += Q[i * ld + c] * Q[j * ld + c];
+            }
+            for (size_t c = 0; c < ld; c++) {
+                Q[i * ld + c] -= along * Q[j * ld + c];
+            }
+        }
+        for (size_t c = 0; c < ld; c++) {
+            norm2 += Q[i * ld + c] * Q[i * ld + c];
+        }
+        for (size_t c = 0; c < ld; c++) {
+            Q[i * ld + c] /= sqrt(norm2);
+            ck_assert_msg(fabs((double)W[i * ld + c] - Q[i * ld + c]) < 16 * REAL_EPS, "d %d D %d row %zu", d, D, i);
+        }
+    }
+    free(W), free(Q);
+}
+
+START_TEST(matrices_of_rows) {
+    uint64_t state = 12;
+    for (size_t i = 0; i < COUNT_OF(latents); i++) {
+        for (size_t j = 1; j < COUNT_OF(inputs); j += 3) {
+            try_combine(test_class(_i), &state, latents[i], inputs[j]);
+            try_gram(test_class(_i), &state, latents[i], inputs[j]);
+        }
+        try_gram_schmidt(test_class(_i), &state, latents[i], 8 * latents[i]);
+    }
+}
+END_TEST
+
 /* ---- small products on a tile ----------------------------------------------------------------------------------------- */
 
 static void try_mix(const struct vqs_kernels *k, uint64_t *state, int d) {
@@ -322,7 +472,8 @@ START_TEST(sums_of_parts_run_first_to_last) {
     uint64_t state = 5;
     vqs_real *src = test_normals(&state, STRIDE * (PARTS - 1) + N), *sum = test_reals(N);
     for (int parts = 1; parts <= PARTS; parts++) {
-        k->add_up(N, parts, STRIDE, src, sum);
+        k->add_up(0, 16, parts, STRIDE, src, sum);
+        k->add_up(16, N, parts, STRIDE, src, sum);
         for (int i = 0; i < N; i++) {
             vqs_real expected = src[i];
             for (int p = 1; p < parts; p++) {
@@ -331,7 +482,7 @@ START_TEST(sums_of_parts_run_first_to_last) {
             ck_assert_msg(same_bits(&sum[i], &expected, 1), "%d parts, element %d", parts, i);
         }
     }
-    k->add_up(N, PARTS, STRIDE, src, src); /* in place, as the trainer does */
+    k->add_up(0, N, PARTS, STRIDE, src, src); /* in place, as the trainer does */
     ck_assert(same_bits(src, sum, N));
     free(src), free(sum);
 }
@@ -432,6 +583,7 @@ struct tile_case {
 static struct tile_case make_tile_case(const struct vqs_kernels *k, uint64_t *state, int d, int K, bool tied, bool bias,
                                        int n) {
     const size_t D = (size_t)d, lanes = D * T;
+    const size_t rows = T * vqs_row_stride(d);
     struct tile_case c = {.rows = (tied ? 1 : 2) * d + bias};
     vqs_settings_default(&c.settings);
     c.codes = test_normals(state, (size_t)K * D);
@@ -451,14 +603,13 @@ static struct tile_case make_tile_case(const struct vqs_kernels *k, uint64_t *st
     c.tile.n = n;
     c.tile.y = test_normals(state, (size_t)c.rows * T);
     c.tile.outer = test_reals((size_t)c.rows * T);
-    vqs_real **const pieces[] = {&c.tile.z, &c.tile.gc, &c.tile.q, &c.tile.g, &c.tile.gz};
+    c.tile.gc = test_reals(rows);
+    vqs_real **const pieces[] = {&c.tile.z, &c.tile.q, &c.tile.g, &c.tile.gz, &c.tile.ge};
     for (size_t i = 0; i < COUNT_OF(pieces); i++) {
         *pieces[i] = test_reals(lanes);
     }
     c.tile.k = test_alloc(T, sizeof *c.tile.k);
-    c.tile.qq = test_normals(state, D * D); /* sums are added to */
-    c.tile.qsum = test_normals(state, D);
-    c.tile.gsum = test_normals(state, D);
+    c.tile.gsum = test_normals(state, D); /* is added to */
     for (int l = 0; l < T; l++) {
         c.tile.sq[l] = (vqs_real)(10 + test_uniform(state));
     }
@@ -468,7 +619,7 @@ static struct tile_case make_tile_case(const struct vqs_kernels *k, uint64_t *st
 static void free_tile_case(struct tile_case *c) {
     free(c->codes), free(c->half_norm), free(c->gram), free(c->encoder_bias), free(c->decoded_bias);
     free(c->tile.y), free(c->tile.outer), free(c->tile.z), free(c->tile.gc), free(c->tile.q), free(c->tile.g);
-    free(c->tile.gz), free(c->tile.k), free(c->tile.qq), free(c->tile.qsum), free(c->tile.gsum);
+    free(c->tile.gz), free(c->tile.ge), free(c->tile.k), free(c->tile.gsum);
 }
 
 static void expect(const struct tile_case *c, const char *what, int i, int l, vqs_real value, struct oracle o) {
@@ -504,7 +655,7 @@ static struct oracle gradient_of(const struct tile_case *c, int i, int l, struct
 
 /* What the sums over a tile should have grown by. */
 struct tile_sums {
-    struct oracle rec, vq, qsum[100], gsum[100];
+    struct oracle rec, vq, gsum[100];
 };
 
 static void check_sample(const struct tile_case *c, int l, struct tile_sums *sums) {
@@ -532,7 +683,7 @@ static void check_sample(const struct tile_case *c, int l, struct tile_sums *sum
         const struct oracle gz = plus(g, scaled(-(double)s->beta * (double)s->vq_scale, e));
         expect(c, "g", i, l, t->g[i * T + l], g);
         expect(c, "gz", i, l, t->gz[i * T + l], gz);
-        expect(c, "gc", i, l, t->gc[i * T + l], scaled((double)s->vq_scale, e));
+        expect(c, "gc", i, l, t->gc[(size_t)l * vqs_row_stride(d) + (size_t)i], scaled((double)s->vq_scale, e));
         const struct oracle q = {(double)code[i], fabs((double)code[i])};
         if (s->tied) {
             expect(c, "outer", i, l, t->outer[i * T + l], plus(gz, scaled(-(double)s->rec_scale, q)));
@@ -540,31 +691,18 @@ static void check_sample(const struct tile_case *c, int l, struct tile_sums *sum
             expect(c, "outer", i, l, t->outer[i * T + l], gz);
             ck_assert(t->outer[(d + i) * T + l] == code[i]);
         }
-        sums->qsum[i] = plus(sums->qsum[i], q);
         sums->gsum[i] = plus(sums->gsum[i], gz);
     }
     sums->rec = plus(sums->rec, rec);
 }
 
-static void check_sums(const struct tile_case *c, const struct tile_sums *sums, const vqs_real *qq_before) {
+static void check_sums(const struct tile_case *c, const struct tile_sums *sums) {
     const struct vqs_tile *t = &c->tile;
-    const int d = c->step.d;
     expect(c, "rec", 0, 0, (vqs_real)t->rec, sums->rec);
     expect(c, "vq", 0, 0, (vqs_real)t->vq, sums->vq);
     ck_assert(t->zero == 0);
-    for (int i = 0; i < d; i++) {
-        if (c->step.bias) {
-            expect(c, "qsum", i, 0, t->qsum[i], sums->qsum[i]);
-            expect(c, "gsum", i, 0, t->gsum[i], sums->gsum[i]);
-        }
-        for (int j = 0; j < d; j++) {
-            struct oracle o = {0};
-            oracle_add(&o, (double)qq_before[i * d + j]);
-            for (int l = 0; l < t->n; l++) {
-                oracle_add(&o, (double)t->q[i * T + l] * (double)t->q[j * T + l]);
-            }
-            expect(c, "qq", i, j, t->qq[i * d + j], o);
-        }
+    for (int i = 0; i < c->step.d && c->step.bias; i++) {
+        expect(c, "gsum", i, 0, t->gsum[i], sums->gsum[i]);
     }
 }
 
@@ -573,20 +711,14 @@ static void check_spare_lanes(const struct tile_case *c) {
         for (int i = 0; i < c->rows; i++) {
             ck_assert(c->tile.outer[i * T + l] == 0);
         }
-        for (int i = 0; i < c->step.d; i++) {
-            ck_assert(c->tile.gc[i * T + l] == 0);
-        }
     }
 }
 
 static void try_tile(const struct vqs_kernels *k, uint64_t *state, int d, int K, bool tied, bool bias, int n) {
     struct tile_case c = make_tile_case(k, state, d, K, tied, bias, n);
     struct tile_sums *sums = test_alloc(1, sizeof *sums);
-    vqs_real *qq_before = test_reals((size_t)d * (size_t)d);
     int *first_equal = test_alloc((size_t)K, sizeof *first_equal);
-    memcpy(qq_before, c.tile.qq, (size_t)d * (size_t)d * sizeof *qq_before);
     for (int i = 0; i < d; i++) {
-        oracle_add(&sums->qsum[i], (double)c.tile.qsum[i]);
         oracle_add(&sums->gsum[i], (double)c.tile.gsum[i]);
     }
     for (int j = 0; j < K; j++) {
@@ -597,9 +729,9 @@ static void try_tile(const struct vqs_kernels *k, uint64_t *state, int d, int K,
     for (int l = 0; l < n; l++) {
         check_sample(&c, l, sums);
     }
-    check_sums(&c, sums, qq_before);
+    check_sums(&c, sums);
     check_spare_lanes(&c);
-    free(first_equal), free(qq_before), free(sums);
+    free(first_equal), free(sums);
     free_tile_case(&c);
 }
 
@@ -622,17 +754,22 @@ START_TEST(tile_does_not_depend_on_the_lane) {
     uint64_t state = 10;
     for (size_t i = 0; i < COUNT_OF(latents); i++) {
         const int d = latents[i], kind = (int)(i % 4);
+        const size_t stride = vqs_row_stride(d);
         struct tile_case c = make_tile_case(test_class(_i), &state, d, 19, kind & 1, kind >> 1, T);
         int lanes[T];
         draw_lanes(&state, lanes);
-        vqs_real *y = c.tile.y, *moved_y = move_lanes(c.rows, lanes, y);
+        vqs_real *y = c.tile.y, *gc = c.tile.gc, *moved_sq = move_lanes(1, lanes, c.tile.sq);
         test_class(_i)->tile_step(&c.step, &c.tile);
-        vqs_real *outer = move_lanes(c.rows, lanes, c.tile.outer), *gc = move_lanes(d, lanes, c.tile.gc);
-        c.tile.y = moved_y;
+        vqs_real *outer = move_lanes(c.rows, lanes, c.tile.outer);
+        c.tile.y = move_lanes(c.rows, lanes, y);
+        c.tile.gc = test_reals(T * stride);
+        memcpy(c.tile.sq, moved_sq, sizeof c.tile.sq);
         test_class(_i)->tile_step(&c.step, &c.tile);
         ck_assert(same_bits(outer, c.tile.outer, (size_t)c.rows * T));
-        ck_assert(same_bits(gc, c.tile.gc, (size_t)d * T));
-        free(y), free(outer), free(gc);
+        for (int l = 0; l < T; l++) {
+            ck_assert(same_bits(gc + (size_t)l * stride, c.tile.gc + (size_t)lanes[l] * stride, (size_t)d));
+        }
+        free(y), free(gc), free(moved_sq), free(outer);
         free_tile_case(&c);
     }
 }
@@ -666,6 +803,8 @@ int main(void) {
     tcase_add_loop_test(tests, products, 0, classes);
     tcase_add_loop_test(tests, assignment, 0, classes);
     tcase_add_loop_test(tests, a_code_that_is_not_a_number_is_never_nearest, 0, classes);
+    tcase_add_loop_test(tests, sums_over_codes, 0, classes);
+    tcase_add_loop_test(tests, matrices_of_rows, 0, classes);
     tcase_add_loop_test(tests, small_products, 0, classes);
     tcase_add_loop_test(tests, sums_of_parts_run_first_to_last, 0, classes);
     tcase_add_loop_test(tests, dot_and_axpy, 0, classes);

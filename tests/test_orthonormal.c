@@ -112,21 +112,6 @@ START_TEST(any_matrix_of_full_rank_becomes_orthonormal) {
 }
 END_TEST
 
-START_TEST(gram_is_the_product) {
-    uint64_t state = 3;
-    struct matrix A = gaussian(&state, 7, 33);
-    vqs_real G[7 * 7];
-    vqs_gram(test_class(_i), 7, A.ld, A.at, G);
-    for (int i = 0; i < 7; i++) {
-        for (int j = 0; j < 7; j++) {
-            ck_assert_double_eq_tol((double)G[i * 7 + j], dot_rows(&A, i, &A, j), 64 * REAL_EPS);
-            ck_assert(G[i * 7 + j] == G[j * 7 + i]);
-        }
-    }
-    free(A.at);
-}
-END_TEST
-
 /* ---- each kind's own ------------------------------------------------------------------------------------------------ */
 
 void dgesvd_(const char *jobu, const char *jobvt, const int *m, const int *n, double *a, const int *lda, double *s,
@@ -297,7 +282,6 @@ int main(void) {
     TCase *tests = tcase_create("each class");
     tcase_add_loop_test(tests, rows_become_orthonormal, 0, classes);
     tcase_add_loop_test(tests, any_matrix_of_full_rank_becomes_orthonormal, 0, classes);
-    tcase_add_loop_test(tests, gram_is_the_product, 0, classes);
     tcase_add_loop_test(tests, polar_is_the_nearest, 0, classes);
     tcase_add_loop_test(tests, mgs_is_qr_with_its_signs_mended, 0, classes);
     tcase_add_loop_test(tests, raw_qr_flips_rows_and_counts_them, 0, classes);

@@ -68,8 +68,24 @@ struct vqs_kernels {
     /* near[l] = min(near[l], |z_l - c|^2) */
     void (*nearer)(int d, const vqs_real *c, const vqs_real *z, vqs_real *near);
 
-    /* sum[i] = src[i] + src[i + stride] + ... over `parts` parts, first to last */
-    void (*add_up)(size_t n, int parts, size_t stride, const vqs_real *src, vqs_real *sum);
+    /* Codes in [first, last): grad[k] += rows[l] and count[k]++ for l = 0 .. n-1 in order, where k = k[l]; grad is
+     * [K][d], rows [n][vqs_row_stride(d)]. Both are zeroed first. */
+    void (*scatter)(int n, int d, const uint32_t *k, const vqs_real *rows, int first, int last, vqs_real *grad,
+                    uint32_t *count);
+    /* Rows [first, last) of sum_k count[k] c_k c_k^T over the n codes listed in `used`, [d][vqs_row_stride(d)]. Reads up
+     * to a vector past the codes. */
+    void (*code_moments)(int n, const uint32_t *used, int d, const vqs_real *codes, const uint32_t *count, int first,
+                         int last, vqs_real *moments);
+    /* Rows [first, last) of out = scale A V + keep out; A is [d][vqs_row_stride(d)], V and out are [d][ld]. */
+    void (*combine)(int d, size_t ld, const vqs_real *A, const vqs_real *V, vqs_real scale, vqs_real keep, int first,
+                    int last, vqs_real *out);
+    /* G = A A^T, [d][d]. */
+    void (*gram)(int d, size_t ld, const vqs_real *A, vqs_real *G);
+    /* Modified Gram-Schmidt on the rows of W, first to last; a row with nothing left of its own becomes 0. */
+    void (*gram_schmidt)(int d, size_t ld, vqs_real *W);
+    /* sum[i] = src[i] + src[i + stride] + ... over `parts` parts, first to last, for i in [first, last): multiples of
+     * VQS_ROW_UNIT */
+    void (*add_up)(size_t first, size_t last, int parts, size_t stride, const vqs_real *src, vqs_real *sum);
     vqs_real (*dot)(size_t n, const vqs_real *a, const vqs_real *b);
     /* y += alpha x */
     void (*axpy)(size_t n, vqs_real alpha, const vqs_real *x, vqs_real *y);

@@ -19,7 +19,4 @@ size_t vqs_retract_scratch(enum vqs_retraction kind, int d, size_t ld);
  * finite stay so. */
 int vqs_retract(const struct vqs_kernels *k, enum vqs_retraction kind, int d, size_t ld, vqs_real *W,
                 vqs_real *scratch);
-/* G = A A^T, [d][d]. */
-void vqs_gram(const struct vqs_kernels *k, int d, size_t ld, const vqs_real *A, vqs_real *G);
-
 #endif

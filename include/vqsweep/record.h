@@ -77,7 +77,8 @@ enum vqs_outcome {
 /* "failed", "completed", "diverged". */
 const char *vqs_outcome_text(enum vqs_outcome outcome);
 
-/* A codebook at the end of an epoch (0: before training). All snapshots of a record have the same shape. */
+/* A codebook at the end of an epoch (0: before training). All snapshots of a record have the same shape; their codes
+ * stand one after the other in memory, and so do their usages. */
 struct vqs_snapshot {
     int32_t epoch;
     int32_t level; /* of residual quantisation; 0 */

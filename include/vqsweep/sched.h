@@ -7,6 +7,9 @@
  * Every rank, rank 0 included, has `slots` worker threads. A worker asks by having room: rank 0 keeps up to
  * slots + prefetch tasks at each rank, in the order of `order`, so that none waits for the other. The main threads nap
  * instead of spinning. After start-up there are no collectives.
+ *
+ * A run that stops early (on_tick, a failure) lets running tasks finish and collects their results; tasks that no worker
+ * has begun are handed back and stay undone.
  */
 #ifndef VQSWEEP_SCHED_H
 #define VQSWEEP_SCHED_H
@@ -20,7 +23,8 @@ struct vqs_sched_ops {
     enum vqs_status (*describe)(void *ctx, uint32_t task, struct vqs_bytes *bytes, struct vqs_error *err);
     /* any rank, worker thread `slot`: run a described task and append its result. Never fails: a failure is a result. */
     void (*run)(void *ctx, int slot, const void *task, size_t size, struct vqs_bytes *result);
-    /* rank 0, main thread: a result arrived. A failure stops the run. */
+    /* rank 0, main thread: a result arrived. A failure stops the run, and no further results are delivered. An empty
+     * result may also mean that the rank had no memory for one. */
     enum vqs_status (*on_result)(void *ctx, uint32_t task, int rank, const void *result, size_t size,
                                  struct vqs_error *err);
     /* rank 0, main thread, every 50 ms or so: progress, checkpoints. Returns true to stop dispatching and drain. */
@@ -36,7 +40,7 @@ struct vqs_sched_config {
 
 struct vqs_sched_summary {
     uint32_t done;       /* results collected */
-    bool stopped;        /* on_tick asked to stop before all tasks were handed out */
+    bool stopped;        /* the run ended before every task was done */
     double busy_seconds; /* rank 0: sum over ranks of time inside `run` */
     double wall_seconds;
 };

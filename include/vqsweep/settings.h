@@ -73,7 +73,7 @@ enum vqs_when {
     X(REAL, a, 1.0, -1e6, 1e6, VQS_WHEN_PARAM, "1", "projector: weight along u")                                       \
     X(REAL, b, 0.0, -1e6, 1e6, VQS_WHEN_PARAM, "1", "projector: weight across u")                                      \
     X(REAL, beta, 0.25, 0.0, 1e6, VQS_WHEN_TRAINED, "1", "commitment weight")                                          \
-    X(REAL, lr, 0.002, 0.0, 1e30, VQS_WHEN_TRAINED, "1", "Adam's learning rate")                                        \
+    X(REAL, lr, 0.002, 0.0, 1e30, VQS_WHEN_TRAINED, "1", "Adam's learning rate")                                       \
     X(REAL, adam_beta1, 0.9, 0.0, 0.999999, VQS_WHEN_TRAINED, "1", "Adam's decay of the first moment")                 \
     X(REAL, adam_beta2, 0.999, 0.0, 0.99999999, VQS_WHEN_TRAINED, "1", "Adam's decay of the second moment")            \
     X(REAL, adam_eps, 1e-8, 0.0, 1.0, VQS_WHEN_TRAINED, "1", "Adam's epsilon")                                         \

@@ -1,0 +1,178 @@
+/* cli.c - options: one table, a parser, and their help. */
+#include "cli.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum kind { TEXT, INT, INT64, FLAG };
+
+struct option_row {
+    char letter;
+    const char *name, *argument, *help;
+    enum kind kind;
+    size_t offset; /* in struct vqs_cli */
+    int64_t low, high;
+};
+
+static const struct option_row options[] = {
+    {'o', "output", "FILE.h5", "result file (default: results/NAME.h5, NAME being the job's)", TEXT,
+     offsetof(struct vqs_cli, output), 0, 0},
+    {'s', "seeds", "A..B", "seeds in place of every 'seeds' of the job", TEXT, offsetof(struct vqs_cli, seeds), 0, 0},
+    {'t', "threads", "N", "threads of a rank (default: its share of the machine's cores)", INT,
+     offsetof(struct vqs_cli, threads), 1, 4096},
+    {'m', "team", "M", "threads that share one trial (default: 1)", INT, offsetof(struct vqs_cli, team), 1, 4096},
+    {'p', "prefetch", "N", "trials kept waiting at a rank so that it never idles (default: 4)", INT,
+     offsetof(struct vqs_cli, prefetch), 0, 100000},
+    {'q', "quiet", NULL, "no progress, notices or summary; errors are still printed", FLAG,
+     offsetof(struct vqs_cli, quiet), 0, 0},
+    {'n', "trial", "N", "one trial in full", INT64, offsetof(struct vqs_cli, trial), 0, UINT32_MAX},
+    {'r', "sample", "N", "trials to run again and compare bit for bit (default: 3)", INT64,
+     offsetof(struct vqs_cli, sample), 0, UINT32_MAX},
+};
+enum { N_OPTIONS = sizeof options / sizeof *options };
+
+static const struct option_row *find_option(int letter) {
+    for (int i = 0; i < N_OPTIONS; i++) {
+        if (options[i].letter == letter) {
+            return &options[i];
+        }
+    }
+    return NULL;
+}
+
+static enum vqs_status set_option(const struct option_row *row, const char *text, struct vqs_cli *cli,
+                                  struct vqs_error *err) {
+    void *field = (char *)cli + row->offset;
+    if (row->kind == FLAG) {
+        *(bool *)field = true;
+        return VQS_OK;
+    }
+    if (row->kind == TEXT) {
+        *(const char **)field = text;
+        return *text ? VQS_OK : vqs_fail(err, VQS_ERR_USAGE, "--%s: needs a value, not an empty one", row->name);
+    }
+    char *end;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (errno || end == text || *end || value < row->low || value > row->high) {
+        return vqs_fail(err, VQS_ERR_USAGE, "--%s: must be a whole number from %lld to %lld, not '%s'", row->name,
+                        (long long)row->low, (long long)row->high, text);
+    }
+    if (row->kind == INT) {
+        *(int *)field = (int)value;
+    } else {
+        *(int64_t *)field = value;
+    }
+    return VQS_OK;
+}
+
+/* What getopt_long wants: the command's own options, -h and the end. `letters` starts with ':' so that it tells a
+ * missing value from an unknown option. */
+static void build_tables(const struct vqs_command *command, char letters[2 * N_OPTIONS + 4],
+                         struct option table[N_OPTIONS + 2]) {
+    int n = 0;
+    letters[n++] = ':';
+    letters[n++] = 'h';
+    int k = 0;
+    for (const char *letter = command->options; *letter; letter++) {
+        const struct option_row *row = find_option(*letter);
+        letters[n++] = *letter;
+        if (row->argument) {
+            letters[n++] = ':';
+        }
+        table[k++] = (struct option){row->name, row->argument ? required_argument : no_argument, NULL, *letter};
+    }
+    letters[n] = 0;
+    table[k++] = (struct option){"help", no_argument, NULL, 'h'};
+    table[k] = (struct option){0};
+}
+
+enum vqs_status vqs_cli_parse(const struct vqs_command *command, int argc, char **argv, struct vqs_cli *cli,
+                              bool *help, struct vqs_error *err) {
+    char letters[2 * N_OPTIONS + 4];
+    struct option table[N_OPTIONS + 2];
+    build_tables(command, letters, table);
+    *cli = (struct vqs_cli){.team = 1, .prefetch = 4, .trial = -1, .sample = 3};
+    for (int i = 0; i < argc; i++) { /* before getopt moves operands to the end */
+        size_t used = strlen(cli->command);
+        snprintf(cli->command + used, sizeof cli->command - used, "%s%s", i ? " " : "", argv[i]);
+    }
+    *help = false;
+    char **rest = argv + 1; /* getopt takes the command's name for the program's */
+    int n = argc - 1, letter;
+    opterr = 0;
+    while ((letter = getopt_long(n, rest, letters, table, NULL)) != -1) {
+        char unknown[3] = {'-', (char)optopt, 0}; /* a letter among several leaves optind where it was */
+        const char *given = letter == '?' && optopt && !find_option(optopt) ? unknown : rest[optind - 1];
+        if (letter == 'h') {
+            *help = true;
+            return VQS_OK;
+        }
+        if (letter == ':') {
+            return vqs_fail(err, VQS_ERR_USAGE, "'%s' needs a value; see vqsweep %s --help", given, command->name);
+        }
+        if (letter == '?') {
+            return vqs_fail(err, VQS_ERR_USAGE, "%s takes no option '%s'; see vqsweep %s --help", command->name, given,
+                            command->name);
+        }
+        enum vqs_status status = set_option(find_option(letter), optarg, cli, err);
+        if (status != VQS_OK) {
+            return status;
+        }
+    }
+    if (command->operand && optind == n) {
+        return vqs_fail(err, VQS_ERR_USAGE, "%s needs a %s; see vqsweep %s --help", command->name, command->operand,
+                        command->name);
+    }
+    if (optind + (command->operand ? 1 : 0) < n) {
+        return vqs_fail(err, VQS_ERR_USAGE, "%s does not know what to do with '%s'; see vqsweep %s --help",
+                        command->name, rest[optind + (command->operand ? 1 : 0)], command->name);
+    }
+    cli->file = command->operand ? rest[optind] : NULL;
+    return VQS_OK;
+}
+
+void vqs_cli_help(const struct vqs_command *command) {
+    printf("vqsweep %s%s%s%s: %s\n\n%s\n", command->name, command->operand ? " " : "",
+           command->operand ? command->operand : "", *command->options ? " [OPTIONS]" : "", command->summary,
+           command->details);
+    if (*command->options) {
+        printf("\nOptions:\n");
+    }
+    for (const char *letter = command->options; *letter; letter++) {
+        const struct option_row *row = find_option(*letter);
+        char left[64];
+        snprintf(left, sizeof left, "-%c, --%s%s%s", row->letter, row->name, row->argument ? " " : "",
+                 row->argument ? row->argument : "");
+        printf("  %-24s %s\n", left, row->help);
+    }
+}
+
+enum vqs_status vqs_cli_read_job(const char *path, struct vqs_bytes *text, struct vqs_error *err) {
+    enum { MOST = 64 << 20 }; /* a job is written by hand */
+    struct stat info;
+    char block[65536];
+    FILE *file = fopen(path, "rb");
+    if (!file || fstat(fileno(file), &info) != 0 || S_ISDIR(info.st_mode)) {
+        vqs_fail(err, VQS_ERR_JOB, "%s: cannot read the job: %s", path, strerror(file ? EISDIR : errno));
+        if (file) {
+            fclose(file);
+        }
+        return VQS_ERR_JOB;
+    }
+    enum vqs_status status = VQS_OK;
+    for (size_t n; status == VQS_OK && (n = fread(block, 1, sizeof block, file)) > 0;) {
+        status = text->size + n > MOST ? vqs_fail(err, VQS_ERR_JOB, "%s: larger than %d MiB, this is no job", path,
+                                                  MOST >> 20)
+                                       : vqs_bytes_append(text, block, n, err);
+    }
+    if (status == VQS_OK && ferror(file)) {
+        status = vqs_fail(err, VQS_ERR_JOB, "%s: cannot read the job: %s", path, strerror(errno));
+    }
+    fclose(file);
+    return status;
+}

@@ -1,0 +1,80 @@
+/* cmd_plan.c - `vqsweep plan`: what a job would run, and what that would take. */
+#include "cli.h"
+#include "progress.h"
+#include "vqsweep/plan.h"
+#include "vqsweep/train.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static void print_studies(const struct vqs_plan *plan) {
+    for (int s = 0; s < vqs_plan_n_studies(plan); s++) {
+        size_t merged = vqs_plan_study_merged(plan, s);
+        printf("\nstudy    %s: %zu trials\n", vqs_plan_study_name(plan, s), vqs_plan_study_size(plan, s));
+        for (int a = 0; vqs_plan_study_axis(plan, s, a); a++) {
+            printf("         %s\n", vqs_plan_study_axis(plan, s, a));
+        }
+        if (merged) {
+            printf("         %zu points differ from another only in settings without effect, and were merged into it\n",
+                   merged);
+        }
+    }
+}
+
+static void print_bytes(double bytes) {
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB"};
+    int u = 0;
+    while (bytes >= 1024 && u < 3) {
+        bytes /= 1024;
+        u++;
+    }
+    printf("%.3g %s", bytes, units[u]);
+}
+
+static void print_cost(const struct vqs_plan *plan) {
+    size_t n = vqs_plan_n_trials(plan), most = 0, largest = 0, longest = 0;
+    double seconds = 0, most_seconds = 0;
+    struct vqs_settings settings;
+    for (size_t t = 0; t < n; t++) {
+        vqs_plan_trial_settings(plan, t, &settings);
+        size_t memory = vqs_trial_memory(&settings);
+        double cost = vqs_trial_seconds(&settings);
+        largest = memory > most ? t : largest;
+        most = memory > most ? memory : most;
+        longest = cost > most_seconds ? t : longest;
+        most_seconds = cost > most_seconds ? cost : most_seconds;
+        seconds += cost;
+    }
+    vqs_plan_trial_settings(plan, largest, &settings);
+    printf("\nmemory   at most ");
+    print_bytes((double)most);
+    printf(" a trial (trial %zu: N %d, D %d, d %d, K %d)\n", largest, settings.N, settings.D, settings.d, settings.K);
+
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    char here[32];
+    double at_least = seconds / (double)(cores > 0 ? cores : 1);
+    vqs_progress_duration(at_least > most_seconds ? at_least : most_seconds, here, sizeof here);
+    printf("cost     about %.3g core-seconds, the longest trial (%zu) %.2g s: about %s on this machine's %ld cores\n",
+           seconds, longest, most_seconds, here, cores);
+}
+
+enum vqs_status vqs_cmd_plan(const struct vqs_cli *cli, struct vqs_error *err) {
+    struct vqs_bytes job = {0};
+    struct vqs_plan *plan = NULL;
+    struct vqs_plan_overrides overrides = {.seeds = cli->seeds};
+    enum vqs_status status = vqs_cli_read_job(cli->file, &job, err);
+    if (status == VQS_OK) {
+        status = vqs_plan_create((const char *)job.data, job.size, cli->file, &overrides, &plan, err);
+    }
+    if (status == VQS_OK) {
+        const char *title = vqs_plan_title(plan);
+        printf("job      %s%s%s\n", vqs_plan_name(plan), *title ? ": " : "", title);
+        printf("trials   %zu (plan %016llx)\n", vqs_plan_n_trials(plan), (unsigned long long)vqs_plan_key(plan));
+        print_studies(plan);
+        print_cost(plan);
+    }
+    vqs_plan_destroy(plan);
+    vqs_bytes_destroy(&job);
+    return status;
+}

@@ -1,0 +1,327 @@
+/* cmd_run.c - `vqsweep run`: from a job to a result file, on every rank.
+ *
+ * Set-up goes in steps that all ranks agree on, so that one rank's error ends all of them with one message before the
+ * first trial; then the farm runs; then rank 0 finishes the file. */
+#include "cli.h"
+#include "farm.h"
+#include "node.h"
+#include "vqsweep/kernels.h"
+#include "vqsweep/train.h"
+
+#include <cblas.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* What rank 0 is told of every rank. */
+struct rank_facts {
+    char host[64], cpu_class[16];
+    int threads, slots, bound, allowed, cores;
+};
+
+struct run {
+    const struct vqs_cli *cli;
+    MPI_Comm comm;
+    int rank, n_ranks;
+    struct vqs_node node;
+    struct vqs_farm farm;
+    /* rank 0 */
+    struct rank_facts *facts; /* [n_ranks] */
+    struct vqs_bytes job;
+    struct vqs_plan *plan;
+    struct vqs_provenance provenance;
+    struct vqs_output *output;
+    char *default_path;
+    const char *path;
+};
+
+/* ---- threads --------------------------------------------------------------------------------------------------------- */
+
+/* Threads of this rank, and how many trials that makes side by side. */
+static enum vqs_status choose_slots(struct run *run, struct vqs_error *err) {
+    const struct vqs_cli *cli = run->cli;
+    int threads = cli->threads ? cli->threads : run->node.share > cli->team ? run->node.share : cli->team;
+    if (cli->team > threads) {
+        return vqs_fail(err, VQS_ERR_USAGE, "--team: %d threads share a trial, but --threads gives a rank only %d",
+                        cli->team, threads);
+    }
+    run->farm.rank = run->rank;
+    run->farm.team = cli->team;
+    run->farm.slots = threads / cli->team;
+    run->farm.prefetch = cli->prefetch;
+    memcpy(run->farm.host, run->node.host, sizeof run->farm.host);
+    openblas_set_num_threads(1);
+    return VQS_OK;
+}
+
+static void gather_facts(struct run *run) {
+    struct rank_facts mine = {.threads = run->farm.slots * run->farm.team,
+                              .slots = run->farm.slots,
+                              .bound = run->node.bound,
+                              .allowed = run->node.allowed,
+                              .cores = run->node.cores};
+    memcpy(mine.host, run->node.host, sizeof mine.host);
+    snprintf(mine.cpu_class, sizeof mine.cpu_class, "%s", vqs_kernels_cpu_class());
+    MPI_Gather(&mine, (int)sizeof mine, MPI_BYTE, run->facts, (int)sizeof mine, MPI_BYTE, 0, run->comm);
+}
+
+static int total_slots(const struct run *run) {
+    int total = 0;
+    for (int r = 0; r < run->n_ranks; r++) {
+        total += run->facts[r].slots;
+    }
+    return total;
+}
+
+/* What a person should know of cores and threads before hours are spent. */
+static void print_notices(const struct run *run) {
+    const struct rank_facts *facts = run->facts;
+    if (facts[0].allowed > facts[0].bound && !run->cli->quiet) {
+        fprintf(stderr, "vqsweep: mpirun bound each rank to %d of %d cores by its default; using all (--bind-to core "
+                        "keeps the binding)\n", facts[0].bound, facts[0].allowed);
+    }
+    for (int r = 0; r < run->n_ranks; r++) {
+        int threads_on_host = 0;
+        for (int other = 0; other < run->n_ranks; other++) {
+            threads_on_host += strcmp(facts[r].host, facts[other].host) ? 0 : facts[other].threads;
+        }
+        if (facts[r].threads > facts[r].allowed) {
+            fprintf(stderr, "vqsweep: warning: rank %d on %s has %d threads but may use only %d cores; give mpirun "
+                            "--bind-to none, or --map-by slot:PE=%d\n",
+                    r, facts[r].host, facts[r].threads, facts[r].allowed, facts[r].threads);
+            break;
+        }
+        if (threads_on_host > facts[r].cores) {
+            fprintf(stderr, "vqsweep: warning: %d threads on the %d cores of %s get in each other's way; start fewer "
+                            "ranks or give a smaller --threads\n", threads_on_host, facts[r].cores, facts[r].host);
+            break;
+        }
+    }
+    if (getenv("OPENBLAS_CORETYPE")) {
+        fprintf(stderr, "vqsweep: warning: OPENBLAS_CORETYPE=%s chooses OpenBLAS's kernel; unset it for the best one\n",
+                getenv("OPENBLAS_CORETYPE"));
+    }
+}
+
+/* ---- provenance ------------------------------------------------------------------------------------------------------ */
+
+/* "vm: 2 x 4 threads, avx512; ..." (ranks x threads of a rank) for each stretch of equal ranks */
+static void describe_ranks(const struct run *run, char *text, size_t size) {
+    size_t used = 0;
+    for (int r = 0, next; r < run->n_ranks; r = next) {
+        const struct rank_facts *facts = &run->facts[r];
+        for (next = r + 1; next < run->n_ranks && !memcmp(&run->facts[next], facts, sizeof *facts);) {
+            next++;
+        }
+        used += (size_t)snprintf(text + used, used < size ? size - used : 0, "%s%s: %d x %d threads, %s",
+                                 r ? "; " : "", facts->host, next - r, facts->threads, facts->cpu_class);
+        used = used < size ? used : size;
+    }
+}
+
+static void add_run_provenance(struct run *run) {
+    struct vqs_provenance *p = &run->provenance;
+    char text[4096];
+    vqs_provenance_add_build(p);
+    describe_ranks(run, text, sizeof text);
+    vqs_provenance_add(p, "hosts", "%s", text);
+    vqs_provenance_add(p, "ranks", "%d", run->n_ranks);
+    vqs_provenance_add(p, "slots", "%d", total_slots(run));
+    vqs_provenance_add(p, "team", "%d", run->farm.team);
+    vqs_provenance_add(p, "prefetch", "%d", run->farm.prefetch);
+    vqs_provenance_add(p, "launcher", "%s", run->node.launcher[0] ? run->node.launcher : "none");
+    if (getenv("SLURM_JOB_ID")) {
+        vqs_provenance_add(p, "slurm_job", "%s", getenv("SLURM_JOB_ID"));
+    }
+    vqs_provenance_add(p, "command", "%s", run->cli->command);
+    if (run->cli->seeds) {
+        vqs_provenance_add(p, "seeds", "%s", run->cli->seeds);
+    }
+    time_t now = time(NULL);
+    struct tm utc;
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
+    vqs_provenance_add(p, "started_at", "%s", text);
+}
+
+/* ---- rank 0's set-up ------------------------------------------------------------------------------------------------- */
+
+static enum vqs_status read_plan(struct run *run, struct vqs_error *err) {
+    struct vqs_plan_overrides overrides = {.seeds = run->cli->seeds};
+    enum vqs_status status = vqs_cli_read_job(run->cli->file, &run->job, err);
+    if (status == VQS_OK) {
+        status = vqs_plan_create((const char *)run->job.data, run->job.size, run->cli->file, &overrides, &run->plan,
+                                 err);
+    }
+    if (status == VQS_OK && run->cli->output) {
+        run->path = run->cli->output;
+    } else if (status == VQS_OK) {
+        const char *name = vqs_plan_name(run->plan);
+        size_t size = strlen(name) + sizeof "results/.h5";
+        run->path = run->default_path = malloc(size);
+        if (!run->path) {
+            return vqs_fail(err, VQS_ERR_MEMORY, "out of memory");
+        }
+        snprintf(run->default_path, size, "results/%s.h5", name);
+    }
+    return status;
+}
+
+/* Settings of one trial for each distinct data file and shape, for every node to check. */
+static enum vqs_status list_data(const struct vqs_plan *plan, struct vqs_bytes *list, struct vqs_error *err) {
+    enum vqs_status status = VQS_OK;
+    for (size_t t = 0; t < vqs_plan_n_trials(plan) && status == VQS_OK; t++) {
+        struct vqs_settings settings, *known = (struct vqs_settings *)(void *)list->data;
+        vqs_plan_trial_settings(plan, t, &settings);
+        if (!vqs_setting_used(VQS_SETTING_path, &settings)) {
+            continue;
+        }
+        settings.seed = 0; /* which rows are drawn does not matter, nor how they are scaled */
+        settings.value_scale = 1;
+        uint64_t key = vqs_settings_data_key(&settings);
+        size_t n = list->size / sizeof settings, i = 0;
+        while (i < n && vqs_settings_data_key(&known[i]) != key) {
+            i++;
+        }
+        if (i == n) {
+            status = vqs_bytes_append(list, &settings, sizeof settings, err);
+        }
+    }
+    return status;
+}
+
+/* Every node must see the data files that trials will read. */
+static enum vqs_status check_data(struct run *run, struct vqs_error *err) {
+    struct vqs_bytes list = {0};
+    enum vqs_status status = VQS_OK;
+    if (run->rank == 0) {
+        status = list_data(run->plan, &list, err);
+    }
+    if ((status = vqs_sched_agree(run->comm, status, err)) == VQS_OK) {
+        status = vqs_sched_broadcast(run->comm, &list, err);
+    }
+    if (status == VQS_OK) {
+        for (size_t at = 0; at < list.size && run->node.rank == 0 && status == VQS_OK; at += sizeof(struct vqs_settings)) {
+            struct vqs_settings settings;
+            memcpy(&settings, list.data + at, sizeof settings);
+            status = vqs_trial_check_data(&settings, err);
+        }
+        status = vqs_sched_agree(run->comm, status, err);
+    }
+    vqs_bytes_destroy(&list);
+    return status;
+}
+
+static enum vqs_status open_output(struct run *run, struct vqs_error *err) {
+    add_run_provenance(run);
+    enum vqs_status status =
+        vqs_output_open(run->path, run->plan, &run->job, &run->provenance, &run->output, err);
+    if (status == VQS_OK && vqs_output_notice(run->output)[0]) {
+        fprintf(stderr, "vqsweep: warning: %s\n", vqs_output_notice(run->output));
+    }
+    if (status == VQS_OK && vqs_output_n_results(run->output) > 0 && !run->cli->quiet) {
+        size_t n = vqs_plan_n_trials(run->plan), done = vqs_output_n_results(run->output);
+        fprintf(stderr, "vqsweep: %s: %zu of %zu trials are in %s already\n",
+                done == n ? "nothing to run" : "going on", done, n, run->path);
+    }
+    run->farm.plan = run->plan;
+    run->farm.output = run->output;
+    return status;
+}
+
+/* ---- the run --------------------------------------------------------------------------------------------------------- */
+
+static enum vqs_status set_up(struct run *run, struct vqs_error *err) {
+    enum vqs_status status = VQS_OK;
+    vqs_node_set_up(run->comm, &run->node);
+    status = choose_slots(run, err);
+    if (status == VQS_OK && run->rank == 0 && !(run->facts = calloc((size_t)run->n_ranks, sizeof *run->facts))) {
+        status = vqs_fail(err, VQS_ERR_MEMORY, "out of memory");
+    }
+    if ((status = vqs_sched_agree(run->comm, status, err)) != VQS_OK) {
+        return status;
+    }
+    gather_facts(run);
+    if (run->rank == 0) {
+        status = read_plan(run, err);
+    }
+    if ((status = vqs_sched_agree(run->comm, status, err)) == VQS_OK) {
+        status = check_data(run, err);
+    }
+    if (status == VQS_OK && run->rank == 0) { /* nothing is written before all else is known to be in order */
+        status = open_output(run, err);
+    }
+    if (status == VQS_OK) {
+        status = vqs_farm_create(&run->farm, err);
+    }
+    return vqs_sched_agree(run->comm, status, err);
+}
+
+static void print_summary(const struct run *run, const struct vqs_sched_summary *summary) {
+    const struct vqs_progress_state *state = &run->farm.state;
+    double seconds = summary->wall_seconds;
+    printf("vqsweep: %zu of %zu trials done: %zu failed, %zu diverged; %zu run now in %.1f s (%.1f/s, workers %.0f%% "
+           "busy); %s\n",
+           state->done, state->total, state->failed, state->diverged, state->done_here, seconds,
+           (double)state->done_here / seconds, 100 * summary->busy_seconds / (seconds * total_slots(run)), run->path);
+}
+
+/* Rank 0, after the farm: the file, the summary, and what the run came to. */
+static enum vqs_status conclude(struct run *run, const struct vqs_sched_summary *summary, struct vqs_error *err) {
+    const struct vqs_progress_state *state = &run->farm.state;
+    enum vqs_status status = vqs_output_finish(run->output, err);
+    if (status != VQS_OK) {
+        return status;
+    }
+    if (!run->cli->quiet) {
+        print_summary(run, summary);
+    }
+    if (summary->stopped) {
+        return vqs_fail(err, VQS_ERR_UNFINISHED, "stopped with %zu of %zu trials done; run the same command again to "
+                                                 "go on", state->done, state->total);
+    }
+    if (state->failed) {
+        return vqs_fail(err, VQS_ERR_TRIALS, "%zu of %zu trials failed: %s; run the same command again to try them "
+                                             "again", state->failed, state->total, run->farm.first_failures);
+    }
+    return VQS_OK;
+}
+
+static enum vqs_status run_job(struct run *run, struct vqs_error *err) {
+    struct vqs_sched_summary summary;
+    enum vqs_status status = set_up(run, err);
+    int finished = status == VQS_OK && run->rank == 0 && vqs_output_is_finished(run->output);
+    if (status == VQS_OK) {
+        MPI_Bcast(&finished, 1, MPI_INT, 0, run->comm);
+    }
+    if (status != VQS_OK || finished) {
+        return status;
+    }
+    if (run->rank == 0) {
+        print_notices(run);
+    }
+    vqs_progress_begin(&run->farm.progress, run->rank == 0 ? vqs_node_terminal_width(&run->node) : 0,
+                       run->cli->quiet);
+    status = vqs_farm_run(&run->farm, run->comm, &summary, err);
+    return status == VQS_OK && run->rank == 0 ? conclude(run, &summary, err) : status;
+}
+
+enum vqs_status vqs_cmd_run(const struct vqs_cli *cli, struct vqs_error *err) {
+    struct run run = {.cli = cli, .comm = MPI_COMM_WORLD};
+    int provided;
+    MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided);
+    MPI_Comm_rank(run.comm, &run.rank);
+    MPI_Comm_size(run.comm, &run.n_ranks);
+    enum vqs_status status = provided < MPI_THREAD_FUNNELED
+                                 ? vqs_fail(err, VQS_ERR_ENVIRONMENT, "this MPI cannot run beside threads")
+                                 : run_job(&run, err);
+    vqs_farm_destroy(&run.farm);
+    vqs_output_destroy(run.output);
+    vqs_plan_destroy(run.plan);
+    vqs_provenance_destroy(&run.provenance);
+    vqs_bytes_destroy(&run.job);
+    free(run.facts);
+    free(run.default_path);
+    MPI_Finalize();
+    return status;
+}

@@ -1,0 +1,118 @@
+/* cmd_tables.c - `vqsweep estimators`, `settings`, `metrics`, `version`: the tables, printed. */
+#include "cli.h"
+#include "provenance.h"
+#include "vqsweep/estimators.h"
+#include "vqsweep/settings.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum vqs_status vqs_cmd_estimators(const struct vqs_cli *cli, struct vqs_error *err) {
+    (void)cli;
+    (void)err;
+    printf("%-16s %-68s %s\n", "estimator", "gradient to z from the reconstruction loss", "source");
+    for (int i = 0; i < vqs_estimator_count(); i++) {
+        const struct vqs_estimator *row = vqs_estimator_get(i);
+        char name[64];
+        size_t used = (size_t)snprintf(name, sizeof name, "%s", row->name);
+        for (int p = 0; p < VQS_MAX_PARAMS && row->params[p] && used < sizeof name; p++) {
+            used += (size_t)snprintf(name + used, sizeof name - used, "%s%s", p ? ", " : "(", row->params[p]);
+        }
+        if (row->params[0] && used < sizeof name) {
+            snprintf(name + used, sizeof name - used, ")");
+        }
+        printf("%-16s %-68s %s\n", name, row->formula, row->source);
+    }
+    printf("\nz: encoder output, q: nearest code, g = dL_rec/dq, u = (q - z)/|q - z|, zh = z/|z|, qh = q/|q|\n");
+    return VQS_OK;
+}
+
+/* "a, b or c" of a choice, "0 to 10" of a number. */
+static void print_values(const struct vqs_setting *row, enum vqs_setting_id id, char *text, size_t size) {
+    size_t used = 0;
+    text[0] = 0;
+    switch (row->kind) {
+    case VQS_KIND_ENUM:
+        for (int i = 0; vqs_setting_choice(id, i) && used < size; i++) {
+            used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", vqs_setting_choice(id, i));
+        }
+        break;
+    case VQS_KIND_INT:
+    case VQS_KIND_REAL:
+        snprintf(text, size, "%.10g to %.10g", row->low, row->high);
+        break;
+    case VQS_KIND_BOOL:
+        snprintf(text, size, "true or false");
+        break;
+    case VQS_KIND_EPOCHS:
+        snprintf(text, size, "a list of at most %d epochs", VQS_MAX_SNAPSHOTS);
+        break;
+    case VQS_KIND_SEED:
+        snprintf(text, size, "a whole number");
+        break;
+    case VQS_KIND_TEXT:
+        snprintf(text, size, "a path");
+        break;
+    }
+}
+
+enum vqs_status vqs_cmd_settings(const struct vqs_cli *cli, struct vqs_error *err) {
+    (void)cli;
+    (void)err;
+    struct vqs_settings defaults;
+    vqs_settings_default(&defaults);
+    printf("%-18s %-10s %-50s %s\n", "setting", "default", "values", "meaning [unit], and when it has an effect");
+    for (int id = 0; id < VQS_N_SETTINGS; id++) {
+        static const char *const when[] = {
+            [VQS_ALWAYS] = "",
+            [VQS_WHEN_SUBSPACE] = " (data: subspace)",
+            [VQS_WHEN_MIXTURE] = " (data: subspace, latent: mixture)",
+            [VQS_WHEN_FILE] = " (data: csv or idx)",
+            [VQS_WHEN_CSV] = " (data: csv)",
+            [VQS_WHEN_TRAINED] = " (all estimators but kmeans)",
+            [VQS_WHEN_NORMAL] = " (codebook_init: normal)",
+            [VQS_WHEN_KMEANS] = " (estimator or codebook_init: kmeans)",
+            [VQS_WHEN_PARAM] = " (estimators that take it)",
+        };
+        const struct vqs_setting *row = &vqs_setting_table[id];
+        char value[VQS_PATH_MAX + 1], values[256];
+        vqs_setting_print((enum vqs_setting_id)id, &defaults, value, sizeof value);
+        print_values(row, (enum vqs_setting_id)id, values, sizeof values);
+        bool plain = !strcmp(row->unit, "1");
+        printf("%-18s %-10s %-50s %s%s%s%s%s\n", row->name, value[0] ? value : "-", values, row->long_name,
+               plain ? "" : " [", plain ? "" : row->unit, plain ? "" : "]", when[row->when]);
+    }
+    return VQS_OK;
+}
+
+static void print_quantities(const struct vqs_quantity *table, int n) {
+    for (int i = 0; i < n; i++) {
+        printf("  %-26s %-6s %-56s %s\n", table[i].name, table[i].unit, table[i].long_name, table[i].formula);
+    }
+}
+
+enum vqs_status vqs_cmd_metrics(const struct vqs_cli *cli, struct vqs_error *err) {
+    (void)cli;
+    (void)err;
+    printf("Metrics, after the last epoch:\n");
+    print_quantities(vqs_metric_table, VQS_N_METRICS);
+    printf("\nCurves, one value an epoch:\n");
+    print_quantities(vqs_curve_table, VQS_N_CURVES);
+    return VQS_OK;
+}
+
+enum vqs_status vqs_cmd_version(const struct vqs_cli *cli, struct vqs_error *err) {
+    (void)cli;
+    struct vqs_provenance provenance = {0};
+    vqs_provenance_add_build(&provenance);
+    printf("%s\n", vqs_program_version());
+    for (size_t i = 0; i < provenance.n; i++) {
+        if (strcmp(provenance.items[i].name, "code_version")) {
+            printf("  %-18s %s\n", provenance.items[i].name, provenance.items[i].value);
+        }
+    }
+    enum vqs_status status =
+        provenance.short_of_memory ? vqs_fail(err, VQS_ERR_MEMORY, "out of memory") : VQS_OK;
+    vqs_provenance_destroy(&provenance);
+    return status;
+}

@@ -1,0 +1,24 @@
+/* sched_mail.h - parcels between ranks, without ever waiting.
+ *
+ * The one rule: one thread of a rank uses a mail, and no call blocks. Sends leave from the parcel's own frame; receives
+ * are begun when a message shows itself and finished when it is whole, so that a large message, or a sender that died
+ * in the middle of one, holds up nobody.
+ */
+#ifndef VQS_SCHED_MAIL_H
+#define VQS_SCHED_MAIL_H
+
+#include "sched_parcel.h"
+
+struct vqs_mail {
+    MPI_Comm comm;
+    struct vqs_parcels leaving, arriving;
+};
+
+/* Takes the sealed parcel. */
+void vqs_mail_send(struct vqs_mail *mail, struct vqs_parcel *parcel, int rank);
+/* A whole parcel that arrived, now the caller's, or NULL. Also moves on whatever is under way. */
+struct vqs_parcel *vqs_mail_receive(struct vqs_mail *mail);
+/* Whether a message is under way in either direction. */
+bool vqs_mail_busy(const struct vqs_mail *mail);
+
+#endif

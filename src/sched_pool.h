@@ -1,0 +1,29 @@
+/* sched_pool.h - the worker threads of one rank.
+ *
+ * The one rule: the main thread gives parcels in and takes them out, worker threads run them in between; every parcel
+ * changes hands under one lock. A finished parcel wakes the main thread, a submitted one wakes a worker.
+ *
+ * Life cycle: create, submit and take any number of times, destroy (waits for what is running; parcels still inside are
+ * dropped).
+ */
+#ifndef VQS_SCHED_POOL_H
+#define VQS_SCHED_POOL_H
+
+#include "sched_parcel.h"
+#include "vqsweep/sched.h"
+
+struct vqs_pool;
+
+enum vqs_status vqs_pool_create(int slots, const struct vqs_sched_ops *ops, struct vqs_pool **out,
+                                struct vqs_error *err);
+void vqs_pool_destroy(struct vqs_pool *pool);
+/* Takes a task parcel. */
+void vqs_pool_submit(struct vqs_pool *pool, struct vqs_parcel *parcel);
+/* A finished parcel (now a result, the caller's), or NULL. */
+struct vqs_parcel *vqs_pool_take(struct vqs_pool *pool);
+/* A task no worker has begun, out of the queue and now the caller's, or NULL. */
+struct vqs_parcel *vqs_pool_withdraw(struct vqs_pool *pool);
+/* Sleep until a parcel is finished, at most `seconds`. */
+void vqs_pool_wait(struct vqs_pool *pool, double seconds);
+
+#endif

@@ -1,0 +1,251 @@
+/* store_common.c - columns of a result file, and manners towards HDF5. */
+#include "store_common.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- run columns
+ * ------------------------------------------------------------------------------------------------------- */
+
+enum kind { KIND_HEX, KIND_STATUS, KIND_U32, KIND_I32, KIND_I64, KIND_F64, KIND_TEXT };
+
+static const struct run_column {
+    const char *name;
+    enum kind kind;
+    size_t offset, size; /* of the field in struct vqs_row */
+    const char *unit, *long_name;
+} run_table[VQS_N_RUN] = {
+#define VQS_X(name, kind, field, unit, long_name)                                                                      \
+    {#name, KIND_##kind, offsetof(struct vqs_row, field), sizeof((struct vqs_row *)0)->field, unit, long_name},
+    VQS_RUN_TABLE(VQS_X)
+#undef VQS_X
+};
+
+enum { HEX_WIDTH = 16, STATUS_WIDTH = 9 };
+
+static struct vqs_column run_column(int run) {
+    const struct run_column *from = &run_table[run];
+    struct vqs_column column = {from->name, from->unit, from->long_name, NULL, VQS_CELL_INT, 8};
+    switch (from->kind) {
+    case KIND_HEX:
+    case KIND_STATUS:
+    case KIND_TEXT:
+        column.cell = VQS_CELL_TEXT;
+        column.width = from->kind == KIND_HEX ? HEX_WIDTH : from->kind == KIND_STATUS ? STATUS_WIDTH : from->size;
+        break;
+    case KIND_F64:
+        column.cell = VQS_CELL_REAL;
+        break;
+    case KIND_U32:
+    case KIND_I32:
+    case KIND_I64:
+        break;
+    }
+    return column;
+}
+
+static const char *status_text(const struct vqs_row *row) {
+    return row->done ? vqs_outcome_text(row->record.outcome) : "pending";
+}
+
+void vqs_run_store(int run, const struct vqs_row *row, void *cell) {
+    const struct run_column *column = &run_table[run];
+    const void *field = (const char *)row + column->offset;
+    char hex[HEX_WIDTH + 1];
+    int64_t integer = 0;
+    switch (column->kind) {
+    case KIND_HEX:
+        snprintf(hex, sizeof hex, "%016" PRIx64, *(const uint64_t *)field);
+        memcpy(cell, hex, HEX_WIDTH);
+        return;
+    case KIND_STATUS:
+        memcpy(cell, status_text(row), strlen(status_text(row)));
+        return;
+    case KIND_TEXT:
+        memcpy(cell, field, strnlen(field, column->size));
+        return;
+    case KIND_F64:
+        memcpy(cell, field, sizeof(double));
+        return;
+    case KIND_U32:
+        integer = *(const uint32_t *)field;
+        break;
+    case KIND_I32:
+        integer = *(const int32_t *)field;
+        break;
+    case KIND_I64:
+        integer = *(const int64_t *)field;
+        break;
+    }
+    memcpy(cell, &integer, sizeof integer);
+}
+
+static bool load_hex(const char *cell, uint64_t *value) {
+    char hex[HEX_WIDTH + 1] = {0}, *end;
+    memcpy(hex, cell, HEX_WIDTH);
+    *value = strtoull(hex, &end, 16);
+    return end == hex + HEX_WIDTH && strspn(hex, "0123456789abcdef") == HEX_WIDTH;
+}
+
+static bool load_status(const char *cell, struct vqs_row *row) {
+    row->done = strncmp(cell, "pending", STATUS_WIDTH) != 0;
+    if (!row->done) {
+        return true;
+    }
+    for (int outcome = VQS_OUTCOME_FAILED; outcome <= VQS_OUTCOME_DIVERGED; outcome++) {
+        if (!strncmp(cell, vqs_outcome_text((enum vqs_outcome)outcome), STATUS_WIDTH)) {
+            row->record.outcome = (enum vqs_outcome)outcome;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool vqs_run_load(int run, const void *cell, struct vqs_row *row) {
+    const struct run_column *column = &run_table[run];
+    void *field = (char *)row + column->offset;
+    int64_t integer = 0;
+    switch (column->kind) {
+    case KIND_HEX:
+        return load_hex(cell, field);
+    case KIND_STATUS:
+        return load_status(cell, row);
+    case KIND_TEXT:
+        memcpy(field, cell, column->size);
+        return memchr(field, 0, column->size) != NULL;
+    case KIND_F64:
+        memcpy(field, cell, sizeof(double));
+        return true;
+    case KIND_U32:
+        memcpy(&integer, cell, sizeof integer);
+        *(uint32_t *)field = (uint32_t)integer;
+        return integer >= 0 && integer <= UINT32_MAX;
+    case KIND_I32:
+        memcpy(&integer, cell, sizeof integer);
+        *(int32_t *)field = (int32_t)integer;
+        return integer >= INT32_MIN && integer <= INT32_MAX;
+    case KIND_I64:
+        memcpy(field, cell, sizeof integer);
+        return true;
+    }
+    return false;
+}
+
+/* ---- all columns
+ * ------------------------------------------------------------------------------------------------------- */
+
+/* The widest choice of an ENUM setting. */
+static size_t choice_width(enum vqs_setting_id id) {
+    size_t width = 1;
+    const char *choice;
+    for (int i = 0; (choice = vqs_setting_choice(id, i)); i++) {
+        width = strlen(choice) > width ? strlen(choice) : width;
+    }
+    return width;
+}
+
+/* A number that can be without effect is a double, so that NaN can say so to every reader. */
+static struct vqs_column setting_column(enum vqs_setting_id id) {
+    const struct vqs_setting *from = &vqs_setting_table[id];
+    struct vqs_column column = {from->name, from->unit, from->long_name, NULL, VQS_CELL_REAL, 8};
+    switch (from->kind) {
+    case VQS_KIND_INT:
+    case VQS_KIND_BOOL:
+        column.cell = from->when == VQS_ALWAYS ? VQS_CELL_INT : VQS_CELL_REAL;
+        break;
+    case VQS_KIND_SEED:
+        column.cell = VQS_CELL_UINT;
+        break;
+    case VQS_KIND_REAL:
+        break;
+    case VQS_KIND_ENUM:
+        column.cell = VQS_CELL_TEXT;
+        column.width = choice_width(id);
+        break;
+    case VQS_KIND_TEXT:
+        column.cell = VQS_CELL_TEXT;
+        column.width = VQS_PATH_MAX;
+        break;
+    case VQS_KIND_EPOCHS:
+        column.cell = VQS_CELL_TEXT;
+        column.width = VQS_MAX_SNAPSHOTS * sizeof "2147483647";
+        break;
+    }
+    return column;
+}
+
+struct vqs_column vqs_column_get(int i) {
+    if (i < VQS_FIRST_RUN) {
+        return setting_column((enum vqs_setting_id)i);
+    }
+    if (i < VQS_FIRST_METRIC) {
+        return run_column(i - VQS_FIRST_RUN);
+    }
+    const struct vqs_quantity *metric = &vqs_metric_table[i - VQS_FIRST_METRIC];
+    return (struct vqs_column){metric->name, metric->unit, metric->long_name, metric->formula, VQS_CELL_REAL, 8};
+}
+
+hid_t vqs_column_type(const struct vqs_column *column) {
+    switch (column->cell) {
+    case VQS_CELL_INT:
+        return H5Tcopy(H5T_NATIVE_INT64);
+    case VQS_CELL_UINT:
+        return H5Tcopy(H5T_NATIVE_UINT64);
+    case VQS_CELL_REAL:
+        return H5Tcopy(H5T_NATIVE_DOUBLE);
+    case VQS_CELL_TEXT:
+        break;
+    }
+    return vqs_h5_text(column->width);
+}
+
+void vqs_codebook_group(int K, int d, char name[VQS_GROUP_NAME]) {
+    snprintf(name, VQS_GROUP_NAME, "codebooks/K%d_d%d", K, d);
+}
+
+/* ---- HDF5
+ * -------------------------------------------------------------------------------------------------------------- */
+
+void vqs_quiet_begin(struct vqs_quiet *quiet) {
+    H5Eget_auto2(H5E_DEFAULT, &quiet->function, &quiet->data);
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+}
+
+void vqs_quiet_end(const struct vqs_quiet *quiet) {
+    H5Eset_auto2(H5E_DEFAULT, quiet->function, quiet->data);
+}
+
+struct reason {
+    char *text;
+    size_t size;
+};
+
+static herr_t keep_first(unsigned n, const H5E_error2_t *error, void *data) {
+    const struct reason *reason = data;
+    if (n == 0 && error->desc) {
+        /* a failing write tells time, buffer and more; what the system said is enough */
+        const char *start = strstr(error->desc, "error message = '");
+        start = start ? start + strlen("error message = '") : error->desc;
+        const char *end = start == error->desc ? NULL : strchr(start, '\'');
+        snprintf(reason->text, reason->size, "%.*s", end ? (int)(end - start) : 200, start);
+    }
+    return 0;
+}
+
+void vqs_h5_reason(char *text, size_t size) {
+    snprintf(text, size, "unknown reason");
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_first, &(struct reason){text, size});
+}
+
+hid_t vqs_h5_text(size_t width) {
+    hid_t type = H5Tcopy(H5T_C_S1);
+    if (type >= 0 && (H5Tset_size(type, width) < 0 || H5Tset_cset(type, H5T_CSET_UTF8) < 0 ||
+                      H5Tset_strpad(type, H5T_STR_NULLPAD) < 0)) {
+        H5Tclose(type);
+        type = H5I_INVALID_HID;
+    }
+    return type;
+}

@@ -1,0 +1,430 @@
+/* test_sched.c - the task farm, at whatever number of ranks it is started with. No fork: a forked MPI process crashes.
+ *
+ * A failed check on one rank leaves the others waiting, and ctest's TIMEOUT ends them: a failure is never silent. */
+#include "vqsweep/sched.h"
+
+#include "sched_dispatch.h"
+
+#include <check.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+enum { NEVER = -1 };
+
+/* A farm whose task i carries and returns bytes that follow from i, and that counts what happens. */
+struct farm {
+    uint32_t n;
+    uint32_t *order;
+    size_t (*size)(uint32_t task); /* of description and result */
+    double sleep_seconds;
+    int64_t describe_fails_at, result_fails_at, stop_at; /* counts, or NEVER */
+    /* what happened */
+    atomic_uint runs, damaged; /* on this rank */
+    unsigned char *seen;       /* rank 0: results of each task */
+    uint32_t described, results, ticks;
+    uint32_t *described_order;
+    int from_rank_0;
+};
+
+static size_t no_bytes(uint32_t task) {
+    (void)task;
+    return 0;
+}
+
+static size_t all_sizes(uint32_t task) {
+    static const size_t sizes[] = {0, 1, 7, 8, 9, 4000, 4096, 65536, 1000003, 5000000};
+    return sizes[task % (sizeof sizes / sizeof *sizes)];
+}
+
+static void fill(uint32_t task, uint32_t salt, unsigned char *data, size_t size) {
+    uint32_t x = task * 2654435761u + salt;
+    for (size_t i = 0; i < size; i++) {
+        x = x * 1664525u + 1013904223u;
+        data[i] = (unsigned char)(x >> 24);
+    }
+}
+
+static bool intact(uint32_t task, uint32_t salt, const unsigned char *data, size_t size, size_t expected) {
+    unsigned char *copy = malloc(expected + 1);
+    fill(task, salt, copy, expected);
+    bool same = size == expected && !memcmp(copy, data, size);
+    free(copy);
+    return same;
+}
+
+static void append_pattern(const struct farm *farm, uint32_t task, uint32_t salt, struct vqs_bytes *bytes) {
+    size_t size = farm->size(task);
+    unsigned char *data = malloc(size + 1);
+    fill(task, salt, data, size);
+    ck_assert_int_eq(vqs_bytes_append(bytes, data, size, NULL), VQS_OK);
+    free(data);
+}
+
+static enum vqs_status farm_describe(void *ctx, uint32_t task, struct vqs_bytes *bytes, struct vqs_error *err) {
+    struct farm *farm = ctx;
+    if (farm->describe_fails_at == (int64_t)farm->described) {
+        return vqs_fail(err, VQS_ERR_DATA, "no description of task %u", task);
+    }
+    farm->described_order[farm->described++] = task;
+    vqs_bytes_append(bytes, &task, sizeof task, NULL);
+    append_pattern(farm, task, 1, bytes);
+    return VQS_OK;
+}
+
+static void farm_run(void *ctx, int slot, const void *data, size_t size, struct vqs_bytes *result) {
+    struct farm *farm = ctx;
+    uint32_t task;
+    memcpy(&task, data, sizeof task);
+    const unsigned char *pattern = (const unsigned char *)data + sizeof task;
+    if (slot < 0 || !intact(task, 1, pattern, size - sizeof task, farm->size(task))) {
+        atomic_fetch_add(&farm->damaged, 1);
+    }
+    if (farm->sleep_seconds > 0) {
+        struct timespec nap = {.tv_nsec = (long)(1e9 * farm->sleep_seconds)};
+        nanosleep(&nap, NULL);
+    }
+    append_pattern(farm, task, 2, result);
+    atomic_fetch_add(&farm->runs, 1);
+}
+
+static enum vqs_status farm_on_result(void *ctx, uint32_t task, int rank, const void *result, size_t size,
+                                      struct vqs_error *err) {
+    struct farm *farm = ctx;
+    if (farm->result_fails_at == (int64_t)farm->results) {
+        return vqs_fail(err, VQS_ERR_IO, "no room for task %u", task);
+    }
+    farm->results++;
+    farm->from_rank_0 += rank == 0;
+    farm->seen[task]++;
+    if (!intact(task, 2, result, size, farm->size(task))) {
+        atomic_fetch_add(&farm->damaged, 1);
+    }
+    return VQS_OK;
+}
+
+static bool farm_on_tick(void *ctx, uint32_t done, uint32_t in_flight) {
+    struct farm *farm = ctx;
+    (void)in_flight;
+    farm->ticks++;
+    return farm->stop_at != NEVER && (int64_t)done >= farm->stop_at;
+}
+
+static int my_rank(void) {
+    int rank;
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    return rank;
+}
+
+static int n_ranks(void) {
+    int n;
+    MPI_Comm_size(MPI_COMM_WORLD, &n);
+    return n;
+}
+
+static void farm_create(struct farm *farm, uint32_t n) {
+    memset(farm, 0, sizeof *farm);
+    farm->n = n;
+    farm->size = no_bytes;
+    farm->describe_fails_at = farm->result_fails_at = farm->stop_at = NEVER;
+    farm->order = calloc(n + 1, sizeof *farm->order);
+    farm->described_order = calloc(n + 1, sizeof *farm->described_order);
+    farm->seen = calloc(n + 1, 1);
+    for (uint32_t i = 0; i < n; i++) {
+        farm->order[i] = i;
+    }
+}
+
+static void farm_destroy(struct farm *farm) {
+    free(farm->order);
+    free(farm->described_order);
+    free(farm->seen);
+}
+
+static enum vqs_status farm_go(struct farm *farm, int slots, int prefetch, struct vqs_sched_summary *summary,
+                               struct vqs_error *err) {
+    struct vqs_sched_ops ops = {farm, farm_describe, farm_run, farm_on_result, farm_on_tick};
+    struct vqs_sched_config config = {farm->order, farm->n, slots, prefetch};
+    return vqs_sched_run(MPI_COMM_WORLD, &config, &ops, summary, err);
+}
+
+static uint32_t runs_everywhere(struct farm *farm) {
+    uint32_t mine = atomic_load(&farm->runs), all;
+    MPI_Allreduce(&mine, &all, 1, MPI_UINT32_T, MPI_SUM, MPI_COMM_WORLD);
+    return all;
+}
+
+static void expect_complete(struct farm *farm, const struct vqs_sched_summary *summary) {
+    ck_assert_uint_eq(atomic_load(&farm->damaged), 0);
+    ck_assert_uint_eq(runs_everywhere(farm), farm->n);
+    if (my_rank() == 0) {
+        ck_assert_uint_eq(summary->done, farm->n);
+        ck_assert(!summary->stopped);
+        for (uint32_t i = 0; i < farm->n; i++) {
+            ck_assert_uint_eq(farm->seen[i], 1);
+        }
+    }
+}
+
+START_TEST(every_task_once_whatever_its_size) {
+    struct farm farm;
+    struct vqs_sched_summary summary;
+    struct vqs_error err = {0};
+    farm_create(&farm, 100);
+    farm.size = all_sizes;
+    ck_assert_int_eq(farm_go(&farm, 2, 3, &summary, &err), VQS_OK);
+    expect_complete(&farm, &summary);
+    farm_destroy(&farm);
+}
+END_TEST
+
+START_TEST(many_null_tasks) {
+    static const int rooms[][2] = {{1, 0}, {1, 4}, {3, 0}, {3, 8}};
+    for (int i = 0; i < 4; i++) {
+        struct farm farm;
+        struct vqs_sched_summary summary;
+        struct vqs_error err = {0};
+        farm_create(&farm, 3000);
+        ck_assert_int_eq(farm_go(&farm, rooms[i][0], rooms[i][1], &summary, &err), VQS_OK);
+        expect_complete(&farm, &summary);
+        farm_destroy(&farm);
+    }
+}
+END_TEST
+
+START_TEST(no_tasks_and_fewer_than_workers) {
+    for (uint32_t n = 0; n < 4; n++) {
+        struct farm farm;
+        struct vqs_sched_summary summary;
+        struct vqs_error err = {0};
+        farm_create(&farm, n);
+        ck_assert_int_eq(farm_go(&farm, 4, 2, &summary, &err), VQS_OK);
+        expect_complete(&farm, &summary);
+        farm_destroy(&farm);
+    }
+}
+END_TEST
+
+START_TEST(tasks_are_handed_out_in_the_given_order) {
+    struct farm farm;
+    struct vqs_sched_summary summary;
+    struct vqs_error err = {0};
+    farm_create(&farm, 200);
+    for (uint32_t i = 0; i < farm.n; i++) {
+        farm.order[i] = (i * 77 + 13) % farm.n; /* 77 and 200 share no factor: every task once */
+    }
+    ck_assert_int_eq(farm_go(&farm, 2, 2, &summary, &err), VQS_OK);
+    expect_complete(&farm, &summary);
+    if (my_rank() == 0) {
+        ck_assert_mem_eq(farm.described_order, farm.order, farm.n * sizeof *farm.order);
+    }
+    farm_destroy(&farm);
+}
+END_TEST
+
+START_TEST(every_rank_works) {
+    struct farm farm;
+    struct vqs_sched_summary summary;
+    struct vqs_error err = {0};
+    farm_create(&farm, (uint32_t)(20 * n_ranks()));
+    farm.sleep_seconds = 0.005;
+    ck_assert_int_eq(farm_go(&farm, 1, 2, &summary, &err), VQS_OK);
+    expect_complete(&farm, &summary);
+    ck_assert_uint_ge(atomic_load(&farm.runs), 5);
+    if (my_rank() == 0) {
+        ck_assert_int_ge(farm.from_rank_0, 5);
+        ck_assert_double_ge(summary.busy_seconds, 0.005 * farm.n);
+    }
+    farm_destroy(&farm);
+}
+END_TEST
+
+START_TEST(a_stop_drains_what_runs_and_leaves_the_rest_undone) {
+    struct farm farm;
+    struct vqs_sched_summary summary;
+    struct vqs_error err = {0};
+    farm_create(&farm, 100000);
+    farm.sleep_seconds = 0.02;
+    farm.stop_at = 1;
+    ck_assert_int_eq(farm_go(&farm, 2, 50, &summary, &err), VQS_OK);
+    ck_assert_uint_eq(atomic_load(&farm.damaged), 0);
+    uint32_t runs = runs_everywhere(&farm);
+    ck_assert_uint_lt(atomic_load(&farm.runs), 40); /* of 52 in hand; about 6 fit in before the stop */
+    if (my_rank() == 0) {
+        ck_assert(summary.stopped);
+        ck_assert_uint_eq(summary.done, runs); /* whatever was begun was collected */
+        ck_assert_uint_ge(summary.done, 1);
+        ck_assert_uint_lt(summary.done, farm.described); /* what only waited was handed back */
+        uint32_t seen = 0;
+        for (uint32_t i = 0; i < farm.n; i++) {
+            ck_assert_uint_le(farm.seen[i], 1);
+            seen += farm.seen[i];
+        }
+        ck_assert_uint_eq(seen, summary.done);
+    }
+    farm_destroy(&farm);
+}
+END_TEST
+
+START_TEST(a_failure_stops_every_rank_with_its_status_and_text) {
+    for (int which = 0; which < 2; which++) {
+        for (int at = 0; at < 40; at += 13) {
+            struct farm farm;
+            struct vqs_sched_summary summary;
+            struct vqs_error err = {0};
+            farm_create(&farm, 200);
+            farm.sleep_seconds = 0.0005;
+            *(which ? &farm.describe_fails_at : &farm.result_fails_at) = at;
+            enum vqs_status status = farm_go(&farm, 2, 2, &summary, &err);
+            ck_assert_int_eq(status, which ? VQS_ERR_DATA : VQS_ERR_IO);
+            ck_assert_int_eq(err.status, status);
+            ck_assert_ptr_nonnull(strstr(err.text, which ? "no description of task" : "no room for task"));
+            ck_assert_uint_lt(runs_everywhere(&farm), farm.n);
+            if (my_rank() == 0) {
+                ck_assert(summary.stopped);
+                ck_assert_uint_le(farm.results, which ? farm.n : (uint32_t)at);
+            }
+            farm_destroy(&farm);
+        }
+    }
+}
+END_TEST
+
+START_TEST(a_bad_configuration_of_one_rank_ends_all) {
+    struct farm farm;
+    struct vqs_sched_summary summary;
+    struct vqs_error err = {0};
+    farm_create(&farm, 10);
+    int slots = my_rank() == n_ranks() - 1 ? 0 : 1;
+    ck_assert_int_eq(farm_go(&farm, slots, 0, &summary, &err), VQS_ERR_INTERNAL);
+    ck_assert_ptr_nonnull(strstr(err.text, "has 0 slots"));
+    ck_assert_uint_eq(atomic_load(&farm.runs), 0);
+    farm_destroy(&farm);
+}
+END_TEST
+
+START_TEST(the_main_thread_does_not_spin) {
+    struct farm farm;
+    struct vqs_sched_summary summary;
+    struct vqs_error err = {0};
+    farm_create(&farm, (uint32_t)(2 * n_ranks()));
+    farm.sleep_seconds = 0.25;
+    struct rusage before, after;
+    getrusage(RUSAGE_SELF, &before);
+    ck_assert_int_eq(farm_go(&farm, 1, 1, &summary, &err), VQS_OK);
+    getrusage(RUSAGE_SELF, &after);
+    double cpu = (double)(after.ru_utime.tv_sec - before.ru_utime.tv_sec + after.ru_stime.tv_sec - before.ru_stime.tv_sec) +
+                 1e-6 * (double)(after.ru_utime.tv_usec - before.ru_utime.tv_usec + after.ru_stime.tv_usec -
+                                 before.ru_stime.tv_usec);
+    /* measured 1-3%; a spinning loop takes 100%, so that the bound tells them apart on a busy machine too */
+    ck_assert_double_lt(cpu, 0.2 * summary.wall_seconds);
+    farm_destroy(&farm);
+}
+END_TEST
+
+START_TEST(agreement_is_on_the_lowest_failing_rank) {
+    struct vqs_error err = {0};
+    ck_assert_int_eq(vqs_sched_agree(MPI_COMM_WORLD, VQS_OK, &err), VQS_OK);
+    ck_assert_int_eq(err.status, VQS_OK);
+    for (int first = 0; first < n_ranks(); first++) { /* ranks from `first` on fail */
+        struct vqs_error mine = {0};
+        enum vqs_status status = VQS_OK;
+        if (my_rank() >= first) {
+            status = vqs_fail(&mine, my_rank() == first ? VQS_ERR_DATA : VQS_ERR_IO, "rank %d failed", my_rank());
+        }
+        char expected[32];
+        snprintf(expected, sizeof expected, "rank %d failed", first);
+        ck_assert_int_eq(vqs_sched_agree(MPI_COMM_WORLD, status, &mine), VQS_ERR_DATA);
+        ck_assert_int_eq(mine.status, VQS_ERR_DATA);
+        ck_assert_str_eq(mine.text, expected);
+    }
+}
+END_TEST
+
+START_TEST(a_broadcast_brings_rank_0s_bytes) {
+    static const size_t sizes[] = {0, 1, 1000, 3000001};
+    for (int i = 0; i < 4; i++) {
+        struct vqs_bytes bytes = {0};
+        struct vqs_error err = {0};
+        unsigned char *pattern = malloc(sizes[i] + 1);
+        fill(7, 3, pattern, sizes[i]);
+        if (my_rank() == 0) {
+            vqs_bytes_append(&bytes, pattern, sizes[i], NULL);
+        } else {
+            vqs_bytes_append(&bytes, "left over", 9, NULL);
+        }
+        ck_assert_int_eq(vqs_sched_broadcast(MPI_COMM_WORLD, &bytes, &err), VQS_OK);
+        ck_assert_uint_eq(bytes.size, sizes[i]);
+        ck_assert(sizes[i] == 0 || !memcmp(bytes.data, pattern, sizes[i]));
+        vqs_bytes_destroy(&bytes);
+        free(pattern);
+    }
+}
+END_TEST
+
+START_TEST(dispatch_keeps_books_and_prefetches_less_as_tasks_run_out) {
+    static const int rooms[][2] = {{2, 4}, {1, 4}};
+    uint32_t order[24], task;
+    for (uint32_t i = 0; i < 24; i++) {
+        order[i] = 100 + i;
+    }
+    struct vqs_dispatch dispatch;
+    ck_assert_int_eq(vqs_dispatch_create(&dispatch, order, 24, 2, rooms, NULL), VQS_OK);
+    int given[2] = {0, 0};
+    for (int r = 0; r < 2; r++) {
+        while (vqs_dispatch_next(&dispatch, r, &task)) {
+            ck_assert_uint_eq(task, order[given[0] + given[1]]);
+            given[r]++;
+        }
+    }
+    /* rank 0: 2 slots and, with 20 left, 20/6 = 3 more; rank 1: 1 slot and, with 16 left, 16/6 = 2 more */
+    ck_assert_int_eq(given[0], 5);
+    ck_assert_int_eq(given[1], 3);
+    ck_assert(!vqs_dispatch_finish(&dispatch, 1, 100)); /* that is rank 0's */
+    ck_assert(vqs_dispatch_finish(&dispatch, 0, 100));
+    ck_assert(!vqs_dispatch_finish(&dispatch, 0, 100));
+    ck_assert_uint_eq(dispatch.in_flight, 7);
+    ck_assert(!vqs_dispatch_over(&dispatch));
+    vqs_dispatch_stop(&dispatch);
+    ck_assert(!vqs_dispatch_next(&dispatch, 0, &task));
+    for (uint32_t i = 101; i < 108; i++) {
+        ck_assert(vqs_dispatch_finish(&dispatch, i < 105 ? 0 : 1, i));
+    }
+    ck_assert(vqs_dispatch_over(&dispatch));
+    vqs_dispatch_destroy(&dispatch);
+}
+END_TEST
+
+int main(int argc, char **argv) {
+    int provided;
+    MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
+    Suite *suite = suite_create("sched");
+    TCase *tests = tcase_create("all");
+    tcase_set_timeout(tests, 0);
+    tcase_add_test(tests, dispatch_keeps_books_and_prefetches_less_as_tasks_run_out);
+    tcase_add_test(tests, agreement_is_on_the_lowest_failing_rank);
+    tcase_add_test(tests, a_broadcast_brings_rank_0s_bytes);
+    tcase_add_test(tests, no_tasks_and_fewer_than_workers);
+    tcase_add_test(tests, every_task_once_whatever_its_size);
+    tcase_add_test(tests, many_null_tasks);
+    tcase_add_test(tests, tasks_are_handed_out_in_the_given_order);
+    tcase_add_test(tests, every_rank_works);
+    tcase_add_test(tests, a_stop_drains_what_runs_and_leaves_the_rest_undone);
+    tcase_add_test(tests, a_failure_stops_every_rank_with_its_status_and_text);
+    tcase_add_test(tests, a_bad_configuration_of_one_rank_ends_all);
+    tcase_add_test(tests, the_main_thread_does_not_spin);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    if (failed) {
+        MPI_Abort(MPI_COMM_WORLD, 1); /* the others may be waiting for this rank */
+    }
+    MPI_Finalize();
+    return 0;
+}

@@ -1,0 +1,397 @@
+/* test_train.c - the trainer against a naive one, in double.
+ *
+ * The naive trainer forms x^, loops over samples, codes and components one at a time, and shares with the library only
+ * the data, the initial values and the order of batches. Its gradient is checked by finite differences of the frozen
+ * loss; its whole trajectory must be the library's. */
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "surrogates.h"
+#include "vqsweep/model.h"
+#include "vqsweep/train.h"
+
+enum { T = VQS_TILE };
+
+/* ---- the naive model: parameters in one flat array ------------------------------------------------------------------ */
+
+struct naive {
+    const struct vqs_settings *s;
+    int D, d, K;
+    double *W, *V, *C, *b, *codes; /* [d][D], [D][d] (NULL when tied), [D], [d], [K][d] */
+    double *flat;
+    size_t n;
+};
+
+static void naive_create(const struct vqs_settings *s, struct naive *m) {
+    memset(m, 0, sizeof *m);
+    m->s = s;
+    m->D = s->D;
+    m->d = s->d;
+    m->K = s->K;
+    const size_t matrix = (size_t)(s->D * s->d);
+    const bool tied = s->decoder == VQS_DECODER_TIED;
+    m->n = matrix * (tied ? 1 : 2) + (size_t)(s->D + s->d + s->K * s->d);
+    m->flat = calloc(m->n, sizeof *m->flat);
+    m->W = m->flat;
+    m->V = tied ? NULL : m->W + matrix;
+    m->C = m->W + matrix * (tied ? 1 : 2);
+    m->b = m->C + s->D;
+    m->codes = m->b + s->d;
+}
+
+static double naive_V(const struct naive *m, int i, int c) {
+    return m->V ? m->V[i * m->d + c] : m->W[c * m->D + i];
+}
+
+static void naive_encode(const struct naive *m, const double *x, double *z) {
+    for (int c = 0; c < m->d; c++) {
+        z[c] = m->b[c];
+        for (int i = 0; i < m->D; i++) {
+            z[c] += m->W[c * m->D + i] * x[i];
+        }
+    }
+}
+
+static int naive_nearest(const struct naive *m, const double *z) {
+    int best = 0;
+    double least = INFINITY;
+    for (int j = 0; j < m->K; j++) {
+        double r = 0;
+        for (int c = 0; c < m->d; c++) {
+            r += (z[c] - m->codes[j * m->d + c]) * (z[c] - m->codes[j * m->d + c]);
+        }
+        if (r < least) {
+            least = r;
+            best = j;
+        }
+    }
+    return best;
+}
+
+static void naive_decode(const struct naive *m, const double *q, double *xhat) {
+    for (int i = 0; i < m->D; i++) {
+        xhat[i] = m->C[i];
+        for (int c = 0; c < m->d; c++) {
+            xhat[i] += naive_V(m, i, c) * q[c];
+        }
+    }
+}
+
+/* A batch, with what is frozen in it. */
+struct naive_batch {
+    int n;
+    double *x;       /* [n][D] */
+    int *k;          /* [n] */
+    double *z0, *q0; /* [n][d] */
+};
+
+static void naive_freeze(const struct naive *m, struct naive_batch *b) {
+    for (int s = 0; s < b->n; s++) {
+        naive_encode(m, b->x + s * m->D, b->z0 + s * m->d);
+        b->k[s] = naive_nearest(m, b->z0 + s * m->d);
+        memcpy(b->q0 + s * m->d, m->codes + b->k[s] * m->d, (size_t)m->d * sizeof(double));
+    }
+}
+
+static surrogate *the_surrogate(const struct naive *m) {
+    return surrogate_of(vqs_estimator_get(m->s->estimator));
+}
+
+/* The loss with codes, stop-gradients and the surrogate frozen as in b. */
+static double naive_frozen_loss(const struct naive *m, const struct naive_batch *b) {
+    double loss = 0, z[SURROGATE_MAX_D], q[SURROGATE_MAX_D], xhat[256];
+    for (int s = 0; s < b->n; s++) {
+        const double *x = b->x + s * m->D, *z0 = b->z0 + s * m->d, *q0 = b->q0 + s * m->d;
+        naive_encode(m, x, z);
+        the_surrogate(m)(m->d, m->s, z0, q0, z, q);
+        naive_decode(m, q, xhat);
+        for (int i = 0; i < m->D; i++) {
+            loss += (x[i] - xhat[i]) * (x[i] - xhat[i]) / ((double)b->n * m->D);
+        }
+        for (int c = 0; c < m->d; c++) {
+            const double code = m->codes[b->k[s] * m->d + c], scale = 1 / ((double)b->n * m->d);
+            loss += scale * (z0[c] - code) * (z0[c] - code) + m->s->beta * scale * (z[c] - q0[c]) * (z[c] - q0[c]);
+        }
+    }
+    return loss;
+}
+
+/* gz = J^T g, J the Jacobian of the surrogate, which is affine: its columns are q~(z0 + e_c) - q. */
+static void surrogate_backward(const struct naive *m, const double *z0, const double *q0, const double *g, double *gz) {
+    double z[SURROGATE_MAX_D], at[SURROGATE_MAX_D];
+    for (int c = 0; c < m->d; c++) {
+        memcpy(z, z0, (size_t)m->d * sizeof *z);
+        z[c] += 1;
+        the_surrogate(m)(m->d, m->s, z0, q0, z, at);
+        gz[c] = 0;
+        for (int i = 0; i < m->d; i++) {
+            gz[c] += (at[i] - q0[i]) * g[i];
+        }
+    }
+}
+
+/* Gradient of one sample, by the chain rule through x^. */
+static void naive_sample_gradient(const struct naive *m, const struct naive_batch *b, int s, struct naive *grad) {
+    const double *x = b->x + s * m->D, *z0 = b->z0 + s * m->d, *q0 = b->q0 + s * m->d;
+    const double per = 2 / ((double)b->n * m->d);
+    double xhat[256], e[256], g[SURROGATE_MAX_D] = {0}, gz[SURROGATE_MAX_D];
+    naive_decode(m, q0, xhat);
+    for (int i = 0; i < m->D; i++) {
+        e[i] = 2 * (xhat[i] - x[i]) / ((double)b->n * m->D);
+        grad->C[i] += e[i];
+        for (int c = 0; c < m->d; c++) {
+            g[c] += naive_V(m, i, c) * e[i];
+            *(grad->V ? &grad->V[i * m->d + c] : &grad->W[c * m->D + i]) += e[i] * q0[c];
+        }
+    }
+    surrogate_backward(m, z0, q0, g, gz);
+    for (int c = 0; c < m->d; c++) {
+        gz[c] += m->s->beta * per * (z0[c] - q0[c]);
+        grad->codes[b->k[s] * m->d + c] += per * (q0[c] - z0[c]);
+        grad->b[c] += gz[c];
+        for (int i = 0; i < m->D; i++) {
+            grad->W[c * m->D + i] += gz[c] * x[i];
+        }
+    }
+}
+
+static void naive_gradient(const struct naive *m, const struct naive_batch *b, struct naive *grad) {
+    memset(grad->flat, 0, grad->n * sizeof *grad->flat);
+    for (int s = 0; s < b->n; s++) {
+        naive_sample_gradient(m, b, s, grad);
+    }
+}
+
+/* ---- the naive trainer ------------------------------------------------------------------------------------------------- */
+
+static void gram_schmidt(int d, int D, double *W) {
+    for (int i = 0; i < d; i++) {
+        for (int j = 0; j <= i; j++) { /* the last pass normalises */
+            double p = 0;
+            for (int c = 0; c < D; c++) {
+                p += W[i * D + c] * W[j * D + c];
+            }
+            for (int c = 0; c < D; c++) {
+                W[i * D + c] = j == i ? W[i * D + c] / sqrt(p) : W[i * D + c] - p * W[j * D + c];
+            }
+        }
+    }
+}
+
+/* Kingma and Ba 2015, algorithm 1, as printed there. */
+static void naive_adam(const struct vqs_settings *s, long t, size_t n, const double *g, double *m, double *v,
+                       double *p) {
+    for (size_t i = 0; i < n; i++) {
+        m[i] = s->adam_beta1 * m[i] + (1 - s->adam_beta1) * g[i];
+        v[i] = s->adam_beta2 * v[i] + (1 - s->adam_beta2) * g[i] * g[i];
+        const double mhat = m[i] / (1 - pow(s->adam_beta1, (double)t)), vhat = v[i] / (1 - pow(s->adam_beta2, (double)t));
+        p[i] -= s->lr * mhat / (sqrt(vhat) + s->adam_eps);
+    }
+}
+
+/* The library's data and initial values, taken over. */
+static void take_over(const struct vqs_settings *s, struct vqs_dataset *data, struct naive *m) {
+    struct vqs_arena arena = {0};
+    struct vqs_model model = {0};
+    struct vqs_model_scratch scratch = {0};
+    vqs_model_carve(s, vqs_kernels_get(), &arena, &model, &scratch);
+    ck_assert(vqs_arena_create(&arena, arena.used, NULL) == VQS_OK);
+    vqs_model_carve(s, vqs_kernels_get(), &arena, &model, &scratch);
+    vqs_model_init(s, data, &model, &scratch);
+    for (int c = 0; c < s->d; c++) {
+        for (int i = 0; i < s->D; i++) {
+            m->W[c * s->D + i] = (double)model.W[(size_t)c * model.ld + (size_t)i];
+            if (m->V) {
+                m->V[i * s->d + c] = (double)model.V[(size_t)c * model.ld + (size_t)i];
+            }
+        }
+    }
+    for (int i = 0; i < s->K * s->d; i++) {
+        m->codes[i] = (double)model.codes[i];
+    }
+    vqs_arena_destroy(&arena);
+}
+
+static void naive_load(const struct naive *m, const struct vqs_dataset *data, const uint32_t *order, int n,
+                       struct naive_batch *b) {
+    b->n = n;
+    for (int s = 0; s < n; s++) {
+        for (int i = 0; i < m->D; i++) {
+            b->x[s * m->D + i] = (double)data->train.x[order[s] * data->ld + (size_t)i];
+        }
+    }
+    naive_freeze(m, b);
+}
+
+static void naive_batch_create(const struct vqs_settings *s, struct naive_batch *b) {
+    b->x = calloc((size_t)(s->batch * s->D), sizeof *b->x);
+    b->k = calloc((size_t)s->batch, sizeof *b->k);
+    b->z0 = calloc((size_t)(s->batch * s->d), sizeof *b->z0);
+    b->q0 = calloc((size_t)(s->batch * s->d), sizeof *b->q0);
+}
+
+static void naive_batch_destroy(struct naive_batch *b) {
+    free(b->x);
+    free(b->k);
+    free(b->z0);
+    free(b->q0);
+}
+
+/* Trains and leaves the epochs' losses: rec[e], vq[e]. */
+static void naive_train(const struct vqs_settings *s, struct naive *m, double *rec, double *vq) {
+    struct vqs_dataset *data = NULL;
+    struct naive grad, moment1, moment2;
+    struct naive_batch b = {0};
+    uint32_t *order = calloc((size_t)s->N, sizeof *order);
+    double xhat[256];
+    long t = 0;
+    ck_assert(vqs_dataset_create(s, &data, NULL) == VQS_OK);
+    naive_create(s, &grad);
+    naive_create(s, &moment1);
+    naive_create(s, &moment2);
+    naive_batch_create(s, &b);
+    take_over(s, data, m);
+    for (int epoch = 0; epoch < s->epochs; epoch++) {
+        const struct vqs_stream shuffle = {vqs_kernels_get(), s->seed, VQS_RNG_BATCHES, (uint32_t)epoch};
+        vqs_rng_permutation(&shuffle, (uint32_t)s->N, order);
+        rec[epoch] = vq[epoch] = 0;
+        for (int start = 0; start < s->N; start += s->batch) {
+            naive_load(m, data, order + start, s->N - start < s->batch ? s->N - start : s->batch, &b);
+            for (int i = 0; i < b.n; i++) {
+                naive_decode(m, b.q0 + i * m->d, xhat);
+                for (int c = 0; c < m->D; c++) {
+                    rec[epoch] += pow(b.x[i * m->D + c] - xhat[c], 2) / ((double)s->N * s->D);
+                }
+                for (int c = 0; c < m->d; c++) {
+                    vq[epoch] += pow(b.z0[i * m->d + c] - b.q0[i * m->d + c], 2) / ((double)s->N * s->d);
+                }
+            }
+            naive_gradient(m, &b, &grad);
+            if (!s->bias) {
+                memset(grad.C, 0, (size_t)(s->D + s->d) * sizeof *grad.C);
+            }
+            naive_adam(s, ++t, m->n, grad.flat, moment1.flat, moment2.flat, m->flat);
+            gram_schmidt(m->d, m->D, m->W);
+        }
+    }
+    naive_batch_destroy(&b);
+    free(grad.flat);
+    free(moment1.flat);
+    free(moment2.flat);
+    free(order);
+    vqs_dataset_destroy(data);
+}
+
+/* ---- tests ------------------------------------------------------------------------------------------------------------- */
+
+static void small(struct vqs_settings *s, int estimator, int variant) {
+    vqs_settings_default(s);
+    s->estimator = estimator;
+    s->a = -0.5;
+    s->b = 0.8;
+    s->decoder = variant & 1 ? VQS_DECODER_TIED : VQS_DECODER_FREE;
+    s->bias = variant >> 1 & 1;
+    s->D = variant & 4 ? 33 : 24; /* one row padded, one whole */
+    s->d = variant & 4 ? 16 : 3;
+    s->K = 11;
+    s->r = 3;
+    s->N = 150; /* with batch 70: tiles and batches that do not come out even */
+    s->N_eval = 40;
+    s->batch = 70;
+    s->epochs = 4;
+    s->lr = 0.01;
+    s->codebook_init = variant & 4 ? VQS_INIT_DATA : VQS_INIT_NORMAL;
+    s->seed = 11;
+}
+
+enum { VARIANTS = 8 };
+
+START_TEST(naive_gradient_is_that_of_the_frozen_loss) {
+    for (int e = 0; e < vqs_estimator_count(); e++) {
+        for (int variant = 0; vqs_estimator_get(e)->backward && variant < VARIANTS; variant++) {
+            struct vqs_settings s;
+            struct vqs_dataset *data = NULL;
+            struct naive m, grad;
+            struct naive_batch b = {0};
+            uint32_t order[256];
+            small(&s, e, variant);
+            ck_assert(vqs_dataset_create(&s, &data, NULL) == VQS_OK);
+            naive_create(&s, &m);
+            naive_create(&s, &grad);
+            naive_batch_create(&s, &b);
+            take_over(&s, data, &m);
+            for (int i = 0; i < s.D + s.d; i++) {
+                m.C[i] = 0.1 * sin(i); /* biases start at 0; check them elsewhere */
+            }
+            for (uint32_t i = 0; i < 20; i++) {
+                order[i] = 3 * i;
+            }
+            naive_load(&m, data, order, 20, &b);
+            naive_gradient(&m, &b, &grad);
+            for (size_t i = 0; i < m.n; i += 1 + m.n / 97) {
+                const double at = m.flat[i], h = 1e-5;
+                m.flat[i] = at + h;
+                double difference = naive_frozen_loss(&m, &b);
+                m.flat[i] = at - h;
+                difference = (difference - naive_frozen_loss(&m, &b)) / (2 * h);
+                m.flat[i] = at;
+                ck_assert_msg(fabs(difference - grad.flat[i]) < 1e-8, "%s, variant %d, parameter %zu: %.12g, %.12g",
+                              vqs_estimator_get(e)->name, variant, i, grad.flat[i], difference);
+            }
+            naive_batch_destroy(&b);
+            free(m.flat);
+            free(grad.flat);
+            vqs_dataset_destroy(data);
+        }
+    }
+}
+END_TEST
+
+START_TEST(trajectories_are_those_of_the_naive_trainer) {
+    struct vqs_trainer *trainer = NULL;
+    struct vqs_record record = {0};
+    ck_assert(vqs_trainer_create(2, &trainer, NULL) == VQS_OK);
+    for (int e = 0; e < vqs_estimator_count(); e++) {
+        for (int variant = 0; vqs_estimator_get(e)->backward && variant < VARIANTS; variant++) {
+            struct vqs_settings s;
+            struct naive m;
+            double rec[4], vq[4];
+            small(&s, e, variant);
+            naive_create(&s, &m);
+            naive_train(&s, &m, rec, vq);
+            ck_assert(vqs_trainer_run(trainer, &s, &record, NULL) == VQS_OK);
+            for (int epoch = 0; epoch < s.epochs; epoch++) {
+                const double *curves = record.curves + epoch;
+                const double loss_rec = curves[VQS_CURVE_loss_rec * s.epochs], loss_vq = curves[VQS_CURVE_loss_vq * s.epochs];
+                ck_assert_msg(fabs(loss_rec - rec[epoch]) < 1e-10 * rec[epoch] &&
+                                  fabs(loss_vq - vq[epoch]) < 1e-10 * vq[epoch],
+                              "%s, variant %d, epoch %d: rec %.12g, naive %.12g; vq %.12g, naive %.12g",
+                              vqs_estimator_get(e)->name, variant, epoch, loss_rec, rec[epoch], loss_vq, vq[epoch]);
+            }
+            for (int i = 0; i < s.K * s.d; i++) {
+                ck_assert_double_eq_tol(record.snapshots[0].codes[i], m.codes[i], 1e-6);
+            }
+            free(m.flat);
+        }
+    }
+    vqs_record_destroy(&record);
+    vqs_trainer_destroy(trainer);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("train");
+    TCase *tests = tcase_create("against a naive trainer");
+    tcase_set_timeout(tests, 120);
+    tcase_add_test(tests, naive_gradient_is_that_of_the_frozen_loss);
+    tcase_add_test(tests, trajectories_are_those_of_the_naive_trainer);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK); /* OpenMP does not survive a fork */
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
