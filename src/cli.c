@@ -27,7 +27,7 @@ static const struct option_row options[] = {
     {'m', "team", "M", "threads that share one trial (default: 1)", INT, offsetof(struct vqs_cli, team), 1, 4096},
     {'p', "prefetch", "N", "trials kept waiting at a rank so that it never idles (default: 4)", INT,
      offsetof(struct vqs_cli, prefetch), 0, 100000},
-    {'q', "quiet", NULL, "no progress, notices or summary; errors are still printed", FLAG,
+    {'q', "quiet", NULL, "no progress, notices or summary; warnings and errors are still printed", FLAG,
      offsetof(struct vqs_cli, quiet), 0, 0},
     {'n', "trial", "N", "one trial in full", INT64, offsetof(struct vqs_cli, trial), 0, UINT32_MAX},
     {'r', "sample", "N", "trials to run again and compare bit for bit (default: 3)", INT64,
@@ -91,8 +91,8 @@ static void build_tables(const struct vqs_command *command, char letters[2 * N_O
     table[k] = (struct option){0};
 }
 
-enum vqs_status vqs_cli_parse(const struct vqs_command *command, int argc, char **argv, struct vqs_cli *cli,
-                              bool *help, struct vqs_error *err) {
+enum vqs_status vqs_cli_parse(const struct vqs_command *command, int argc, char **argv, struct vqs_cli *cli, bool *help,
+                              struct vqs_error *err) {
     char letters[2 * N_OPTIONS + 4];
     struct option table[N_OPTIONS + 2];
     build_tables(command, letters, table);
@@ -166,9 +166,9 @@ enum vqs_status vqs_cli_read_job(const char *path, struct vqs_bytes *text, struc
     }
     enum vqs_status status = VQS_OK;
     for (size_t n; status == VQS_OK && (n = fread(block, 1, sizeof block, file)) > 0;) {
-        status = text->size + n > MOST ? vqs_fail(err, VQS_ERR_JOB, "%s: larger than %d MiB, this is no job", path,
-                                                  MOST >> 20)
-                                       : vqs_bytes_append(text, block, n, err);
+        status = text->size + n > MOST
+                     ? vqs_fail(err, VQS_ERR_JOB, "%s: larger than %d MiB, this is no job", path, MOST >> 20)
+                     : vqs_bytes_append(text, block, n, err);
     }
     if (status == VQS_OK && ferror(file)) {
         status = vqs_fail(err, VQS_ERR_JOB, "%s: cannot read the job: %s", path, strerror(errno));

@@ -29,8 +29,8 @@ struct vqs_command {
 };
 
 /* Parses what follows the command's name, argv[2] and on. *help is set when help was asked for. VQS_ERR_USAGE. */
-enum vqs_status vqs_cli_parse(const struct vqs_command *command, int argc, char **argv, struct vqs_cli *cli,
-                              bool *help, struct vqs_error *err);
+enum vqs_status vqs_cli_parse(const struct vqs_command *command, int argc, char **argv, struct vqs_cli *cli, bool *help,
+                              struct vqs_error *err);
 /* Prints the help of a command to stdout. */
 void vqs_cli_help(const struct vqs_command *command);
 

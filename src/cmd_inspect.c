@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- status ---------------------------------------------------------------------------------------------------------- */
+/* ---- status ------------------------------------------------------------------------------------------------------ */
 
 /* While a run goes on its journal knows more than the file. Counts both as one. */
 static enum vqs_status count_with_journal(const char *path, struct vqs_store *store, struct vqs_store_counts *counts,
@@ -78,7 +78,7 @@ enum vqs_status vqs_cmd_status(const struct vqs_cli *cli, struct vqs_error *err)
     return status;
 }
 
-/* ---- show: a line a trial -------------------------------------------------------------------------------------------- */
+/* ---- show: a line a trial ---------------------------------------------------------------------------------------- */
 
 /* The settings in which the trials of a plan differ. */
 static void find_varying(const struct vqs_plan *plan, bool varying[VQS_N_SETTINGS]) {
@@ -139,7 +139,7 @@ static enum vqs_status show_all(const struct vqs_inspect *in, struct vqs_error *
     return status;
 }
 
-/* ---- show --trial ---------------------------------------------------------------------------------------------------- */
+/* ---- show --trial ------------------------------------------------------------------------------------------------ */
 
 static void print_quantity(const char *name, const char *unit, const char *long_name, const char *value) {
     printf("  %-26s %-24s %-7s %s\n", name, value, strcmp(unit, "1") ? unit : "", long_name);
@@ -234,9 +234,8 @@ static enum vqs_status show_one(const struct vqs_inspect *in, size_t trial, stru
         }
     }
     if (status == VQS_OK && summary.done) {
-        printf("digest   %016llx\nrun by   rank %d on %s (%s), attempt %u, %.3g s\n",
-               (unsigned long long)record.digest, record.rank, record.host, record.cpu_class, record.attempt,
-               record.wall_seconds);
+        printf("digest   %016llx\nrun by   rank %d on %s (%s), attempt %u, %.3g s\n", (unsigned long long)record.digest,
+               record.rank, record.host, record.cpu_class, record.attempt, record.wall_seconds);
         if (record.message[0]) {
             printf("message  %s\n", record.message);
         }

@@ -17,7 +17,7 @@
 /* What rank 0 is told of every rank. */
 struct rank_facts {
     char host[64], cpu_class[16];
-    int threads, slots, bound, allowed, cores;
+    int threads, slots, bound, allowed, cores, threads_on_node;
 };
 
 struct run {
@@ -36,7 +36,7 @@ struct run {
     const char *path;
 };
 
-/* ---- threads --------------------------------------------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 /* Threads of this rank, and how many trials that makes side by side. */
 static enum vqs_status choose_slots(struct run *run, struct vqs_error *err) {
@@ -56,11 +56,13 @@ static enum vqs_status choose_slots(struct run *run, struct vqs_error *err) {
 }
 
 static void gather_facts(struct run *run) {
-    struct rank_facts mine = {.threads = run->farm.slots * run->farm.team,
+    int threads = run->farm.slots * run->farm.team;
+    struct rank_facts mine = {.threads = threads,
                               .slots = run->farm.slots,
                               .bound = run->node.bound,
                               .allowed = run->node.allowed,
-                              .cores = run->node.cores};
+                              .cores = run->node.cores,
+                              .threads_on_node = vqs_node_sum(run->comm, threads)};
     memcpy(mine.host, run->node.host, sizeof mine.host);
     snprintf(mine.cpu_class, sizeof mine.cpu_class, "%s", vqs_kernels_cpu_class());
     MPI_Gather(&mine, (int)sizeof mine, MPI_BYTE, run->facts, (int)sizeof mine, MPI_BYTE, 0, run->comm);
@@ -78,23 +80,24 @@ static int total_slots(const struct run *run) {
 static void print_notices(const struct run *run) {
     const struct rank_facts *facts = run->facts;
     if (facts[0].allowed > facts[0].bound && !run->cli->quiet) {
-        fprintf(stderr, "vqsweep: mpirun bound each rank to %d of %d cores by its default; using all (--bind-to core "
-                        "keeps the binding)\n", facts[0].bound, facts[0].allowed);
+        fprintf(stderr,
+                "vqsweep: mpirun bound each rank to %d of %d cores by its default; using all (--bind-to core keeps "
+                "the binding)\n",
+                facts[0].bound, facts[0].allowed);
     }
     for (int r = 0; r < run->n_ranks; r++) {
-        int threads_on_host = 0;
-        for (int other = 0; other < run->n_ranks; other++) {
-            threads_on_host += strcmp(facts[r].host, facts[other].host) ? 0 : facts[other].threads;
-        }
         if (facts[r].threads > facts[r].allowed) {
-            fprintf(stderr, "vqsweep: warning: rank %d on %s has %d threads but may use only %d cores; give mpirun "
-                            "--bind-to none, or --map-by slot:PE=%d\n",
+            fprintf(stderr,
+                    "vqsweep: warning: rank %d on %s has %d threads but may use only %d cores; give mpirun --bind-to "
+                    "none, or --map-by slot:PE=%d\n",
                     r, facts[r].host, facts[r].threads, facts[r].allowed, facts[r].threads);
             break;
         }
-        if (threads_on_host > facts[r].cores) {
-            fprintf(stderr, "vqsweep: warning: %d threads on the %d cores of %s get in each other's way; start fewer "
-                            "ranks or give a smaller --threads\n", threads_on_host, facts[r].cores, facts[r].host);
+        if (facts[r].threads_on_node > facts[r].cores) {
+            fprintf(stderr,
+                    "vqsweep: warning: %d threads on the %d cores of %s get in each other's way; start fewer ranks or "
+                    "give a smaller --threads\n",
+                    facts[r].threads_on_node, facts[r].cores, facts[r].host);
             break;
         }
     }
@@ -104,7 +107,7 @@ static void print_notices(const struct run *run) {
     }
 }
 
-/* ---- provenance ------------------------------------------------------------------------------------------------------ */
+/* ---- provenance -------------------------------------------------------------------------------------------------- */
 
 /* "vm: 2 x 4 threads, avx512; ..." (ranks x threads of a rank) for each stretch of equal ranks */
 static void describe_ranks(const struct run *run, char *text, size_t size) {
@@ -114,8 +117,8 @@ static void describe_ranks(const struct run *run, char *text, size_t size) {
         for (next = r + 1; next < run->n_ranks && !memcmp(&run->facts[next], facts, sizeof *facts);) {
             next++;
         }
-        used += (size_t)snprintf(text + used, used < size ? size - used : 0, "%s%s: %d x %d threads, %s",
-                                 r ? "; " : "", facts->host, next - r, facts->threads, facts->cpu_class);
+        used += (size_t)snprintf(text + used, used < size ? size - used : 0, "%s%s: %d x %d threads, %s", r ? "; " : "",
+                                 facts->host, next - r, facts->threads, facts->cpu_class);
         used = used < size ? used : size;
     }
 }
@@ -144,14 +147,14 @@ static void add_run_provenance(struct run *run) {
     vqs_provenance_add(p, "started_at", "%s", text);
 }
 
-/* ---- rank 0's set-up ------------------------------------------------------------------------------------------------- */
+/* ---- rank 0's set-up --------------------------------------------------------------------------------------------- */
 
 static enum vqs_status read_plan(struct run *run, struct vqs_error *err) {
     struct vqs_plan_overrides overrides = {.seeds = run->cli->seeds};
     enum vqs_status status = vqs_cli_read_job(run->cli->file, &run->job, err);
     if (status == VQS_OK) {
-        status = vqs_plan_create((const char *)run->job.data, run->job.size, run->cli->file, &overrides, &run->plan,
-                                 err);
+        status =
+            vqs_plan_create((const char *)run->job.data, run->job.size, run->cli->file, &overrides, &run->plan, err);
     }
     if (status == VQS_OK && run->cli->output) {
         run->path = run->cli->output;
@@ -201,7 +204,8 @@ static enum vqs_status check_data(struct run *run, struct vqs_error *err) {
         status = vqs_sched_broadcast(run->comm, &list, err);
     }
     if (status == VQS_OK) {
-        for (size_t at = 0; at < list.size && run->node.rank == 0 && status == VQS_OK; at += sizeof(struct vqs_settings)) {
+        for (size_t at = 0; at < list.size && run->node.rank == 0 && status == VQS_OK;
+             at += sizeof(struct vqs_settings)) {
             struct vqs_settings settings;
             memcpy(&settings, list.data + at, sizeof settings);
             status = vqs_trial_check_data(&settings, err);
@@ -214,22 +218,21 @@ static enum vqs_status check_data(struct run *run, struct vqs_error *err) {
 
 static enum vqs_status open_output(struct run *run, struct vqs_error *err) {
     add_run_provenance(run);
-    enum vqs_status status =
-        vqs_output_open(run->path, run->plan, &run->job, &run->provenance, &run->output, err);
+    enum vqs_status status = vqs_output_open(run->path, run->plan, &run->job, &run->provenance, &run->output, err);
     if (status == VQS_OK && vqs_output_notice(run->output)[0]) {
         fprintf(stderr, "vqsweep: warning: %s\n", vqs_output_notice(run->output));
     }
     if (status == VQS_OK && vqs_output_n_results(run->output) > 0 && !run->cli->quiet) {
         size_t n = vqs_plan_n_trials(run->plan), done = vqs_output_n_results(run->output);
-        fprintf(stderr, "vqsweep: %s: %zu of %zu trials are in %s already\n",
-                done == n ? "nothing to run" : "going on", done, n, run->path);
+        fprintf(stderr, "vqsweep: %s: %zu of %zu trials are in %s already\n", done == n ? "nothing to run" : "going on",
+                done, n, run->path);
     }
     run->farm.plan = run->plan;
     run->farm.output = run->output;
     return status;
 }
 
-/* ---- the run --------------------------------------------------------------------------------------------------------- */
+/* ---- the run ----------------------------------------------------------------------------------------------------- */
 
 static enum vqs_status set_up(struct run *run, struct vqs_error *err) {
     enum vqs_status status = VQS_OK;
@@ -277,12 +280,14 @@ static enum vqs_status conclude(struct run *run, const struct vqs_sched_summary 
         print_summary(run, summary);
     }
     if (summary->stopped) {
-        return vqs_fail(err, VQS_ERR_UNFINISHED, "stopped with %zu of %zu trials done; run the same command again to "
-                                                 "go on", state->done, state->total);
+        return vqs_fail(err, VQS_ERR_UNFINISHED,
+                        "stopped with %zu of %zu trials done; run the same command again to go on", state->done,
+                        state->total);
     }
     if (state->failed) {
-        return vqs_fail(err, VQS_ERR_TRIALS, "%zu of %zu trials failed: %s; run the same command again to try them "
-                                             "again", state->failed, state->total, run->farm.first_failures);
+        return vqs_fail(err, VQS_ERR_TRIALS,
+                        "%zu of %zu trials failed: %s; run the same command again to try them again", state->failed,
+                        state->total, run->farm.first_failures);
     }
     return VQS_OK;
 }
@@ -300,8 +305,7 @@ static enum vqs_status run_job(struct run *run, struct vqs_error *err) {
     if (run->rank == 0) {
         print_notices(run);
     }
-    vqs_progress_begin(&run->farm.progress, run->rank == 0 ? vqs_node_terminal_width(&run->node) : 0,
-                       run->cli->quiet);
+    vqs_progress_begin(&run->farm.progress, run->rank == 0 ? vqs_node_terminal_width(&run->node) : 0, run->cli->quiet);
     status = vqs_farm_run(&run->farm, run->comm, &summary, err);
     return status == VQS_OK && run->rank == 0 ? conclude(run, &summary, err) : status;
 }

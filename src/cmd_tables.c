@@ -111,8 +111,7 @@ enum vqs_status vqs_cmd_version(const struct vqs_cli *cli, struct vqs_error *err
             printf("  %-18s %s\n", provenance.items[i].name, provenance.items[i].value);
         }
     }
-    enum vqs_status status =
-        provenance.short_of_memory ? vqs_fail(err, VQS_ERR_MEMORY, "out of memory") : VQS_OK;
+    enum vqs_status status = provenance.short_of_memory ? vqs_fail(err, VQS_ERR_MEMORY, "out of memory") : VQS_OK;
     vqs_provenance_destroy(&provenance);
     return status;
 }

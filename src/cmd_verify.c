@@ -1,6 +1,7 @@
 /* cmd_verify.c - `vqsweep verify`: a result file against its own job, its digests, and the trainer. */
 #include "cli.h"
 #include "inspect.h"
+#include "provenance.h"
 #include "vqsweep/kernels.h"
 #include "vqsweep/train.h"
 
@@ -70,8 +71,11 @@ static enum vqs_status run_again(struct verify *v, size_t trial, struct vqs_trai
         vqs_plan_trial_settings(v->in.plan, trial, &settings);
         status = vqs_trainer_run(trainer, &settings, &fresh, err);
         if (status == VQS_OK && fresh.digest != stored.digest) {
-            status = vqs_fail(err, VQS_ERR_STORE, "%s: trial %zu, run again, has digest %016llx, not %016llx",
-                              v->in.path, trial, (unsigned long long)fresh.digest, (unsigned long long)stored.digest);
+            const char *code = vqs_store_provenance(v->in.store, "code_version");
+            status = vqs_fail(err, VQS_ERR_STORE,
+                              "%s: trial %zu, run again by vqsweep %s, has digest %016llx, not %016llx (vqsweep %s)",
+                              v->in.path, trial, vqs_code_version(), (unsigned long long)fresh.digest,
+                              (unsigned long long)stored.digest, code ? code : "of unknown version");
         }
         v->again++;
     }
@@ -107,8 +111,7 @@ static enum vqs_status verify(struct verify *v, size_t sample, struct vqs_error 
     v->n_trials = vqs_store_n_trials(v->in.store);
     v->random = (uint64_t)time(NULL) ^ vqs_plan_key(v->in.plan);
     v->summaries = malloc(v->n_trials * sizeof *v->summaries);
-    enum vqs_status status =
-        v->summaries ? check_trials(v, err) : vqs_fail(err, VQS_ERR_MEMORY, "out of memory");
+    enum vqs_status status = v->summaries ? check_trials(v, err) : vqs_fail(err, VQS_ERR_MEMORY, "out of memory");
     if (status == VQS_OK) {
         status = check_digests(v, err);
     }
@@ -127,8 +130,9 @@ enum vqs_status vqs_cmd_verify(const struct vqs_cli *cli, struct vqs_error *err)
     }
     status = verify(&v, (size_t)cli->sample, err);
     if (status == VQS_OK) {
-        printf("%s: sound: %zu planned trials, each there once; %zu digests right; %zu trials run again, the same to the "
-               "bit\n", cli->file, v.n_trials, v.digests, v.again);
+        printf("%s: sound: %zu planned trials, each there once; %zu digests right; %zu trials run again, the same "
+               "bits\n",
+               cli->file, v.n_trials, v.digests, v.again);
         if (v.other_class) {
             printf("%zu trials were not run again: they came from another class of CPU than %s\n", v.other_class,
                    vqs_kernels_cpu_class());

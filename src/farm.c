@@ -32,7 +32,7 @@ static void count_signal(int number) {
 /* Two signals within this time are one: a launcher and a batch system may both pass on the same one. */
 static const double ONE_SIGNAL_SECONDS = 0.25;
 
-/* ---- every rank ----------------------------------------------------------------------------------------------------- */
+/* ---- every rank -------------------------------------------------------------------------------------------------- */
 
 static void run_trial(void *ctx, int slot, const void *data, size_t size, struct vqs_bytes *result) {
     struct vqs_farm *farm = ctx;
@@ -57,7 +57,7 @@ static void run_trial(void *ctx, int slot, const void *data, size_t size, struct
     }
 }
 
-/* ---- rank 0 --------------------------------------------------------------------------------------------------------- */
+/* ---- rank 0 ------------------------------------------------------------------------------------------------------ */
 
 static enum vqs_status describe(void *ctx, uint32_t trial, struct vqs_bytes *bytes, struct vqs_error *err) {
     const struct vqs_farm *farm = ctx;
@@ -67,7 +67,7 @@ static enum vqs_status describe(void *ctx, uint32_t trial, struct vqs_bytes *byt
 }
 
 /* In place of a record that did not come: one that says so. Its bytes are in farm->scratch. */
-static enum vqs_status make_failed_record(struct vqs_farm *farm, uint32_t trial, int rank,
+static enum vqs_status make_failed_record(struct vqs_farm *farm, uint32_t trial, int rank, bool came_empty,
                                           struct vqs_record_head *head, struct vqs_error *err) {
     struct vqs_record record = {0};
     farm->scratch.size = 0;
@@ -76,7 +76,10 @@ static enum vqs_status make_failed_record(struct vqs_farm *farm, uint32_t trial,
     record.trial = trial;
     record.attempt = vqs_output_attempt(farm->output, trial);
     record.rank = rank;
-    snprintf(record.message, sizeof record.message, "rank %d sent no record; it may be out of memory", rank);
+    snprintf(record.message, sizeof record.message,
+             came_empty ? "rank %d had no memory for the record"
+                        : "rank %d sent something else than this trial's record",
+             rank);
     if (status == VQS_OK) {
         vqs_record_seal(&record);
         status = vqs_record_pack(&record, &farm->scratch, err);
@@ -111,7 +114,7 @@ static enum vqs_status on_result(void *ctx, uint32_t trial, int rank, const void
     enum vqs_status status = VQS_OK;
     if (vqs_record_peek(result, size, &head, NULL) != VQS_OK || head.trial != trial ||
         head.key != vqs_plan_trial_key(farm->plan, trial)) {
-        status = make_failed_record(farm, trial, rank, &head, err);
+        status = make_failed_record(farm, trial, rank, size == 0, &head, err);
         result = farm->scratch.data;
         size = farm->scratch.size;
     }
@@ -179,7 +182,7 @@ static bool on_tick(void *ctx, uint32_t done, uint32_t in_flight) {
     return farm->stop_at > 0 || farm->status != VQS_OK;
 }
 
-/* ---- life cycle ------------------------------------------------------------------------------------------------------ */
+/* ---- life cycle -------------------------------------------------------------------------------------------------- */
 
 struct costed {
     double seconds;

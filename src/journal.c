@@ -12,8 +12,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-/* ---- frames
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- frames ---------------------------------------------------------------------------------------------------- */
 
 enum { FORMAT_VERSION = 1, FRAME_HEAD = 24, KIND_HEADER = 1, KIND_RECORD = 2, HEADER_FIXED = 16 };
 
@@ -62,8 +61,7 @@ static enum vqs_status build_frame(struct vqs_bytes *bytes, uint32_t kind, const
     return status ? status : vqs_bytes_append(bytes, zeros, padding, err);
 }
 
-/* ---- a window on a file that is read from front to back
- * ---------------------------------------------------------------- */
+/* ---- a window on a file that is read from front to back -------------------------------------------------------- */
 
 enum { WINDOW = 1 << 20 };
 
@@ -181,8 +179,7 @@ static enum vqs_status next_frame(struct window *w, uint64_t offset, struct fram
     return status;
 }
 
-/* ---- header
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- header ---------------------------------------------------------------------------------------------------- */
 
 void vqs_journal_header_destroy(struct vqs_journal_header *header) {
     vqs_bytes_destroy(&header->job);
@@ -222,8 +219,7 @@ static enum vqs_status unpack_header(const struct frame *frame, const char *path
     return vqs_bytes_append(&header->job, at + HEADER_FIXED + length, frame->size - HEADER_FIXED - (size_t)length, err);
 }
 
-/* ---- the writer
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- the writer ------------------------------------------------------------------------------------------------ */
 
 struct vqs_journal {
     char *path;
@@ -373,8 +369,7 @@ enum vqs_status vqs_journal_close(struct vqs_journal *journal, struct vqs_error 
     return status;
 }
 
-/* ---- the reader
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- the reader ------------------------------------------------------------------------------------------------ */
 
 static int compare_u64(uint64_t a, uint64_t b) {
     return (a > b) - (a < b);

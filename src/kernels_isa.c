@@ -505,6 +505,30 @@ static void half_norms(int K, int d, const vqs_real *codes, vqs_real *half_norm)
 
 /* ---- codes: gathering gradients, moments ------------------------------------------------------------------------------ */
 
+/* Rows of few components are added in pieces of 8, 4, 2, 1: a masked store would not forward to the next load. */
+#define ADD_PIECE(width)                                                                                               \
+    if (d - i >= (width)) {                                                                                            \
+        vqs_real sum[width], piece[width];                                                                             \
+        memcpy(sum, g + i, sizeof sum);                                                                                \
+        memcpy(piece, row + i, sizeof piece);                                                                          \
+        for (int c = 0; c < (width); c++) {                                                                            \
+            sum[c] += piece[c];                                                                                        \
+        }                                                                                                              \
+        memcpy(g + i, sum, sizeof sum);                                                                                \
+        i += (width);                                                                                                  \
+    }
+
+INLINE void add_row(int d, const vqs_real *row, vqs_real *g) {
+    int i = 0;
+    for (; i + VL <= d; i += VL) {
+        v_store(g + i, v_load(g + i) + v_load(row + i));
+    }
+    ADD_PIECE(8)
+    ADD_PIECE(4)
+    ADD_PIECE(2)
+    ADD_PIECE(1)
+}
+
 static void scatter(int n, int d, const uint32_t *k, const vqs_real *rows, int first, int last, vqs_real *grad,
                     uint32_t *count) {
     const size_t stride = vqs_row_stride(d);
@@ -516,14 +540,7 @@ static void scatter(int n, int d, const uint32_t *k, const vqs_real *rows, int f
             continue;
         }
         count[code]++;
-        vqs_real *g = grad + (size_t)code * (size_t)d;
-        int i = 0;
-        for (; i + VL <= d; i += VL) {
-            v_store(g + i, v_load(g + i) + v_load(rows + i));
-        }
-        if (i < d) {
-            v_store_part(g + i, d - i, v_load_part(g + i, d - i) + v_load(rows + i));
-        }
+        add_row(d, rows, grad + (size_t)code * (size_t)d);
     }
 }
 

@@ -32,8 +32,8 @@ static const struct vqs_command commands[] = {
      vqs_cmd_show},
     {"verify", "FILE", "r", "check a result file against its own job, digests and trainer",
      "The plan is made anew from the job in the file, and every planned trial must be there once. Every digest is\n"
-     "computed anew from the stored data. Some random trials are run again and compared bit for bit, if they came from\n"
-     "a CPU of this class.\n\n"
+     "computed anew from the stored data. Some random trials are run again and compared bit for bit, if they came\n"
+     "from a CPU of this class.\n\n"
      "  vqsweep verify results/seed_study.h5\n"
      "  vqsweep verify results/seed_study.h5 --sample 20\n\n"
      "Exit code: 0 sound, 5 not, 75 sound so far but some trials are pending.",

@@ -46,11 +46,11 @@ static void find_launcher(struct vqs_node *node) {
     }
 }
 
-/* Open MPI bound this rank, and nobody had asked for it: mpirun passes every choice of its user on in the environment. */
+/* Open MPI bound this rank and nobody had asked for it: mpirun passes its user's choices on in the environment. */
 static bool bound_by_default(void) {
-    static const char *const choices[] = {"OMPI_MCA_hwloc_base_binding_policy=", "OMPI_MCA_hwloc_base_bind_to_",
-                                          "OMPI_MCA_hwloc_base_cpu_", "OMPI_MCA_rmaps_rank_file_",
-                                          "OMPI_MCA_orte_rankfile=", "OMPI_MCA_rmaps_base_cpus_per_"};
+    static const char *const choices[] = {
+        "OMPI_MCA_hwloc_base_binding_policy=", "OMPI_MCA_hwloc_base_bind_to_", "OMPI_MCA_hwloc_base_cpu_",
+        "OMPI_MCA_rmaps_rank_file_",           "OMPI_MCA_orte_rankfile=",      "OMPI_MCA_rmaps_base_cpus_per_"};
     for (char **entry = environ; *entry; entry++) {
         for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
             if (!strncmp(*entry, choices[i], strlen(choices[i]))) {
@@ -121,7 +121,8 @@ void vqs_node_set_up(MPI_Comm comm, struct vqs_node *node) {
     }
     node->bound = node->allowed = CPU_COUNT(&mine.mask);
     node->share = 1;
-    if (!places) {
+    if (!places) { /* too early to agree on anything */
+        fprintf(stderr, "vqsweep: out of memory on %s\n", node->host);
         MPI_Abort(comm, vqs_status_exit_code(VQS_ERR_MEMORY));
         return;
     }
@@ -142,6 +143,15 @@ void vqs_node_set_up(MPI_Comm comm, struct vqs_node *node) {
     node->cores = CPU_COUNT(&places[0].mask);
     free(places);
     MPI_Comm_free(&mates);
+}
+
+int vqs_node_sum(MPI_Comm comm, int value) {
+    MPI_Comm mates;
+    int sum;
+    MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &mates);
+    MPI_Allreduce(&value, &sum, 1, MPI_INT, MPI_SUM, mates);
+    MPI_Comm_free(&mates);
+    return sum;
 }
 
 static int width_of(int fd) {

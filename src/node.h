@@ -24,6 +24,8 @@ struct vqs_node {
 
 /* Collective: finds all of the above, and widens the mask of the calling thread where the rule says so. */
 void vqs_node_set_up(MPI_Comm comm, struct vqs_node *node);
+/* Collective: the sum of `value` over the ranks of this node. */
+int vqs_node_sum(MPI_Comm comm, int value);
 /* Columns of the terminal that shows what this process writes to stderr, be it through mpirun; 0: no terminal. */
 int vqs_node_terminal_width(const struct vqs_node *node);
 /* Whether this process is the one of its job to print what all of them would. Works before MPI_Init. */

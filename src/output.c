@@ -28,7 +28,7 @@ struct vqs_output {
     char notice[240];
 };
 
-/* ---- what is known of each trial ------------------------------------------------------------------------------------ */
+/* ---- what is known of each trial --------------------------------------------------------------------------------- */
 
 static void note(struct vqs_output *output, size_t trial, enum vqs_outcome outcome, uint32_t attempt) {
     if (outcome != VQS_OUTCOME_FAILED && !output->has[trial]) {
@@ -58,7 +58,7 @@ const char *vqs_output_notice(const struct vqs_output *output) {
     return output->notice;
 }
 
-/* ---- opening -------------------------------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 static char *concatenate(const char *a, const char *b) {
     char *text = malloc(strlen(a) + strlen(b) + 1);
@@ -216,6 +216,9 @@ enum vqs_status vqs_output_open(const char *path, const struct vqs_plan *plan, c
         return vqs_fail(err, VQS_ERR_MEMORY, "out of memory");
     }
     vqs_provenance_add(provenance, "plan_key", "%016llx", (unsigned long long)vqs_plan_key(plan));
+    if (provenance->short_of_memory) {
+        return vqs_fail(err, VQS_ERR_MEMORY, "out of memory");
+    }
     output->plan = plan;
     output->job = job;
     output->provenance = provenance;
@@ -235,7 +238,7 @@ void vqs_output_destroy(struct vqs_output *output) {
     }
 }
 
-/* ---- writing -------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 enum vqs_status vqs_output_append(struct vqs_output *output, const struct vqs_record_head *head, const void *record,
                                   size_t size, struct vqs_error *err) {

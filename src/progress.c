@@ -35,11 +35,11 @@ void vqs_progress_update(struct vqs_progress *progress, const struct vqs_progres
     if (state->cost_here > 0) {
         vqs_progress_duration(elapsed * state->cost_left / state->cost_here, left, sizeof left);
     }
-    int length = snprintf(line, sizeof line, "vqsweep: %zu/%zu (%.1f%%)  %.1f/s  %s%s  failed %zu  diverged %zu",
-                          state->done, state->total, 100.0 * (double)state->done / (double)state->total,
-                          elapsed > 0 ? (double)state->done_here / elapsed : 0.0,
-                          state->stopping ? "stopping" : "to go ", state->stopping ? "" : left, state->failed,
-                          state->diverged);
+    int length =
+        snprintf(line, sizeof line, "vqsweep: %zu/%zu (%.1f%%)  %.1f/s  %s%s  failed %zu  diverged %zu", state->done,
+                 state->total, 100.0 * (double)state->done / (double)state->total,
+                 elapsed > 0 ? (double)state->done_here / elapsed : 0.0, state->stopping ? "stopping" : "to go ",
+                 state->stopping ? "" : left, state->failed, state->diverged);
     if (progress->width > 0) {
         length = length < progress->width ? length : progress->width - 1; /* a full last column would wrap */
         fprintf(stderr, "\r%.*s\033[K", length, line);

@@ -1,8 +1,8 @@
 /* provenance.c - facts about the build, the libraries and the CPU. */
 #include "provenance.h"
 
-#include "vqsweep/kernels.h"
 #include "vqs_version.h"
+#include "vqsweep/kernels.h"
 
 #include <cblas.h>
 #include <ctype.h>
@@ -78,9 +78,9 @@ static void cpu_info(const char *name, char *value, size_t size) {
 
 /* Of the CPU's features, those that decide how fast arithmetic can be. */
 static void cpu_features(char *out, size_t size) {
-    static const char *const wanted[] = {"sse4_2",   "avx",        "avx2",        "fma",      "f16c",    "avx512f",
-                                         "avx512dq", "avx512bw",   "avx512vl",    "avx512_vnni", "avx512_bf16",
-                                         "avx512_fp16", "amx_tile", "asimd", "sve", "sve2"};
+    static const char *const wanted[] = {
+        "sse4_2",   "avx",         "avx2",        "fma",         "f16c",     "avx512f", "avx512dq", "avx512bw",
+        "avx512vl", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "asimd",   "sve",      "sve2"};
     char have[8192];
     cpu_info("flags", have, sizeof have);
     if (!strcmp(have, "unknown")) {

@@ -24,8 +24,7 @@ const char *vqs_outcome_text(enum vqs_outcome outcome) {
     return (unsigned)outcome <= VQS_OUTCOME_DIVERGED ? texts[outcome] : "unknown";
 }
 
-/* ---- memory --------------------------------------------------------------------------------------------------------
- */
+/* ---- memory ---------------------------------------------------------------------------------------------------- */
 
 /* Points curves and snapshots into `arena`, or only measures when it has no memory. */
 static void carve(struct vqs_record *record, struct vqs_arena *arena, int K, int d) {
@@ -78,8 +77,7 @@ void vqs_record_destroy(struct vqs_record *record) {
     memset(record, 0, sizeof *record);
 }
 
-/* ---- writing: one writer feeds either a digest or a buffer
- * ----------------------------------------------------------- */
+/* ---- writing: one writer feeds either a digest or a buffer ----------------------------------------------------- */
 
 struct sink {
     XXH3_state_t *hash;      /* where the bytes go: here, */
@@ -234,8 +232,7 @@ enum vqs_status vqs_record_pack(const struct vqs_record *record, struct vqs_byte
     return sink.status;
 }
 
-/* ---- reading
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------------------------- */
 
 static uint32_t load_u32(const unsigned char *from) {
     return (uint32_t)from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 | (uint32_t)from[3] << 24;

@@ -18,7 +18,7 @@
  * leave the core to the workers; shorter while a large message needs help to get through. */
 static const double NAP_SECONDS = 0.0005, NAP_IN_TRANSFER = 0.00005, TICK_SECONDS = 0.05;
 
-/* ---- rank 0 --------------------------------------------------------------------------------------------------------- */
+/* ---- rank 0 ------------------------------------------------------------------------------------------------------ */
 
 struct master {
     const struct vqs_sched_ops *ops;
@@ -64,9 +64,9 @@ static bool hand_out(struct master *m, int rank) {
         return false;
     }
     struct vqs_parcel *parcel = vqs_parcel_create(VQS_PARCEL_TASK, task);
-    enum vqs_status status =
-        parcel ? m->ops->describe(m->ops->ctx, task, &parcel->frame, m->err)
-               : vqs_fail(m->err, VQS_ERR_MEMORY, "cannot allocate the description of task %u", task);
+    enum vqs_status status = parcel
+                                 ? m->ops->describe(m->ops->ctx, task, &parcel->frame, m->err)
+                                 : vqs_fail(m->err, VQS_ERR_MEMORY, "cannot allocate the description of task %u", task);
     if (status != VQS_OK) {
         vqs_parcel_destroy(parcel);
         vqs_dispatch_finish(&m->dispatch, rank, task);
@@ -167,7 +167,7 @@ static void run_master(struct master *m) {
     flush(&m->mail, m->pool);
 }
 
-/* ---- the other ranks ------------------------------------------------------------------------------------------------ */
+/* ---- the other ranks --------------------------------------------------------------------------------------------- */
 
 struct servant {
     struct vqs_mail mail;
@@ -227,7 +227,7 @@ static void run_servant(struct servant *s, int n_ranks) {
     flush(&s->mail, s->pool);
 }
 
-/* ---- both ----------------------------------------------------------------------------------------------------------- */
+/* ---- both -------------------------------------------------------------------------------------------------------- */
 
 /* The collective part: rank 0 learns every rank's {slots, prefetch} and sets up its lists. */
 static enum vqs_status set_up(MPI_Comm comm, const struct vqs_sched_config *config, struct vqs_dispatch *dispatch,
@@ -246,8 +246,8 @@ static enum vqs_status set_up(MPI_Comm comm, const struct vqs_sched_config *conf
     if ((status = vqs_sched_agree(comm, status, err)) == VQS_OK) {
         MPI_Gather(mine, 2, MPI_INT, rooms, 2, MPI_INT, 0, comm);
         if (rank == 0) {
-            status = vqs_dispatch_create(dispatch, config->order, config->n_tasks, n_ranks,
-                                         (const int(*)[2])rooms, err);
+            status =
+                vqs_dispatch_create(dispatch, config->order, config->n_tasks, n_ranks, (const int(*)[2])rooms, err);
         }
     }
     free(rooms);
@@ -274,8 +274,8 @@ enum vqs_status vqs_sched_run(MPI_Comm comm, const struct vqs_sched_config *conf
         struct master m = {.ops = ops, .dispatch = dispatch, .mail = {.comm = comm}, .pool = pool, .err = err};
         run_master(&m);
         status = m.status;
-        *summary = (struct vqs_sched_summary){
-            .done = m.done, .stopped = m.done < config->n_tasks, .busy_seconds = m.busy};
+        *summary =
+            (struct vqs_sched_summary){.done = m.done, .stopped = m.done < config->n_tasks, .busy_seconds = m.busy};
     } else if (status == VQS_OK) {
         struct servant s = {.mail = {.comm = comm}, .pool = pool, .err = err};
         run_servant(&s, n_ranks);

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum vqs_status vqs_dispatch_create(struct vqs_dispatch *dispatch, const uint32_t *order, uint32_t n_tasks,
-                                    int n_ranks, const int (*rooms)[2], struct vqs_error *err) {
+enum vqs_status vqs_dispatch_create(struct vqs_dispatch *dispatch, const uint32_t *order, uint32_t n_tasks, int n_ranks,
+                                    const int (*rooms)[2], struct vqs_error *err) {
     memset(dispatch, 0, sizeof *dispatch);
     size_t total = 0;
     for (int r = 0; r < n_ranks; r++) {

@@ -32,8 +32,8 @@ struct vqs_dispatch {
 };
 
 /* `rooms` is {slots, prefetch} of every rank. */
-enum vqs_status vqs_dispatch_create(struct vqs_dispatch *dispatch, const uint32_t *order, uint32_t n_tasks,
-                                    int n_ranks, const int (*rooms)[2], struct vqs_error *err);
+enum vqs_status vqs_dispatch_create(struct vqs_dispatch *dispatch, const uint32_t *order, uint32_t n_tasks, int n_ranks,
+                                    const int (*rooms)[2], struct vqs_error *err);
 void vqs_dispatch_destroy(struct vqs_dispatch *dispatch);
 /* Whether `rank` gets another task now; if so it is `*task` and in flight. */
 bool vqs_dispatch_next(struct vqs_dispatch *dispatch, int rank, uint32_t *task);

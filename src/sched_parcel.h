@@ -9,8 +9,8 @@
 #ifndef VQS_SCHED_PARCEL_H
 #define VQS_SCHED_PARCEL_H
 
-#include <mpi.h>
 #include "vqsweep/base.h"
+#include <mpi.h>
 
 enum vqs_parcel_kind {
     VQS_PARCEL_TASK,   /* rank 0 -> rank: run this */

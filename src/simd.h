@@ -57,15 +57,6 @@ INLINE vf v_load_part(const vqs_real *p, int n) {
 #endif
 }
 
-INLINE void v_store_part(vqs_real *p, int n, vf v) {
-#if defined(VQS_ISA_avx512) && !defined(VQS_REAL_IS_DOUBLE)
-    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
-#else
-    for (int i = 0; i < n; i++) {
-        p[i] = v[i];
-    }
-#endif
-}
 
 INLINE vf v_set(vqs_real s) {
 #if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
@@ -137,6 +128,76 @@ INLINE void v_gather_tile(const vqs_real *table, int stride, const uint32_t *k, 
 #else
     for (int l = 0; l < 32; l++) {
         out[l] = table[(size_t)k[l] * (size_t)stride];
+    }
+#endif
+}
+
+#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
+/* Eight columns by sixteen lanes: in both forms r[i] has 16 values; `rows` form: rows i and i + 8 of eight values side by
+ * side, `columns` form: column i of sixteen rows. Three stages of 8 x 8 transposition in each half. Its own inverse. */
+INLINE void v_transpose_8x16(__m512 r[8]) {
+    __m512 t[8], u[8];
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) {
+        u[i] = (__m512)_mm512_unpacklo_pd((__m512d)t[i], (__m512d)t[i + 2]);
+        u[i + 1] = (__m512)_mm512_unpackhi_pd((__m512d)t[i], (__m512d)t[i + 2]);
+        u[i + 2] = (__m512)_mm512_unpacklo_pd((__m512d)t[i + 1], (__m512d)t[i + 3]);
+        u[i + 3] = (__m512)_mm512_unpackhi_pd((__m512d)t[i + 1], (__m512d)t[i + 3]);
+    }
+    const __m512i low = _mm512_setr_epi32(0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27);
+    const __m512i high = _mm512_setr_epi32(4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31);
+    for (int i = 0; i < 4; i++) {
+        r[i] = _mm512_permutex2var_ps(u[i], low, u[i + 4]);
+        r[i + 4] = _mm512_permutex2var_ps(u[i], high, u[i + 4]);
+    }
+}
+#endif
+
+/* columns[i * step + l] = rows(l)[i] for eight components i and VQS_TILE lanes l; row l starts at table + at[l] * stride. */
+INLINE void v_rows_to_columns_8(const vqs_real *table, int stride, const uint32_t *at, vqs_real *columns) {
+#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
+    for (int l = 0; l < 32; l += 16) {
+        __m512 r[8];
+        for (int i = 0; i < 8; i++) {
+            const float *a = table + (size_t)at[l + i] * (size_t)stride, *b = table + (size_t)at[l + 8 + i] * (size_t)stride;
+            r[i] = _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(a)), _mm256_loadu_ps(b), 1);
+        }
+        v_transpose_8x16(r);
+        for (int i = 0; i < 8; i++) {
+            _mm512_storeu_ps(columns + i * 32 + l, r[i]);
+        }
+    }
+#else
+    for (int l = 0; l < 32; l++) {
+        for (int i = 0; i < 8; i++) {
+            columns[i * 32 + l] = table[(size_t)at[l] * (size_t)stride + (size_t)i];
+        }
+    }
+#endif
+}
+
+/* The other way: rows[l * stride + i] = columns[i * VQS_TILE + l] for eight components. */
+INLINE void v_columns_to_rows_8(const vqs_real *columns, int stride, vqs_real *rows) {
+#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
+    for (int l = 0; l < 32; l += 16) {
+        __m512 r[8];
+        for (int i = 0; i < 8; i++) {
+            r[i] = _mm512_loadu_ps(columns + i * 32 + l);
+        }
+        v_transpose_8x16(r);
+        for (int i = 0; i < 8; i++) {
+            _mm256_storeu_ps(rows + (l + i) * stride, _mm512_castps512_ps256(r[i]));
+            _mm256_storeu_ps(rows + (l + 8 + i) * stride, _mm512_extractf32x8_ps(r[i], 1));
+        }
+    }
+#else
+    for (int l = 0; l < 32; l++) {
+        for (int i = 0; i < 8; i++) {
+            rows[l * stride + i] = columns[i * 32 + l];
+        }
     }
 #endif
 }

@@ -3,9 +3,9 @@
 
 #include "fileio.h"
 #include "store_common.h"
+#include "store_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <hdf5_hl.h>
 #include <inttypes.h>
 #include <math.h>
@@ -47,8 +47,9 @@ struct writer {
     const struct vqs_store_content *content;
     const char *path; /* for messages */
     struct vqs_error *err;
-    hid_t file, trial_scale, epoch_scale;
-    int fd; /* of the file, for abandon() */
+    struct vqs_quiet quiet;
+    hid_t driver, file, trial_scale, epoch_scale;
+    int io_error; /* what the system said to the driver (store_file.h) */
     size_t n_trials;
     int max_epochs;
     struct vqs_column column[VQS_N_COLUMNS];
@@ -63,16 +64,14 @@ struct writer {
     size_t n_shapes;
 };
 
-/* ---- HDF5 in small steps
- * ------------------------------------------------------------------------------------------------ */
+/* ---- HDF5 in small steps --------------------------------------------------------------------------------------- */
 
 static enum vqs_status check(struct writer *w, int64_t result, const char *what) {
-    if (result >= 0) {
+    if (result >= 0 && !w->io_error) {
         return VQS_OK;
     }
-    char reason[240];
-    vqs_h5_reason(reason, sizeof reason);
-    return vqs_fail(w->err, VQS_ERR_IO, "%s: cannot write %s: %s", w->path, what, reason);
+    return vqs_fail(w->err, VQS_ERR_IO, "%s: cannot write %s: %s", w->path, what,
+                    w->io_error ? strerror(w->io_error) : w->quiet.reason);
 }
 
 /* A scalar attribute of `type`. */
@@ -85,9 +84,8 @@ static enum vqs_status put_attribute(struct writer *w, hid_t at, const char *nam
     return status;
 }
 
-/* Variable length, because that is what every reader turns into its own kind of text. */
 static enum vqs_status put_text(struct writer *w, hid_t at, const char *name, const char *text) {
-    hid_t type = vqs_h5_text(H5T_VARIABLE);
+    hid_t type = vqs_text_type();
     enum vqs_status status = put_attribute(w, at, name, type, &text);
     H5Tclose(type);
     return status;
@@ -139,9 +137,7 @@ static hid_t creation_properties(const struct spec *spec) {
         H5Pset_fill_value(create, H5T_NATIVE_DOUBLE, spec->fill);
     }
     if (spec->compress) {
-        if (H5Tget_class(spec->type) != H5T_STRING) {
-            H5Pset_shuffle(create);
-        }
+        H5Pset_shuffle(create);
         H5Pset_deflate(create, DEFLATE_LEVEL);
     }
     return create;
@@ -167,9 +163,6 @@ static enum vqs_status make_dataset(struct writer *w, const struct spec *spec, h
     TRY(put_text(w, *set, "long_name", spec->long_name));
     if (spec->formula) {
         TRY(put_text(w, *set, "formula", spec->formula));
-    }
-    if (H5Tget_class(spec->type) == H5T_STRING) {
-        TRY(put_text(w, *set, "_Encoding", "utf-8")); /* xarray then gives text in place of bytes */
     }
     for (int i = 0; i < rank; i++) {
         herr_t ok =
@@ -228,8 +221,7 @@ static enum vqs_status make_scale(struct writer *w, hid_t parent, const char *na
     return VQS_OK;
 }
 
-/* ---- what stands in the file once
- * ------------------------------------------------------------------------------------------ */
+/* ---- what stands in the file once ------------------------------------------------------------------------------ */
 
 static const char how_to_read[] =
     "A row per trial: settings, where it ran and metrics are 1-D along 'trial', curve_* are (trial, epoch); NaN or an "
@@ -255,19 +247,18 @@ static enum vqs_status write_root(struct writer *w) {
 
 static enum vqs_status write_job(struct writer *w) {
     const struct vqs_store_content *c = w->content;
-    hid_t group, set = H5I_INVALID_HID, space = H5Screate(H5S_SCALAR),
-                 type = vqs_h5_text(c->job_size ? c->job_size : 1);
-    enum vqs_status status = make_group(w, "job", &group);
+    hid_t group, set, space = H5Screate(H5S_SCALAR), type = vqs_text_type();
+    char *text = strndup(c->job_text, c->job_size);
+    enum vqs_status status = text ? make_group(w, "job", &group)
+                                  : vqs_fail(w->err, VQS_ERR_MEMORY, "cannot allocate a job of %zu bytes", c->job_size);
     if (!status) {
         set = H5Dcreate2(group, "text", type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-        status =
-            check(w, set < 0 ? -1 : H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, c->job_size ? c->job_text : ""),
-                  "job/text");
+        status = check(w, set < 0 ? -1 : H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, &text), "job/text");
+        status = status ? status : put_text(w, set, "long_name", "the job as it was given, YAML");
+        status = status ? status : put_text(w, group, "name", vqs_plan_name(c->plan));
+        status = status ? status : put_hex(w, group, "plan_key", vqs_plan_key(c->plan));
     }
-    status = status ? status : put_text(w, set, "long_name", "the job as it was given, YAML");
-    status = status ? status : put_text(w, set, "_Encoding", "utf-8");
-    status = status ? status : put_text(w, group, "name", vqs_plan_name(c->plan));
-    status = status ? status : put_hex(w, group, "plan_key", vqs_plan_key(c->plan));
+    free(text);
     H5Sclose(space);
     H5Tclose(type);
     return status;
@@ -327,8 +318,7 @@ static enum vqs_status write_studies(struct writer *w) {
     return VQS_OK;
 }
 
-/* ---- columns
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- columns --------------------------------------------------------------------------------------------------- */
 
 static enum vqs_status make_columns(struct writer *w) {
     for (int i = 0; i < VQS_N_COLUMNS; i++) {
@@ -368,30 +358,6 @@ static enum vqs_status make_curves(struct writer *w) {
     return VQS_OK;
 }
 
-/* Bytes that are not UTF-8 (a text cut within a character, a foreign file name) become '?': one such byte would keep a
- * reader from a whole column. */
-static void mend_utf8(unsigned char *text, size_t size) {
-    for (size_t i = 0; i < size;) {
-        const unsigned char c = text[i];
-        size_t length = c < 0x80                ? 1
-                        : c >= 0xc2 && c < 0xe0 ? 2
-                        : c >= 0xe0 && c < 0xf0 ? 3
-                        : c >= 0xf0 && c < 0xf5 ? 4
-                                                : 0;
-        bool good = length && length <= size - i;
-        for (size_t k = 1; good && k < length; k++) {
-            good = (text[i + k] & 0xc0) == 0x80;
-        }
-        /* too long forms, surrogates, past U+10FFFF */
-        good = good && !(c == 0xe0 && text[i + 1] < 0xa0) && !(c == 0xed && text[i + 1] > 0x9f) &&
-               !(c == 0xf0 && text[i + 1] < 0x90) && !(c == 0xf4 && text[i + 1] > 0x8f);
-        if (!good) {
-            text[i] = '?';
-        }
-        i += good ? length : 1;
-    }
-}
-
 static void fill_setting(const struct vqs_column *column, enum vqs_setting_id id, const struct vqs_settings *settings,
                          void *cell) {
     const struct vqs_setting *setting = &vqs_setting_table[id];
@@ -424,7 +390,7 @@ static void fill_setting(const struct vqs_column *column, enum vqs_setting_id id
         if (used) {
             vqs_setting_print(id, settings, text, sizeof text);
         }
-        memcpy(cell, text, strnlen(text, column->width));
+        memcpy(cell, text, strnlen(text, column->width - 1));
         break;
     }
 }
@@ -443,7 +409,7 @@ static void fill_row(struct writer *w, size_t at, const struct vqs_settings *set
             memcpy(cell, &row->record.metric[i - VQS_FIRST_METRIC], sizeof(double));
         }
         if (column->cell == VQS_CELL_TEXT) {
-            mend_utf8(cell, column->width);
+            vqs_mend_utf8(cell, column->width);
         }
     }
 }
@@ -458,8 +424,7 @@ static void fill_curves(struct writer *w, size_t at, const struct vqs_record *re
     w->any_curve = w->any_curve || record->n_epochs > 0;
 }
 
-/* ---- codebooks
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- codebooks ------------------------------------------------------------------------------------------------- */
 
 /* The parts of a shape's group besides codes and usage: numbers along `snapshot`. */
 static const struct {
@@ -564,14 +529,14 @@ static enum vqs_status flush_shape(struct writer *w, struct shape *s) {
 
 static enum vqs_status add_snapshots(struct writer *w, size_t trial, struct vqs_row *row) {
     const struct vqs_record *record = &row->record;
+    struct shape *s = NULL;
+    if (record->n_snapshots > 0) {
+        TRY(find_shape(w, record->snapshots[0].K, record->snapshots[0].d, &s));
+        row->codebook_row = s->written + (int64_t)s->filled;
+    }
     for (int i = 0; i < record->n_snapshots; i++) {
         const struct vqs_snapshot *snapshot = &record->snapshots[i];
-        const size_t K = (size_t)snapshot->K, d = (size_t)snapshot->d;
-        struct shape *s;
-        TRY(find_shape(w, snapshot->K, snapshot->d, &s));
-        if (i == 0) {
-            row->codebook_row = s->written + (int64_t)s->filled;
-        }
+        const size_t K = (size_t)s->K, d = (size_t)s->d;
         memcpy(s->codes + s->filled * K * d, snapshot->codes, K * d * sizeof(float));
         memcpy(s->usage + s->filled * K, snapshot->usage, K * sizeof(uint32_t));
         s->number[SNAPSHOT][s->filled] = s->written + (int64_t)s->filled;
@@ -585,9 +550,7 @@ static enum vqs_status add_snapshots(struct writer *w, size_t trial, struct vqs_
     return VQS_OK;
 }
 
-/* ---- rows
- * ----------------------------------------------------------------------------------------------------------------------
- */
+/* ---- rows ------------------------------------------------------------------------------------------------------ */
 
 /* A record must be of this trial: of its key, its epochs, its codebook's shape. */
 static enum vqs_status check_record(struct writer *w, size_t trial, const struct vqs_settings *settings,
@@ -616,7 +579,13 @@ static void clear_row(struct vqs_row *row, uint64_t key) {
 static enum vqs_status flush_columns(struct writer *w, size_t end) {
     const size_t count = (end - 1) % BLOCK + 1;
     for (int i = 0; i < VQS_N_COLUMNS; i++) {
-        TRY(write_rows(w, w->set[i], w->type[i], end - count, count, w->cells[i], w->column[i].name));
+        const struct vqs_column *column = &w->column[i];
+        const unsigned char *text[BLOCK];
+        for (size_t k = 0; column->cell == VQS_CELL_TEXT && k < count; k++) {
+            text[k] = w->cells[i] + k * column->width;
+        }
+        const void *values = column->cell == VQS_CELL_TEXT ? (const void *)text : w->cells[i];
+        TRY(write_rows(w, w->set[i], w->type[i], end - count, count, values, column->name));
     }
     return VQS_OK;
 }
@@ -665,9 +634,7 @@ static enum vqs_status write_trials(struct writer *w) {
     return status;
 }
 
-/* ---- the whole
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- the whole ------------------------------------------------------------------------------------------------- */
 
 /* The most epochs a trial of the plan has; at least 1, for netCDF has no empty dimension. */
 static int most_epochs(const struct vqs_plan *plan) {
@@ -712,14 +679,10 @@ static enum vqs_status create_file(struct writer *w, const char *temporary) {
     hid_t create = H5Pcreate(H5P_FILE_CREATE), access = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_link_creation_order(create, order);
     H5Pset_attr_creation_order(create, order);
-    H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18); /* any HDF5 since 2008 reads it */
-    H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);               /* closing the file closes what is open in it */
-    H5Pset_file_locking(access, false, true);                     /* nobody else knows this file */
+    /* checksums on all that HDF5 keeps for itself, and small indexes; HDF5 1.10 (2016) and later read it */
+    H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110);
+    w->driver = vqs_store_file_driver(access, &w->io_error);
     w->file = H5Fcreate(temporary, H5F_ACC_TRUNC, create, access);
-    void *handle = NULL;
-    if (w->file >= 0 && H5Fget_vfd_handle(w->file, access, &handle) >= 0) {
-        w->fd = *(const int *)handle;
-    }
     H5Pclose(create);
     H5Pclose(access);
     return check(w, w->file, "a new file");
@@ -740,38 +703,23 @@ static enum vqs_status write_all(struct writer *w) {
     return check(w, H5Fflush(w->file, H5F_SCOPE_GLOBAL), "the last blocks");
 }
 
-/* HDF5 cannot give a file up: closing writes what it still holds, and when that fails it tries again as the program
- * ends. So that it can, what is left goes to the null device; the temporary is unlinked by the caller. */
-static void abandon(struct writer *w) {
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null >= 0) {
-        dup2(null, w->fd);
-        close(null);
-    }
-}
-
 enum vqs_status vqs_store_write(const char *path, const struct vqs_store_content *content, struct vqs_error *err) {
-    struct writer w = {.content = content, .path = path, .err = err, .file = H5I_INVALID_HID, .fd = -1};
-    struct vqs_quiet quiet;
-    vqs_quiet_begin(&quiet);
+    struct writer w = {
+        .content = content, .path = path, .err = err, .driver = H5I_INVALID_HID, .file = H5I_INVALID_HID};
+    vqs_quiet_begin(&w.quiet);
     char *temporary = vqs_file_temporary(path);
     enum vqs_status status = temporary ? prepare(&w) : vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate a file name");
-    if (status || (status = create_file(&w, temporary))) {
-        goto done;
-    }
-    status = write_all(&w);
-    if (status) {
-        abandon(&w);
-    }
-    if (H5Fclose(w.file) < 0 && !status) {
-        status = check(&w, -1, "the end of the file");
-        abandon(&w);
+    status = status ? status : create_file(&w, temporary);
+    status = status ? status : write_all(&w);
+    if (w.file >= 0) {
+        const herr_t closed = H5Fclose(w.file);
+        status = status ? status : check(&w, closed, "the end of the file");
     }
     status = status ? status : vqs_file_publish(temporary, path, err);
-    if (status) {
+    if (status && temporary) {
         unlink(temporary);
     }
-done:
+    H5FDunregister(w.driver);
     for (int i = 0; i < VQS_N_COLUMNS; i++) {
         H5Tclose(w.type[i]);
     }
@@ -781,6 +729,6 @@ done:
     free(w.shapes);
     vqs_arena_destroy(&w.memory);
     free(temporary);
-    vqs_quiet_end(&quiet);
+    vqs_quiet_end(&w.quiet);
     return status;
 }

@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- run columns
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- run columns ----------------------------------------------------------------------------------------------- */
 
 enum kind { KIND_HEX, KIND_STATUS, KIND_U32, KIND_I32, KIND_I64, KIND_F64, KIND_TEXT };
 
@@ -24,7 +23,7 @@ static const struct run_column {
 #undef VQS_X
 };
 
-enum { HEX_WIDTH = 16, STATUS_WIDTH = 9 };
+enum { HEX_SIZE = sizeof "0123456789abcdef", STATUS_SIZE = sizeof "completed" };
 
 static struct vqs_column run_column(int run) {
     const struct run_column *from = &run_table[run];
@@ -34,7 +33,7 @@ static struct vqs_column run_column(int run) {
     case KIND_STATUS:
     case KIND_TEXT:
         column.cell = VQS_CELL_TEXT;
-        column.width = from->kind == KIND_HEX ? HEX_WIDTH : from->kind == KIND_STATUS ? STATUS_WIDTH : from->size;
+        column.width = from->kind == KIND_HEX ? HEX_SIZE : from->kind == KIND_STATUS ? STATUS_SIZE : from->size;
         break;
     case KIND_F64:
         column.cell = VQS_CELL_REAL;
@@ -47,25 +46,19 @@ static struct vqs_column run_column(int run) {
     return column;
 }
 
-static const char *status_text(const struct vqs_row *row) {
-    return row->done ? vqs_outcome_text(row->record.outcome) : "pending";
-}
-
 void vqs_run_store(int run, const struct vqs_row *row, void *cell) {
     const struct run_column *column = &run_table[run];
     const void *field = (const char *)row + column->offset;
-    char hex[HEX_WIDTH + 1];
     int64_t integer = 0;
     switch (column->kind) {
     case KIND_HEX:
-        snprintf(hex, sizeof hex, "%016" PRIx64, *(const uint64_t *)field);
-        memcpy(cell, hex, HEX_WIDTH);
+        snprintf(cell, HEX_SIZE, "%016" PRIx64, *(const uint64_t *)field);
         return;
     case KIND_STATUS:
-        memcpy(cell, status_text(row), strlen(status_text(row)));
+        snprintf(cell, STATUS_SIZE, "%s", row->done ? vqs_outcome_text(row->record.outcome) : "pending");
         return;
     case KIND_TEXT:
-        memcpy(cell, field, strnlen(field, column->size));
+        memcpy(cell, field, strnlen(field, column->size - 1));
         return;
     case KIND_F64:
         memcpy(cell, field, sizeof(double));
@@ -84,19 +77,17 @@ void vqs_run_store(int run, const struct vqs_row *row, void *cell) {
 }
 
 static bool load_hex(const char *cell, uint64_t *value) {
-    char hex[HEX_WIDTH + 1] = {0}, *end;
-    memcpy(hex, cell, HEX_WIDTH);
-    *value = strtoull(hex, &end, 16);
-    return end == hex + HEX_WIDTH && strspn(hex, "0123456789abcdef") == HEX_WIDTH;
+    *value = strtoull(cell, NULL, 16);
+    return strlen(cell) == HEX_SIZE - 1 && strspn(cell, "0123456789abcdef") == HEX_SIZE - 1;
 }
 
 static bool load_status(const char *cell, struct vqs_row *row) {
-    row->done = strncmp(cell, "pending", STATUS_WIDTH) != 0;
+    row->done = strcmp(cell, "pending") != 0;
     if (!row->done) {
         return true;
     }
     for (int outcome = VQS_OUTCOME_FAILED; outcome <= VQS_OUTCOME_DIVERGED; outcome++) {
-        if (!strncmp(cell, vqs_outcome_text((enum vqs_outcome)outcome), STATUS_WIDTH)) {
+        if (!strcmp(cell, vqs_outcome_text((enum vqs_outcome)outcome))) {
             row->record.outcome = (enum vqs_outcome)outcome;
             return true;
         }
@@ -115,7 +106,7 @@ bool vqs_run_load(int run, const void *cell, struct vqs_row *row) {
         return load_status(cell, row);
     case KIND_TEXT:
         memcpy(field, cell, column->size);
-        return memchr(field, 0, column->size) != NULL;
+        return true;
     case KIND_F64:
         memcpy(field, cell, sizeof(double));
         return true;
@@ -134,17 +125,16 @@ bool vqs_run_load(int run, const void *cell, struct vqs_row *row) {
     return false;
 }
 
-/* ---- all columns
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- all columns ----------------------------------------------------------------------------------------------- */
 
-/* The widest choice of an ENUM setting. */
-static size_t choice_width(enum vqs_setting_id id) {
-    size_t width = 1;
+/* Room for any choice of an ENUM setting. */
+static size_t choice_size(enum vqs_setting_id id) {
+    size_t size = 1;
     const char *choice;
     for (int i = 0; (choice = vqs_setting_choice(id, i)); i++) {
-        width = strlen(choice) > width ? strlen(choice) : width;
+        size = strlen(choice) + 1 > size ? strlen(choice) + 1 : size;
     }
-    return width;
+    return size;
 }
 
 /* A number that can be without effect is a double, so that NaN can say so to every reader. */
@@ -163,7 +153,7 @@ static struct vqs_column setting_column(enum vqs_setting_id id) {
         break;
     case VQS_KIND_ENUM:
         column.cell = VQS_CELL_TEXT;
-        column.width = choice_width(id);
+        column.width = choice_size(id);
         break;
     case VQS_KIND_TEXT:
         column.cell = VQS_CELL_TEXT;
@@ -199,53 +189,68 @@ hid_t vqs_column_type(const struct vqs_column *column) {
     case VQS_CELL_TEXT:
         break;
     }
-    return vqs_h5_text(column->width);
+    return vqs_text_type();
 }
 
 void vqs_codebook_group(int K, int d, char name[VQS_GROUP_NAME]) {
     snprintf(name, VQS_GROUP_NAME, "codebooks/K%d_d%d", K, d);
 }
 
-/* ---- HDF5
- * -------------------------------------------------------------------------------------------------------------- */
-
-void vqs_quiet_begin(struct vqs_quiet *quiet) {
-    H5Eget_auto2(H5E_DEFAULT, &quiet->function, &quiet->data);
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+void vqs_mend_utf8(unsigned char *text, size_t size) {
+    for (size_t i = 0; i < size;) {
+        const unsigned char c = text[i];
+        size_t length = c < 0x80                ? 1
+                        : c >= 0xc2 && c < 0xe0 ? 2
+                        : c >= 0xe0 && c < 0xf0 ? 3
+                        : c >= 0xf0 && c < 0xf5 ? 4
+                                                : 0;
+        bool good = length && length <= size - i;
+        for (size_t k = 1; good && k < length; k++) {
+            good = (text[i + k] & 0xc0) == 0x80;
+        }
+        /* too long forms, surrogates, past U+10FFFF */
+        good = good && !(c == 0xe0 && text[i + 1] < 0xa0) && !(c == 0xed && text[i + 1] > 0x9f) &&
+               !(c == 0xf0 && text[i + 1] < 0x90) && !(c == 0xf4 && text[i + 1] > 0x8f);
+        if (!good) {
+            text[i] = '?';
+        }
+        i += good ? length : 1;
+    }
 }
 
-void vqs_quiet_end(const struct vqs_quiet *quiet) {
-    H5Eset_auto2(H5E_DEFAULT, quiet->function, quiet->data);
-}
+/* ---- HDF5 ------------------------------------------------------------------------------------------------------ */
 
-struct reason {
-    char *text;
-    size_t size;
-};
-
-static herr_t keep_first(unsigned n, const H5E_error2_t *error, void *data) {
-    const struct reason *reason = data;
+static herr_t keep_cause(unsigned n, const H5E_error2_t *error, void *data) {
+    struct vqs_quiet *quiet = data;
     if (n == 0 && error->desc) {
         /* a failing write tells time, buffer and more; what the system said is enough */
-        const char *start = strstr(error->desc, "error message = '");
-        start = start ? start + strlen("error message = '") : error->desc;
-        const char *end = start == error->desc ? NULL : strchr(start, '\'');
-        snprintf(reason->text, reason->size, "%.*s", end ? (int)(end - start) : 200, start);
+        const char *said = strstr(error->desc, "error message = '");
+        said = said ? said + strlen("error message = '") : error->desc;
+        const char *end = said > error->desc ? strchr(said, '\'') : NULL;
+        snprintf(quiet->reason, sizeof quiet->reason, "%.*s", end ? (int)(end - said) : 200, said);
     }
     return 0;
 }
 
-void vqs_h5_reason(char *text, size_t size) {
-    snprintf(text, size, "unknown reason");
-    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_first, &(struct reason){text, size});
+/* HDF5 calls this when one of its functions is about to return an error. */
+static herr_t on_error(hid_t stack, void *data) {
+    const struct vqs_quiet *quiet = data;
+    return quiet->reason[0] ? 0 : H5Ewalk2(stack, H5E_WALK_UPWARD, keep_cause, data);
 }
 
-hid_t vqs_h5_text(size_t width) {
+void vqs_quiet_begin(struct vqs_quiet *quiet) {
+    quiet->reason[0] = '\0';
+    H5Eget_auto2(H5E_DEFAULT, &quiet->function, &quiet->data);
+    H5Eset_auto2(H5E_DEFAULT, on_error, quiet);
+}
+
+void vqs_quiet_end(struct vqs_quiet *quiet) {
+    H5Eset_auto2(H5E_DEFAULT, quiet->function, quiet->data);
+}
+
+hid_t vqs_text_type(void) {
     hid_t type = H5Tcopy(H5T_C_S1);
-    if (type >= 0 && (H5Tset_size(type, width) < 0 || H5Tset_cset(type, H5T_CSET_UTF8) < 0 ||
-                      H5Tset_strpad(type, H5T_STR_NULLPAD) < 0)) {
-        H5Tclose(type);
-        type = H5I_INVALID_HID;
-    }
+    H5Tset_size(type, H5T_VARIABLE);
+    H5Tset_cset(type, H5T_CSET_UTF8);
     return type;
 }

@@ -8,8 +8,7 @@
 
 #include <hdf5.h>
 
-/* ---- columns: one 1-D dataset each
- * ------------------------------------------------------------------------------------- */
+/* ---- columns: one 1-D dataset each ----------------------------------------------------------------------------- */
 
 /* A row of the file, less the settings. */
 struct vqs_row {
@@ -50,11 +49,11 @@ enum vqs_cell { VQS_CELL_INT, VQS_CELL_UINT, VQS_CELL_REAL, VQS_CELL_TEXT }; /* 
 struct vqs_column {
     const char *name, *unit, *long_name, *formula; /* formula: metrics only */
     enum vqs_cell cell;
-    size_t width; /* bytes of a cell; a shorter text is padded with NUL */
+    size_t width; /* bytes of a cell in memory; a text ends with NUL within it */
 };
 
 struct vqs_column vqs_column_get(int i);
-/* What a cell is in memory. Closed by the caller. */
+/* What a value is to HDF5, in memory and in the file. Closed by the caller. */
 hid_t vqs_column_type(const struct vqs_column *column);
 
 /* Column i = VQS_FIRST_RUN + run of a row, into a zeroed cell and back; false when the cell holds no such value. */
@@ -65,21 +64,24 @@ bool vqs_run_load(int run, const void *cell, struct vqs_row *row);
 enum { VQS_GROUP_NAME = 48 };
 void vqs_codebook_group(int K, int d, char name[VQS_GROUP_NAME]);
 
-/* ---- HDF5
- * -------------------------------------------------------------------------------------------------------------- */
+/* Bytes that are not UTF-8 (a text cut within a character, a foreign file name) become '?': one such byte would keep a
+ * reader from a whole column. */
+void vqs_mend_utf8(unsigned char *text, size_t size);
 
-/* Between these HDF5 prints nothing; what the caller had set up is put back. */
+/* ---- HDF5 ------------------------------------------------------------------------------------------------------ */
+
+/* Between these HDF5 prints nothing: the first cause of its first failure goes into `reason`, one line. What the caller
+ * had set up is put back. */
 struct vqs_quiet {
     H5E_auto2_t function;
     void *data;
+    char reason[240]; /* empty: nothing failed */
 };
 void vqs_quiet_begin(struct vqs_quiet *quiet);
-void vqs_quiet_end(const struct vqs_quiet *quiet);
+void vqs_quiet_end(struct vqs_quiet *quiet);
 
-/* Why the last call of HDF5 failed: the cause it found first, in one line. */
-void vqs_h5_reason(char *text, size_t size);
-
-/* A fixed-length UTF-8 text of `width` bytes. Closed by the caller. */
-hid_t vqs_h5_text(size_t width);
+/* A UTF-8 text of variable length, which every reader turns into its own kind of text; in memory a char *. (Arrays of
+ * fixed length would be smaller, but netCDF-C 4.9 crashes on them.) Closed by the caller. */
+hid_t vqs_text_type(void);
 
 #endif

@@ -23,6 +23,7 @@ enum { BLOCK = 1024 }; /* rows read at a time */
 
 struct vqs_store {
     char *path;
+    struct vqs_quiet quiet;
     hid_t file;
     uint64_t file_size; /* an uncompressed dataset that claims more than this lies */
     size_t n_trials;
@@ -32,18 +33,15 @@ struct vqs_store {
     hid_t type[VQS_N_COLUMNS], set[VQS_N_COLUMNS];
     hid_t curve_set[VQS_N_CURVES];
     char *job;
-    size_t job_size;
     struct vqs_provenance_item *provenance; /* texts owned */
     size_t n_provenance;
 };
 
-/* ---- checks
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- checks ---------------------------------------------------------------------------------------------------- */
 
 static enum vqs_status damaged(const struct vqs_store *store, const char *what, struct vqs_error *err) {
-    char reason[240];
-    vqs_h5_reason(reason, sizeof reason);
-    return vqs_fail(err, VQS_ERR_STORE, "%s: damaged result file: cannot read '%s': %s", store->path, what, reason);
+    return vqs_fail(err, VQS_ERR_STORE, "%s: damaged result file: cannot read '%s': %s", store->path, what,
+                    store->quiet.reason[0] ? store->quiet.reason : "wrong type or shape");
 }
 
 /* Opens a dataset that must have this rank and, unless `width` is 0, values of this class and width. Its size goes into
@@ -62,7 +60,7 @@ static enum vqs_status open_set(const struct vqs_store *store, const char *name,
     hsize_t found[H5S_MAX_RANK];
     bool good = H5Sget_simple_extent_ndims(space) == rank && H5Sget_simple_extent_dims(space, found, NULL) == rank &&
                 H5Tget_class(type) == class && (!width || H5Tget_size(type) == width) &&
-                (class != H5T_STRING || H5Tis_variable_str(type) == 0);
+                (class != H5T_STRING || H5Tis_variable_str(type) > 0);
     H5Tclose(type);
     H5Sclose(space);
     if (!good) {
@@ -79,7 +77,7 @@ static H5T_class_t class_of(const struct vqs_column *column) {
     return column->cell == VQS_CELL_TEXT ? H5T_STRING : column->cell == VQS_CELL_REAL ? H5T_FLOAT : H5T_INTEGER;
 }
 
-/* Column i, a value for each trial. Texts may be wider or narrower than ours. */
+/* Column i, a value for each trial. */
 static enum vqs_status open_column(struct vqs_store *store, int i, struct vqs_error *err) {
     const struct vqs_column *column = &store->column[i];
     hsize_t n;
@@ -132,26 +130,20 @@ static enum vqs_status open_curves(struct vqs_store *store, struct vqs_error *er
     return VQS_OK;
 }
 
-/* ---- job and provenance
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- job and provenance ---------------------------------------------------------------------------------------- */
 
 static enum vqs_status load_job(struct vqs_store *store, struct vqs_error *err) {
     hsize_t none;
-    hid_t set;
-    TRY(open_set(store, "job/text", 0, H5T_STRING, 0, &none, &set, err));
-    hid_t type = H5Dget_type(set);
-    const size_t size = H5Tget_size(type);
-    enum vqs_status status = VQS_OK;
-    if (size > store->file_size || !(store->job = calloc(1, size + 1))) {
-        status = vqs_fail(err, VQS_ERR_STORE, "%s: damaged result file: it claims a job text of %zu bytes", store->path,
-                          size);
-    } else if (H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, store->job) < 0) {
+    hid_t set = 0, type = vqs_text_type();
+    char *text = NULL;
+    enum vqs_status status = open_set(store, "job/text", 0, H5T_STRING, 0, &none, &set, err);
+    if (!status && H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, &text) < 0) {
         status = damaged(store, "job/text", err);
-    } else {
-        store->job_size = strnlen(store->job, size);
+    } else if (!status && !(store->job = strdup(text ? text : ""))) {
+        status = vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate a job's text");
     }
+    H5free_memory(text);
     H5Tclose(type);
-    H5Dclose(set);
     return status;
 }
 
@@ -160,7 +152,7 @@ static herr_t load_item(hid_t group, const char *name, const H5A_info_t *info, v
     (void)info;
     struct vqs_store *store = ctx;
     hid_t attribute = H5Aopen(group, name, H5P_DEFAULT);
-    hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute), memory = vqs_h5_text(H5T_VARIABLE);
+    hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute), memory = vqs_text_type();
     char *value = NULL;
     herr_t result = 0;
     if (H5Tis_variable_str(type) > 0 && H5Sget_simple_extent_type(space) == H5S_SCALAR &&
@@ -196,8 +188,7 @@ static enum vqs_status load_provenance(struct vqs_store *store, struct vqs_error
     return status;
 }
 
-/* ---- opening
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------------------------- */
 
 /* What kind of file it is, before anything in it is looked at. */
 static enum vqs_status open_file(struct vqs_store *store, struct vqs_error *err) {
@@ -221,9 +212,7 @@ static enum vqs_status open_file(struct vqs_store *store, struct vqs_error *err)
     store->file = H5Fopen(store->path, H5F_ACC_RDONLY, access);
     H5Pclose(access);
     if (store->file < 0) {
-        char reason[240];
-        vqs_h5_reason(reason, sizeof reason);
-        return vqs_fail(err, VQS_ERR_STORE, "%s: damaged or truncated HDF5 file: %s", store->path, reason);
+        return vqs_fail(err, VQS_ERR_STORE, "%s: damaged or truncated HDF5 file: %s", store->path, store->quiet.reason);
     }
     return VQS_OK;
 }
@@ -263,11 +252,10 @@ enum vqs_status vqs_store_open(const char *path, struct vqs_store **out, struct 
         free(store);
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate a reader");
     }
-    struct vqs_quiet quiet;
-    vqs_quiet_begin(&quiet);
+    vqs_quiet_begin(&store->quiet);
     store->file = H5I_INVALID_HID;
     enum vqs_status status = load_all(store, err);
-    vqs_quiet_end(&quiet);
+    vqs_quiet_end(&store->quiet);
     if (status) {
         vqs_store_close(store);
         return status;
@@ -280,8 +268,7 @@ void vqs_store_close(struct vqs_store *store) {
     if (!store) {
         return;
     }
-    struct vqs_quiet quiet;
-    vqs_quiet_begin(&quiet);
+    vqs_quiet_begin(&store->quiet);
     for (int i = 0; i < VQS_N_COLUMNS; i++) {
         if (store->type[i] > 0) {
             H5Tclose(store->type[i]);
@@ -290,7 +277,7 @@ void vqs_store_close(struct vqs_store *store) {
     if (store->file >= 0) {
         H5Fclose(store->file); /* and every dataset open in it */
     }
-    vqs_quiet_end(&quiet);
+    vqs_quiet_end(&store->quiet);
     for (size_t i = 0; i < store->n_provenance; i++) {
         free((char *)store->provenance[i].name);
         free((char *)store->provenance[i].value);
@@ -301,15 +288,14 @@ void vqs_store_close(struct vqs_store *store) {
     free(store);
 }
 
-/* ---- what was loaded on opening
- * ------------------------------------------------------------------------------------------------ */
+/* ---- what was loaded on opening -------------------------------------------------------------------------------- */
 
 size_t vqs_store_n_trials(const struct vqs_store *store) {
     return store->n_trials;
 }
 
 const char *vqs_store_job_text(const struct vqs_store *store, size_t *size) {
-    *size = store->job_size;
+    *size = strlen(store->job);
     return store->job;
 }
 
@@ -327,9 +313,7 @@ size_t vqs_store_provenance_items(const struct vqs_store *store, const struct vq
     return store->n_provenance;
 }
 
-/* ---- rows
- * --------------------------------------------------------------------------------------------------------------------------
- */
+/* ---- rows ------------------------------------------------------------------------------------------------------ */
 
 /* Reads the block from `from` of `size`, both of the dataset's rank. */
 static bool read_block(hid_t set, hid_t type, int rank, const hsize_t *from, const hsize_t *size, void *data) {
@@ -341,12 +325,32 @@ static bool read_block(hid_t set, hid_t type, int rank, const hsize_t *from, con
     return good;
 }
 
+/* Texts that HDF5 allocated into cells of their own; false when one does not fit. */
+static bool take_texts(char **texts, size_t n, size_t width, char *cells) {
+    bool good = true;
+    for (size_t i = 0; i < n; i++) {
+        const char *text = texts[i] ? texts[i] : "";
+        const size_t length = strnlen(text, width);
+        good = good && length < width;
+        memset(cells + i * width, 0, width);
+        memcpy(cells + i * width, text, good ? length : 0);
+        H5free_memory(texts[i]);
+    }
+    return good;
+}
+
+/* Rows first .. first + n - 1 of column i, at most BLOCK. */
 static enum vqs_status read_column(struct vqs_store *store, int i, size_t first, size_t n, void *cells,
                                    struct vqs_error *err) {
+    const struct vqs_column *column = &store->column[i];
     const hsize_t from = first, size = n;
-    return read_block(store->set[i], store->type[i], 1, &from, &size, cells)
-               ? VQS_OK
-               : damaged(store, store->column[i].name, err);
+    char *texts[BLOCK] = {NULL};
+    const bool is_text = column->cell == VQS_CELL_TEXT;
+    bool good = read_block(store->set[i], store->type[i], 1, &from, &size, is_text ? (void *)texts : cells);
+    if (is_text) {
+        good = take_texts(texts, n, column->width, cells) && good;
+    }
+    return good ? VQS_OK : damaged(store, column->name, err);
 }
 
 /* Run columns `runs` of rows first .. first + n - 1, at most BLOCK, into `rows`. */
@@ -374,8 +378,7 @@ static enum vqs_status walk_rows(struct vqs_store *store, const int *runs, int n
                                  struct vqs_error *err) {
     struct vqs_row *rows = calloc(BLOCK, sizeof *rows);
     unsigned char *cells = malloc((size_t)BLOCK * MAX_WIDTH);
-    struct vqs_quiet quiet;
-    vqs_quiet_begin(&quiet);
+    vqs_quiet_begin(&store->quiet);
     enum vqs_status status = rows && cells ? VQS_OK : vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate a block of rows");
     for (size_t start = 0; !status && start < n; start += BLOCK) {
         const size_t count = n - start < BLOCK ? n - start : BLOCK;
@@ -384,7 +387,7 @@ static enum vqs_status walk_rows(struct vqs_store *store, const int *runs, int n
             use(&rows[k], start + k, ctx);
         }
     }
-    vqs_quiet_end(&quiet);
+    vqs_quiet_end(&store->quiet);
     free(cells);
     free(rows);
     return status;
@@ -423,8 +426,7 @@ enum vqs_status vqs_store_summaries(struct vqs_store *store, size_t first, size_
     return walk_rows(store, runs, sizeof runs / sizeof runs[0], first, n, summarise_row, out, err);
 }
 
-/* ---- a whole record
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- a whole record -------------------------------------------------------------------------------------------- */
 
 static enum vqs_status read_curves(struct vqs_store *store, size_t trial, struct vqs_record *record,
                                    struct vqs_error *err) {
@@ -442,8 +444,8 @@ static enum vqs_status read_curves(struct vqs_store *store, size_t trial, struct
 static enum vqs_status read_numbers(struct vqs_store *store, const char *group, const char *part, hsize_t from,
                                     hsize_t n, int64_t *out, struct vqs_error *err) {
     char name[VQS_GROUP_NAME + 16];
-    hsize_t size;
-    hid_t set;
+    hsize_t size = 0;
+    hid_t set = 0;
     snprintf(name, sizeof name, "%s/%s", group, part);
     TRY(open_set(store, name, 1, H5T_INTEGER, 8, &size, &set, err));
     bool good = from <= size && n <= size - from && read_block(set, H5T_NATIVE_INT64, 1, &from, &n, out);
@@ -457,8 +459,8 @@ static enum vqs_status read_values(struct vqs_store *store, const char *group, c
                                    H5T_class_t class, const hsize_t *from, const hsize_t *size, hid_t type, void *out,
                                    struct vqs_error *err) {
     char name[VQS_GROUP_NAME + 16];
-    hsize_t found[3];
-    hid_t set;
+    hsize_t found[3] = {0};
+    hid_t set = 0;
     snprintf(name, sizeof name, "%s/%s", group, part);
     TRY(open_set(store, name, rank, class, 4, found, &set, err));
     bool good = from[0] <= found[0] && size[0] <= found[0] - from[0];
@@ -558,9 +560,8 @@ enum vqs_status vqs_store_read(struct vqs_store *store, size_t trial, struct vqs
         return vqs_fail(err, VQS_ERR_USAGE, "%s: there is no trial %zu; the last is %zu", store->path, trial,
                         store->n_trials - 1);
     }
-    struct vqs_quiet quiet;
-    vqs_quiet_begin(&quiet);
+    vqs_quiet_begin(&store->quiet);
     enum vqs_status status = read_record(store, trial, record, err);
-    vqs_quiet_end(&quiet);
+    vqs_quiet_end(&store->quiet);
     return status;
 }

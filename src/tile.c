@@ -40,6 +40,9 @@ static void gather_codes(const struct vqs_step *s, const uint32_t *k, vqs_real *
             }
         }
     }
+    for (; i + 8 <= d; i += 8) {
+        v_rows_to_columns_8(s->codes + i, d, k, q + i * T);
+    }
     for (; i < d; i++) {
         v_gather_tile(s->codes + i, d, k, q + i * T);
     }
@@ -103,16 +106,13 @@ static void quantization(const struct vqs_step *s, struct vqs_tile *t, vqs_real 
 /* The columns ge [d][T] as rows gc [T][stride]. */
 static void write_code_rows(const struct vqs_step *s, struct vqs_tile *t) {
     const int d = s->d, stride = (int)vqs_row_stride(d);
-    for (int i = 0; i < d; i += VL) {
-        for (int l = 0; l < T; l += VL) {
-            vf r[VL];
-            for (int v = 0; v < VL; v++) {
-                r[v] = i + v < d ? v_load(t->ge + (i + v) * T + l) : v_set(0);
-            }
-            v_transpose(r);
-            for (int v = 0; v < VL; v++) {
-                v_store(t->gc + (l + v) * stride + i, r[v]);
-            }
+    int i = 0;
+    for (; i + 8 <= d; i += 8) {
+        v_columns_to_rows_8(t->ge + i * T, stride, t->gc + i);
+    }
+    for (; i < d; i++) {
+        for (int l = 0; l < T; l++) {
+            t->gc[l * stride + i] = t->ge[i * T + l];
         }
     }
 }

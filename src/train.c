@@ -167,17 +167,6 @@ static struct vqs_step make_step(const struct vqs_settings *s, const struct work
     };
 }
 
-/* A batch's samples lie scattered; ask for those of a tile while the one before it is worked on. */
-static void fetch_ahead(const struct vqs_model *m, const struct batch *b, int tile) {
-    const size_t line = 64 / sizeof(vqs_real);
-    for (int i = tile * T; i < b->n && i < (tile + 1) * T; i++) {
-        const vqs_real *row = b->samples->x + b->order[i] * m->ld;
-        for (size_t c = 0; c < m->ld; c += line) {
-            __builtin_prefetch(row + c, 0, 3);
-        }
-    }
-}
-
 /* First phase: run `p` of the batch's tiles. */
 static void run_of_tiles(struct work *w, const struct batch *b, int p, vqs_real *scratch) {
     const struct vqs_model *m = &w->model;
@@ -203,7 +192,6 @@ static void run_of_tiles(struct work *w, const struct batch *b, int p, vqs_real 
         }
         t.k = w->k + tile * T;
         t.gc = w->gc + (size_t)tile * T * vqs_row_stride(d);
-        fetch_ahead(m, b, tile + 1);
         m->kernels->project(m->rows, m->ld, b->samples->x, rows, m->W, m->packed, t.y);
         m->kernels->tile_step(&b->step, &t);
         m->kernels->outer(m->rows, m->ld, b->samples->x, rows, t.outer, tile > p * per_run, part->outer);

@@ -34,24 +34,30 @@ static inline void scratch_write(const char *path, const void *bytes, size_t siz
     ck_assert_int_eq(fclose(file), 0);
 }
 
-/* Runs the suite in a new directory, which is removed with the files in it. Returns the program's exit code. */
+/* Runs the suite where we are. Returns the program's exit code. */
+static inline int run_suite(Suite *suite) {
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
+
+/* Runs the suite in a new directory, which is removed with the files in it. */
 static inline int run_in_scratch(Suite *suite) {
     char directory[] = "/tmp/vqsweep-test-XXXXXX";
     if (!mkdtemp(directory) || chdir(directory)) {
         perror("scratch directory");
         return 1;
     }
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    int result = run_suite(suite);
     DIR *files = opendir(".");
     for (struct dirent *entry; files && (entry = readdir(files));) {
         unlink(entry->d_name); /* "." and ".." refuse */
     }
     closedir(files);
     rmdir(directory);
-    return failed != 0;
+    return result;
 }
 
 #endif

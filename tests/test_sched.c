@@ -316,9 +316,10 @@ START_TEST(the_main_thread_does_not_spin) {
     getrusage(RUSAGE_SELF, &before);
     ck_assert_int_eq(farm_go(&farm, 1, 1, &summary, &err), VQS_OK);
     getrusage(RUSAGE_SELF, &after);
-    double cpu = (double)(after.ru_utime.tv_sec - before.ru_utime.tv_sec + after.ru_stime.tv_sec - before.ru_stime.tv_sec) +
-                 1e-6 * (double)(after.ru_utime.tv_usec - before.ru_utime.tv_usec + after.ru_stime.tv_usec -
-                                 before.ru_stime.tv_usec);
+    double cpu =
+        (double)(after.ru_utime.tv_sec - before.ru_utime.tv_sec + after.ru_stime.tv_sec - before.ru_stime.tv_sec) +
+        1e-6 * (double)(after.ru_utime.tv_usec - before.ru_utime.tv_usec + after.ru_stime.tv_usec -
+                        before.ru_stime.tv_usec);
     /* measured 1-3%; a spinning loop takes 100%, so that the bound tells them apart on a busy machine too */
     ck_assert_double_lt(cpu, 0.2 * summary.wall_seconds);
     farm_destroy(&farm);

@@ -8,20 +8,20 @@
  * slots + prefetch tasks at each rank, in the order of `order`, so that none waits for the other. The main threads nap
  * instead of spinning. After start-up there are no collectives.
  *
- * A run that stops early (on_tick, a failure) lets running tasks finish and collects their results; tasks that no worker
- * has begun are handed back and stay undone.
+ * A run that stops early (on_tick, a failure) lets running tasks finish and collects their results; tasks that no
+ * worker has begun are handed back and stay undone.
  */
 #ifndef VQSWEEP_SCHED_H
 #define VQSWEEP_SCHED_H
 
-#include <mpi.h>
 #include "vqsweep/base.h"
+#include <mpi.h>
 
 struct vqs_sched_ops {
     void *ctx;
     /* rank 0, main thread: append the description of task `task` to `bytes`. */
     enum vqs_status (*describe)(void *ctx, uint32_t task, struct vqs_bytes *bytes, struct vqs_error *err);
-    /* any rank, worker thread `slot`: run a described task and append its result. Never fails: a failure is a result. */
+    /* any rank, worker thread `slot`: run a described task and append its result. A failure is a result too. */
     void (*run)(void *ctx, int slot, const void *task, size_t size, struct vqs_bytes *result);
     /* rank 0, main thread: a result arrived. A failure stops the run, and no further results are delivered. An empty
      * result may also mean that the rank had no memory for one. */
@@ -45,8 +45,8 @@ struct vqs_sched_summary {
     double wall_seconds;
 };
 
-/* Collective over `comm` (all ranks call it once, with MPI at least at MPI_THREAD_FUNNELED). The summary is valid on rank 0.
- * Returns the same status on every rank. */
+/* Collective over `comm` (all ranks call it once, with MPI at least at MPI_THREAD_FUNNELED). The summary is valid on
+ * rank 0. Returns the same status on every rank. */
 enum vqs_status vqs_sched_run(MPI_Comm comm, const struct vqs_sched_config *config, const struct vqs_sched_ops *ops,
                               struct vqs_sched_summary *summary, struct vqs_error *err);
 

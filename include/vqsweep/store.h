@@ -23,8 +23,7 @@
  *                          codebooks stand from its codebook_row on
  *   /job                   text, a scalar: the job as it was given; attributes name, plan_key
  *   /provenance            an attribute for each item
- * Texts are UTF-8. In datasets they have a fixed length, which compresses a hundredfold where variable length does not
- * compress at all; the attribute _Encoding makes xarray give text for them, in h5py it is dataset.asstr()[:].
+ * Texts are UTF-8 of variable length.
  * What a record holds is in the file without loss: its digest can be computed anew from it (record.h says how).
  * The version is raised when a reader of the old one would be wrong; a new setting, metric or attribute does not raise
  * it.

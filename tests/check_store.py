@@ -1,0 +1,140 @@
+"""check_store.py TEST_STORE DIRECTORY: a result file as h5py, xarray, netCDF4, ncdump and h5dump read it.
+
+TEST_STORE --write FILE writes a small sweep to FILE and what it holds to FILE.tsv; this compares the two without any help
+from vqsweep. Exits with 77, naming what is missing, where a module or a program is not installed."""
+
+import math
+import os
+import shutil
+import subprocess
+import sys
+
+missing = []
+try:
+    import h5py
+except ImportError:
+    missing.append("python3-h5py")
+try:
+    import h5netcdf  # noqa: F401, xarray's engine
+    import xarray
+except ImportError:
+    missing.append("python3-xarray and python3-h5netcdf")
+
+
+
+def expected_rows(path):
+    """(columns, curves, codebooks): {(name, trial): text}, {(name, trial, epoch): value}, {(K, trial): [...]}"""
+    columns, curves, codebooks = {}, {}, {}
+    with open(path, encoding="utf-8") as lines:
+        for line in lines:
+            trial, name, *rest = line.rstrip("\n").split("\t")
+            if name.startswith("curve_"):
+                curves[name, int(trial), int(rest[1])] = float(rest[0])
+            elif name == "codebook":
+                K, epoch, code, usage, x, y = rest
+                row = (int(epoch), int(code), int(usage), float(x), float(y))
+                codebooks.setdefault((int(K), int(trial)), []).append(row)
+            else:
+                columns[name, int(trial)] = rest[0]
+    return columns, curves, codebooks
+
+
+def same(found, text):
+    """A value of the file against what the program printed; NaN and an empty text are both 'none'."""
+    if isinstance(found, str):
+        return found == text
+    if text in ("", "nan", "-nan"):
+        return math.isnan(found)
+    return float(found) == float({"true": 1, "false": 0}.get(text, text))
+
+
+def check_columns(dataset, columns):
+    values = {}
+    for (name, trial), text in columns.items():
+        if name not in values:
+            values[name] = dataset[name].values
+        found = values[name][trial]
+        assert same(found, text), f"{name} of trial {trial}: {found!r}, not {text!r}"
+    assert str(dataset["finished_at"].dtype).startswith("datetime64"), "finished_at is no time"
+    frame = dataset[["K", "estimator", "status", "mse_eval"]].to_dataframe()
+    assert len(frame.query("status == 'pending' and mse_eval != mse_eval")) > 0
+    return len(values)
+
+
+def check_curves(dataset, curves):
+    for name in {key[0] for key in curves}:
+        array = dataset[name]
+        assert array.dims == ("trial", "epoch"), array.dims
+        for trial in range(array.sizes["trial"]):
+            for epoch in range(1, array.sizes["epoch"] + 1):
+                found = float(array.sel(trial=trial, epoch=epoch))
+                value = curves.get((name, trial, epoch), math.nan)
+                assert found == value or math.isnan(found) and math.isnan(value), (name, trial, epoch, found, value)
+
+
+def check_codebooks(path, codebooks):
+    for K in {key[0] for key in codebooks}:
+        group = xarray.open_dataset(path, engine="h5netcdf", group=f"codebooks/K{K}_d2").load()
+        assert group["codes"].dims == ("snapshot", "code", "component")
+        for trial in range(100):
+            rows = []
+            for s in group.where(group["trial"] == trial, drop=True)["snapshot"].values.astype(int):
+                for k in range(K):
+                    x, y = group["codes"].values[s, k]
+                    rows.append((int(group["epoch"][s]), k, int(group["usage"][s, k]), float(x), float(y)))
+            wanted = codebooks.get((K, trial), [])
+            assert len(rows) == len(wanted), (K, trial, len(rows), len(wanted))
+            for row, want in zip(rows, wanted):
+                assert row[:3] == want[:3] and all(abs(a - b) < 1e-7 for a, b in zip(row, want)), (row, want)
+
+
+def check_h5py(path):
+    """Every dimension has a name, every dataset says what it is, and the rest of the file is there."""
+    with h5py.File(path) as file:
+        def visit(name, item):
+            if isinstance(item, h5py.Dataset):
+                assert "long_name" in item.attrs, f"{name} has no long_name"
+                for dimension in [] if h5py.h5ds.is_scale(item.id) else item.dims:
+                    assert len(dimension) == 1, f"{name} has a dimension without scale"
+        file.visititems(visit)
+        assert file.attrs["vqsweep_schema"] == 1 and file.attrs["title"] == "small"
+        assert file["job/text"].asstr()[()].startswith("# \u00e0 la carte\nname: small\n")
+        assert dict(file["provenance"].attrs) == {"code_version": "1.2.3", "compiler": "gcc \u00e9", "hosts": ""}
+        assert list(file["studies/baseline"][:]) == [0, 1, 2, 12, 13, 14]
+        assert file["mse_eval"].attrs["formula"] and file["entropy_eval"].attrs["units"] == "nat"
+        assert file["status"].asstr()[3] == "pending"
+
+
+def check_program(name, arguments, words):
+    if not shutil.which(name):
+        print(f"check_store: {name} is not installed: not compared")
+        return
+    text = subprocess.run([name, *arguments], check=True, capture_output=True, text=True).stdout
+    for word in words:
+        assert word in text, f"{name} does not show {word!r}"
+    assert "phony" not in text
+
+
+def main():
+    test_store, directory = sys.argv[1:]
+    if missing:
+        print("SKIPPED check_store: not installed:", ", ".join(missing))
+        return 77
+    path = os.path.join(directory, "check_store.h5")
+    subprocess.run([test_store, "--write", path], check=True, stdout=subprocess.DEVNULL)
+    columns, curves, codebooks = expected_rows(path + ".tsv")
+    dataset = xarray.open_dataset(path, engine="h5netcdf").load()
+    n = check_columns(dataset, columns)
+    check_curves(dataset, curves)
+    check_codebooks(path, codebooks)
+    check_h5py(path)
+    check_program("ncdump", [path], ["mse_eval(trial)", "curve_loss(trial, epoch)", "codes(snapshot, code, component)"])
+    check_program("h5dump", ["-H", path], ["curve_loss", "K4_d2"])
+    print(f"check_store: {n} columns, {len(curves)} points of curves, {len(codebooks)} trials with codebooks agree")
+    os.unlink(path)
+    os.unlink(path + ".tsv")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

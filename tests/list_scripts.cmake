@@ -1,0 +1,18 @@
+# The scripts and the offline reader. Label python keeps them out of the sanitizer run, where there is nothing to see.
+set(VQS_PYTHON /usr/bin/python3) # Debian's: another on the PATH may lack Debian's modules
+
+add_test(NAME test_setup COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/test_setup.sh)
+set_tests_properties(test_setup PROPERTIES LABELS "io;python" TIMEOUT 60)
+
+add_test(NAME test_tables COMMAND ${VQS_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/test_tables.py)
+set_tests_properties(test_tables PROPERTIES LABELS "io;python" TIMEOUT 120 SKIP_RETURN_CODE 77)
+
+add_test(NAME test_readme COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/test_readme.sh $<TARGET_FILE:vqsweep>)
+set_tests_properties(test_readme PROPERTIES LABELS "io;python" TIMEOUT 60)
+
+find_program(VQS_SHELLCHECK shellcheck)
+if(VQS_SHELLCHECK)
+    add_test(NAME lint_scripts COMMAND ${VQS_SHELLCHECK} -x .ci/run jobs/setup.sh jobs/quickstart.sh tests/run.sh
+        tests/test_setup.sh tests/test_readme.sh WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+    set_tests_properties(lint_scripts PROPERTIES LABELS "io;python" TIMEOUT 60)
+endif()
