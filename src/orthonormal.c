@@ -28,21 +28,23 @@ static size_t row(int i, size_t ld) {
  * comes from outside (a first, arbitrary W) is made orthonormal by Gram-Schmidt first. */
 static void retract_polar(const struct vqs_kernels *k, int d, size_t ld, vqs_real *W, vqs_real *scratch) {
     vqs_real *G = scratch, *next = scratch + (size_t)d * (size_t)d;
-    const vqs_real tolerance = sizeof(vqs_real) == 4 ? (vqs_real)1e-6 : (vqs_real)1e-14;
-    for (int iteration = 0; iteration < 8; iteration++) {
+    const vqs_real squares_away = sizeof(vqs_real) == 4 ? (vqs_real)1e-7 : (vqs_real)1e-16; /* below rounding next time */
+    bool last = false;
+    for (int iteration = 0; iteration < 8 && !last; iteration++) {
         k->gram(d, ld, W, G);
         vqs_real off = 0; /* |G - I|_F^2 */
         for (int i = 0; i < d * d; i++) {
             vqs_real e = G[i] - (i % (d + 1) == 0);
             off += e * e;
         }
-        if (off <= tolerance * tolerance || !isfinite(off)) {
+        if (!isfinite(off)) {
             return;
         }
         if (off >= (vqs_real)0.5) {
             k->gram_schmidt(d, ld, W);
             return;
         }
+        last = off <= squares_away;
         for (int i = 0; i < d; i++) {
             memset(next + row(i, ld), 0, ld * sizeof *next);
             for (int j = 0; j < d; j++) {
