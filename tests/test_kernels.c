@@ -167,17 +167,26 @@ static void check_codes(int K, int d, const vqs_real *codes, const int *first_eq
     }
 }
 
-static void check_half_norms(int K, int d, const vqs_real *codes, const vqs_real *half_norm) {
-    for (int j = 0; j < K; j++) {
+static void check_packed(int K, int d, const vqs_real *codes, const vqs_real *packed, const vqs_real *half_norm) {
+    for (int j = 0; j < (int)vqs_packed_codes(K); j++) {
+        if (j >= K) {
+            ck_assert(isinf((double)half_norm[j]) && half_norm[j] > 0);
+            continue;
+        }
+        for (int i = 0; i < d; i++) {
+            ck_assert(packed[(j / VQS_CODE_PACK * d + i) * VQS_CODE_PACK + j % VQS_CODE_PACK] == codes[j * d + i]);
+        }
         const double exact = half_norm_of(d, codes + (size_t)j * (size_t)d);
-        if (fabs((double)half_norm[j] - exact) > REAL_EPS * (2 + sqrt(d)) * exact) {
+        if (fabs((double)half_norm[j] - exact) > REAL_EPS * (2 + d) * exact) {
             ck_abort_msg("K %d d %d code %d: half norm %.9g, not %.9g", K, d, j, (double)half_norm[j], exact);
         }
     }
 }
 
 static void try_assign(const struct vqs_kernels *kernels, uint64_t *state, int K, int d) {
-    vqs_real *codes = test_normals(state, (size_t)K * (size_t)d), *half_norm = test_reals((size_t)K);
+    const size_t padded = vqs_packed_codes(K);
+    vqs_real *codes = test_normals(state, (size_t)K * (size_t)d), *half_norm = test_reals(padded);
+    vqs_real *packed = test_reals(padded * (size_t)d);
     vqs_real *z = test_normals(state, (size_t)d * T);
     int *first_equal = test_alloc((size_t)K, sizeof *first_equal), lanes[T];
     uint32_t k[T], moved_k[T];
@@ -188,20 +197,20 @@ static void try_assign(const struct vqs_kernels *kernels, uint64_t *state, int K
             memcpy(codes + j * d, codes + first_equal[j] * d, (size_t)d * sizeof *codes);
         }
     }
-    kernels->half_norms(K, d, codes, half_norm);
-    check_half_norms(K, d, codes, half_norm);
-    kernels->assign(K, d, codes, half_norm, z, k);
+    kernels->pack_codes(K, d, codes, packed, half_norm);
+    check_packed(K, d, codes, packed, half_norm);
+    kernels->assign(K, d, packed, half_norm, z, k);
     check_codes(K, d, codes, first_equal, z, k);
 
     draw_lanes(state, lanes);
     vqs_real *moved = move_lanes(d, lanes, z);
     moved[lanes[3]] = (vqs_real)NAN; /* one sample is lost, the others do not notice */
-    kernels->assign(K, d, codes, half_norm, moved, moved_k);
+    kernels->assign(K, d, packed, half_norm, moved, moved_k);
     ck_assert_uint_eq(moved_k[lanes[3]], 0);
     for (int l = 0; l < T; l++) {
         ck_assert_msg(l == 3 || moved_k[lanes[l]] == k[l], "K %d d %d: lane %d depends on its place", K, d, l);
     }
-    free(codes), free(half_norm), free(z), free(first_equal), free(moved);
+    free(codes), free(packed), free(half_norm), free(z), free(first_equal), free(moved);
 }
 
 START_TEST(assignment) {
@@ -219,19 +228,20 @@ START_TEST(a_code_that_is_not_a_number_is_never_nearest) {
     const struct vqs_kernels *kernels = test_class(_i);
     uint64_t state = 3;
     enum { K = 21, D = 8 };
-    vqs_real *codes = test_normals(&state, K * D), *half_norm = test_reals(K), *z = test_normals(&state, D * T);
+    vqs_real *codes = test_normals(&state, K * D), *half_norm = test_reals(vqs_packed_codes(K));
+    vqs_real *packed = test_reals(vqs_packed_codes(K) * D), *z = test_normals(&state, D * T);
     uint32_t k[T];
     for (int lost = 1; lost < K; lost++) {
         const vqs_real kept = codes[lost * D + 3];
         codes[lost * D + 3] = (vqs_real)NAN;
-        kernels->half_norms(K, D, codes, half_norm);
-        kernels->assign(K, D, codes, half_norm, z, k);
+        kernels->pack_codes(K, D, codes, packed, half_norm);
+        kernels->assign(K, D, packed, half_norm, z, k);
         for (int l = 0; l < T; l++) {
             ck_assert_uint_ne(k[l], (uint32_t)lost);
         }
         codes[lost * D + 3] = kept;
     }
-    free(codes), free(half_norm), free(z);
+    free(codes), free(packed), free(half_norm), free(z);
 }
 END_TEST
 
@@ -519,7 +529,7 @@ END_TEST
 
 /* Three steps by the formula of the paper, in double. */
 START_TEST(adam_is_the_papers) {
-    enum { N = 77 };
+    enum { N = 5 * VQS_ROW_UNIT };
     const double lr = 0.01, beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
     uint64_t state = 7;
     vqs_real *m = test_reals(N), *v = test_reals(N), *p = test_normals(&state, N), *start = test_reals(N);
@@ -551,21 +561,26 @@ START_TEST(adam_is_the_papers) {
 END_TEST
 
 START_TEST(adam_does_not_depend_on_the_place) {
-    enum { N = 77 };
+    enum { N = 5 * VQS_ROW_UNIT, SHIFT = 7 };
     const struct vqs_adam_step step = {(vqs_real)0.9, (vqs_real)0.999, (vqs_real)1e-8, (vqs_real)0.01, (vqs_real)31};
     uint64_t state = 8;
-    vqs_real *g = test_normals(&state, N), *values = test_normals(&state, 3 * N), *all = test_reals(3 * N);
-    for (int i = N; i < 2 * N; i++) { /* second moments are not negative */
-        values[i] *= values[i];
+    vqs_real *all[4], *moved[4]; /* g, m, v, p, and the same shifted round */
+    for (int a = 0; a < 4; a++) {
+        all[a] = test_normals(&state, N);
+        moved[a] = test_reals(N);
+        for (int i = 0; i < N; i++) { /* second moments are not negative */
+            all[a][i] = a == 2 ? all[a][i] * all[a][i] : all[a][i];
+            moved[a][(i + SHIFT) % N] = all[a][i];
+        }
     }
-    memcpy(all, values, 3 * N * sizeof *all);
-    test_class(_i)->adam(&step, N, g, all, all + N, all + 2 * N);
-    for (int i = 0; i < N; i++) {
-        vqs_real m = values[i], v = values[N + i], p = values[2 * N + i];
-        test_class(_i)->adam(&step, 1, g + i, &m, &v, &p);
-        ck_assert(same_bits(&m, &all[i], 1) && same_bits(&v, &all[N + i], 1) && same_bits(&p, &all[2 * N + i], 1));
+    test_class(_i)->adam(&step, N, all[0], all[1], all[2], all[3]);
+    test_class(_i)->adam(&step, N, moved[0], moved[1], moved[2], moved[3]);
+    for (int a = 0; a < 4; a++) {
+        for (int i = 0; i < N; i++) {
+            ck_assert(same_bits(&moved[a][(i + SHIFT) % N], &all[a][i], 1));
+        }
+        free(all[a]), free(moved[a]);
     }
-    free(g), free(values), free(all);
 }
 END_TEST
 
@@ -577,7 +592,7 @@ struct tile_case {
     struct vqs_step step;
     struct vqs_tile tile;
     int rows; /* of y */
-    vqs_real *codes, *half_norm, *gram, *encoder_bias, *decoded_bias;
+    vqs_real *codes, *packed, *half_norm, *gram, *encoder_bias, *decoded_bias;
 };
 
 static struct tile_case make_tile_case(const struct vqs_kernels *k, uint64_t *state, int d, int K, bool tied, bool bias,
@@ -587,19 +602,21 @@ static struct tile_case make_tile_case(const struct vqs_kernels *k, uint64_t *st
     struct tile_case c = {.rows = (tied ? 1 : 2) * d + bias};
     vqs_settings_default(&c.settings);
     c.codes = test_normals(state, (size_t)K * D);
-    c.half_norm = test_reals((size_t)K);
+    c.half_norm = test_reals(vqs_packed_codes(K));
+    c.packed = test_reals(vqs_packed_codes(K) * D);
     c.gram = test_normals(state, D * D);
     c.encoder_bias = test_normals(state, D);
     c.decoded_bias = test_normals(state, D);
-    k->half_norms(K, d, c.codes, c.half_norm);
+    k->pack_codes(K, d, c.codes, c.packed, c.half_norm);
     c.step = (struct vqs_step){&c.settings,    &k->estimators[vqs_estimator_find("ste")],
                                k,              d,
                                K,              tied,
                                bias,           c.codes,
-                               c.half_norm,    c.gram,
-                               c.encoder_bias, c.decoded_bias,
-                               3,              (vqs_real)0.01,
-                               (vqs_real)0.02, (vqs_real)0.25};
+                               c.packed,       c.half_norm,
+                               c.gram,         c.encoder_bias,
+                               c.decoded_bias, 3,
+                               (vqs_real)0.01, (vqs_real)0.02,
+                               (vqs_real)0.25};
     c.tile.n = n;
     c.tile.y = test_normals(state, (size_t)c.rows * T);
     c.tile.outer = test_reals((size_t)c.rows * T);
@@ -617,7 +634,7 @@ static struct tile_case make_tile_case(const struct vqs_kernels *k, uint64_t *st
 }
 
 static void free_tile_case(struct tile_case *c) {
-    free(c->codes), free(c->half_norm), free(c->gram), free(c->encoder_bias), free(c->decoded_bias);
+    free(c->codes), free(c->packed), free(c->half_norm), free(c->gram), free(c->encoder_bias), free(c->decoded_bias);
     free(c->tile.y), free(c->tile.outer), free(c->tile.z), free(c->tile.gc), free(c->tile.q), free(c->tile.g);
     free(c->tile.gz), free(c->tile.ge), free(c->tile.k), free(c->tile.gsum);
 }
