@@ -95,14 +95,13 @@ static enum vqs_status make_subspace(const struct vqs_settings *s, const struct 
                                      struct vqs_dataset *data, struct vqs_error *err) {
     const size_t r = (size_t)s->r, n_centres = (size_t)s->mixture_centres;
     const struct vqs_stream basis = {k, s->seed, VQS_RNG_DATA, STREAM_BASIS};
-    vqs_real *scratch = malloc((r * data->ld + n_centres * r + 64 * r) * sizeof *scratch);
+    vqs_real *scratch = malloc((n_centres * r + 64 * r) * sizeof *scratch);
     if (!scratch) {
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate the latents of the data");
     }
-    vqs_real *centres = scratch + r * data->ld, *latent = centres + n_centres * r;
-    /* A Gaussian matrix orthonormalised with a positive diagonal is Haar-distributed (Mezzadri 2007). */
+    vqs_real *centres = scratch, *latent = centres + n_centres * r;
     normal_rows(&basis, 0, r, s->D, data->ld, 1, data->basis);
-    vqs_retract(k, VQS_RETRACTION_MGS, s->r, data->ld, data->basis, scratch);
+    vqs_orthonormalize(k, s->r, data->ld, data->basis);
     const struct vqs_stream centre = {k, s->seed, VQS_RNG_DATA, STREAM_CENTRES};
     vqs_rng_normal(&centre, 0, n_centres * r, (vqs_real)s->latent_scale, centres);
     draw_samples(s, k, VQS_RNG_DATA, VQS_RNG_NOISE, centres, data, latent, &data->train);
