@@ -183,28 +183,45 @@ static enum vqs_status make_from_file(const struct vqs_settings *s, const struct
 
 /* ---- both ----------------------------------------------------------------------------------------------------------- */
 
-/* |x_i|^2 of each sample, and the variance per element about the mean. `sum` and `mean` are scratch of ld values. Sums
- * run over blocks of rows in `vqs_real` and over blocks in double. */
-static void summarize(const struct vqs_kernels *k, int D, size_t ld, vqs_real *sum, double *mean,
-                      struct vqs_samples *s) {
+/* The mean of each column, padding included. Sums run over blocks of rows in `vqs_real` and over blocks in double. `sum`
+ * is scratch of ld values. */
+static void column_means(const struct vqs_kernels *k, size_t ld, const struct vqs_samples *s, vqs_real *sum,
+                         double *mean) {
     enum { ROWS = 256 };
-    double total = 0, mean2 = 0;
     memset(mean, 0, ld * sizeof *mean);
     for (size_t first = 0; first < s->n; first += ROWS) {
         memset(sum, 0, ld * sizeof *sum);
         for (size_t i = first; i < s->n && i < first + ROWS; i++) {
-            s->sq[i] = k->dot(ld, s->x + i * ld, s->x + i * ld);
-            total += (double)s->sq[i];
             k->axpy(ld, 1, s->x + i * ld, sum);
         }
         for (size_t j = 0; j < ld; j++) {
-            mean[j] += (double)sum[j];
+            mean[j] += (double)sum[j] / (double)s->n;
         }
     }
+}
+
+/* |x_i|^2 of each sample, and the variance per element: from distances to the mean, since far from zero the difference
+ * of mean square and squared mean keeps no digits. `mean` and `sum` are scratch of ld values. */
+static void summarize(const struct vqs_kernels *k, int D, size_t ld, vqs_real *sum, double *mean,
+                      struct vqs_samples *s) {
+    column_means(k, ld, s, sum, mean);
     for (size_t j = 0; j < ld; j++) {
-        mean2 += mean[j] * mean[j];
+        sum[j] = (vqs_real)mean[j];
     }
-    s->variance = (total / (double)s->n - mean2 / ((double)s->n * (double)s->n)) / D;
+    double total = 0;
+    for (size_t first = 0; first < s->n; first += VQS_TILE) {
+        uint32_t rows[VQS_TILE];
+        vqs_real distance[VQS_TILE];
+        for (size_t l = 0; l < VQS_TILE; l++) {
+            rows[l] = (uint32_t)(first + l < s->n ? first + l : s->n - 1);
+        }
+        k->decode_error(0, ld, s->x, rows, NULL, sum, NULL, distance);
+        for (size_t i = first; i < s->n && i < first + VQS_TILE; i++) {
+            s->sq[i] = k->dot(ld, s->x + i * ld, s->x + i * ld);
+            total += (double)distance[i - first];
+        }
+    }
+    s->variance = total / ((double)s->n * D);
 }
 
 enum vqs_status vqs_dataset_create(const struct vqs_settings *settings, struct vqs_dataset **out,
