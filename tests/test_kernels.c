@@ -814,5 +814,5 @@ int main(void) {
     tcase_add_loop_test(tests, tile_does_not_depend_on_the_lane, 0, classes);
     tcase_add_test(tests, the_environment_chooses_the_class);
     suite_add_tcase(suite, tests);
-    return run_suite(suite);
+    return run_unforked(suite);
 }
