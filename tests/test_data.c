@@ -149,6 +149,37 @@ START_TEST(noise_scales) {
 }
 END_TEST
 
+/* How many samples of a part equal an earlier one. */
+static int repeated(const struct vqs_dataset *data, const struct vqs_samples *part) {
+    int n = 0;
+    for (size_t i = 1; i < part->n; i++) {
+        bool found = false;
+        for (size_t j = 0; j < i && !found; j++) {
+            found = part->sq[i] == part->sq[j] && same_bits(part->x + i * data->ld, part->x + j * data->ld, data->ld);
+        }
+        n += found;
+    }
+    return n;
+}
+
+START_TEST(no_sample_is_drawn_twice) {
+    static const double scales[][2] = {{0, 1}, {1, 0}}; /* of noise and latent: one alone must tell samples apart */
+    use_class(_i);
+    for (int D = 24; D <= 32; D += 8) { /* rows with and without padding */
+        for (size_t i = 0; i < COUNT_OF(scales); i++) {
+            struct vqs_settings s = small_settings();
+            s.D = D;
+            s.sigma = scales[i][0];
+            s.latent_scale = scales[i][1];
+            struct vqs_dataset *data = create(&s);
+            ck_assert_int_eq(repeated(data, &data->train), 0);
+            ck_assert_int_eq(repeated(data, &data->eval), 0);
+            vqs_dataset_destroy(data);
+        }
+    }
+}
+END_TEST
+
 struct moments {
     double mean, variance, kurtosis, largest;
 };
@@ -729,6 +760,7 @@ int main(void) {
     tcase_add_loop_test(tests, basis_is_orthonormal, 0, classes);
     tcase_add_loop_test(tests, variance_is_that_of_the_model, 0, classes);
     tcase_add_loop_test(tests, noise_scales, 0, classes);
+    tcase_add_loop_test(tests, no_sample_is_drawn_twice, 0, classes);
     tcase_add_loop_test(tests, latents_have_their_moments, 0, classes);
     tcase_add_loop_test(tests, mixture_has_its_centres, 0, classes);
     tcase_add_loop_test(tests, parts_do_not_depend_on_each_others_size, 0, classes);
