@@ -401,104 +401,130 @@ static void outer(int C, size_t ld, const vqs_real *x, const uint32_t *rows, con
 
 /* ---- assign: lanes are samples ------------------------------------------------------------------------------------- */
 
-/* Codes [first, first + codes) against `vecs` vectors of samples. */
-INLINE void assign_block(int codes, int vecs, int d, int first, const vqs_real *c, const vqs_real *half_norm,
-                         const vqs_real *z, vf *best, vi *index) {
-    vf score[CODES][2];
-    for (int j = 0; j < codes; j++) {
-        for (int v = 0; v < vecs; v++) {
-            score[j][v] = v_set(half_norm[first + j]);
+enum { PACK = VQS_CODE_PACK };
+
+/* Eight components of sixteen codes at a time; the last codes and components one by one. */
+static void pack_codes(int K, int d, const vqs_real *codes, vqs_real *packed, vqs_real *half_norm) {
+    for (int first = 0; first < K; first += PACK, packed += PACK * d, half_norm += PACK) {
+        const int n = K - first < PACK ? K - first : PACK;
+        const vqs_real *c = codes + (size_t)first * (size_t)d;
+        int i = 0;
+        for (; n == PACK && i + PACK <= d; i += PACK) {
+            v_transpose_8x8(c + i, d, packed + i * PACK);
+        }
+        for (; i < d; i++) {
+            for (int j = 0; j < PACK; j++) {
+                packed[i * PACK + j] = j < n ? c[j * d + i] : 0;
+            }
+        }
+        vqs_real sum[PACK] = {0};
+        for (i = 0; i < d; i++) {
+#pragma omp simd
+            for (int j = 0; j < PACK; j++) {
+                sum[j] += packed[i * PACK + j] * packed[i * PACK + j];
+            }
+        }
+        for (int j = 0; j < PACK; j++) { /* what only fills up a pack is never the nearest */
+            half_norm[j] = j < n ? sum[j] / 2 : (vqs_real)INFINITY;
         }
     }
-    const vqs_real *row = c + (size_t)first * (size_t)d;
+}
+
+/* half_norm - z . c of CODES codes, from number `from` of a pack on, for two vectors of samples. */
+INLINE void score_block(int d, const vqs_real *packed, const vqs_real *half_norm, int from, const vqs_real *z,
+                        vf score[CODES][2]) {
+    for (int j = 0; j < CODES; j++) {
+        score[j][0] = score[j][1] = v_set(half_norm[from + j]);
+    }
     for (int i = 0; i < d; i++) {
-        vf zv[2];
-        for (int v = 0; v < vecs; v++) {
-            zv[v] = v_load(z + i * T + v * VL);
-            V_PIN(zv[v]);
+        vf z0 = v_load(z + i * T), z1 = v_load(z + i * T + VL);
+        V_PIN(z0);
+        V_PIN(z1);
+        for (int j = 0; j < CODES; j++) {
+            vf c = v_set(packed[i * PACK + from + j]);
+            V_PIN(c);
+            score[j][0] -= c * z0;
+            score[j][1] -= c * z1;
         }
-        for (int j = 0; j < codes; j++) {
-            vf cv = v_set(row[(size_t)j * (size_t)d + (size_t)i]);
-            V_PIN(cv);
-            for (int v = 0; v < vecs; v++) {
-                score[j][v] -= cv * zv[v];
+    }
+}
+
+/* Few codes: each is compared. */
+INLINE void assign_each(int packs, int d, const vqs_real *packed, const vqs_real *half_norm, const vqs_real *z,
+                        uint32_t *k) {
+    vf best[2] = {v_set((vqs_real)INFINITY), v_set((vqs_real)INFINITY)};
+    vi index[2] = {v_set_int(0), v_set_int(0)};
+    for (int p = 0; p < packs; p++) {
+        for (int from = 0; from < PACK; from += CODES) {
+            vf score[CODES][2];
+            score_block(d, packed + p * PACK * d, half_norm + p * PACK, from, z, score);
+            for (int j = 0; j < CODES; j++) {
+                const vi code = v_set_int(p * PACK + from + j);
+                v_keep_less(score[j][0], code, &best[0], &index[0]);
+                v_keep_less(score[j][1], code, &best[1], &index[1]);
             }
         }
     }
-    for (int j = 0; j < codes; j++) {
-        vi code = v_set_int(first + j);
-        for (int v = 0; v < vecs; v++) {
-            v_keep_less(score[j][v], code, &best[v], &index[v]);
+    v_store_index(k, index[0]);
+    v_store_index(k + VL, index[1]);
+}
+
+/* Which code of a pack has the score `best` for sample l: the same sums in the same order, lanes being codes. */
+INLINE uint32_t find_in_pack(int d, const vqs_real *packed, const vqs_real *half_norm, const vqs_real *z, int l,
+                             vqs_real best) {
+    vqs_real score[PACK];
+    memcpy(score, half_norm, sizeof score);
+    for (int i = 0; i < d; i++) {
+        const vqs_real zi = z[i * T + l];
+#pragma omp simd
+        for (int j = 0; j < PACK; j++) {
+            score[j] -= packed[i * PACK + j] * zi;
         }
+    }
+    return v_first_at_most(score, best);
+}
+
+/* Many codes: only the least score of a pack is compared, and the code is looked for in the best pack at the end. */
+INLINE void assign_packs(int packs, int d, const vqs_real *packed, const vqs_real *half_norm, const vqs_real *z,
+                         uint32_t *k) {
+    vf best[2] = {v_set((vqs_real)INFINITY), v_set((vqs_real)INFINITY)};
+    vi index[2] = {v_set_int(0), v_set_int(0)};
+    for (int p = 0; p < packs; p++) {
+        vf least[2];
+        for (int from = 0; from < PACK; from += CODES) {
+            vf score[CODES][2];
+            score_block(d, packed + (size_t)p * (size_t)(PACK * d), half_norm + p * PACK, from, z, score);
+            for (int v = 0; v < 2; v++) {
+                vf low[CODES / 2], min; /* bounds known when compiling keep all this in registers */
+                for (int j = 0; j < CODES / 2; j++) {
+                    low[j] = v_min(score[j][v], score[j + CODES / 2][v]);
+                }
+                min = v_min(low[0], low[1]);
+                for (int j = 2; j < CODES / 2; j++) {
+                    min = v_min(min, low[j]);
+                }
+                least[v] = from == 0 ? min : v_min(least[v], min);
+            }
+        }
+        v_keep_less(least[0], v_set_int(p), &best[0], &index[0]);
+        v_keep_less(least[1], v_set_int(p), &best[1], &index[1]);
+    }
+    v_store_index(k, index[0]);
+    v_store_index(k + VL, index[1]);
+    for (int l = 0; l < 2 * VL; l++) {
+        const size_t p = k[l];
+        k[l] = (uint32_t)(p * PACK) + find_in_pack(d, packed + p * (size_t)(PACK * d), half_norm + p * PACK, z, l,
+                                                   best[l / VL][l % VL]);
     }
 }
 
-INLINE void assign_d(int K, int d, const vqs_real *codes, const vqs_real *half_norm, const vqs_real *z, uint32_t *k) {
+static void assign(int K, int d, const vqs_real *packed, const vqs_real *half_norm, const vqs_real *z, uint32_t *k) {
+    const int packs = (K + PACK - 1) / PACK;
     for (int l = 0; l < T; l += 2 * VL) {
-        vf best[2] = {v_set((vqs_real)INFINITY), v_set((vqs_real)INFINITY)};
-        vi index[2] = {v_set_int(0), v_set_int(0)};
-        int j = 0;
-        for (; j + CODES <= K; j += CODES) {
-            assign_block(CODES, 2, d, j, codes, half_norm, z + l, best, index);
-        }
-        for (; j < K; j++) {
-            assign_block(1, 2, d, j, codes, half_norm, z + l, best, index);
-        }
-        v_store_index(k + l, index[0]);
-        v_store_index(k + l + VL, index[1]);
-    }
-}
-
-static void assign(int K, int d, const vqs_real *codes, const vqs_real *half_norm, const vqs_real *z, uint32_t *k) {
-    switch (d) { /* common d are instantiated, so that the loop over components unrolls */
-    case 2:
-        assign_d(K, 2, codes, half_norm, z, k);
-        break;
-    case 4:
-        assign_d(K, 4, codes, half_norm, z, k);
-        break;
-    case 8:
-        assign_d(K, 8, codes, half_norm, z, k);
-        break;
-    case 16:
-        assign_d(K, 16, codes, half_norm, z, k);
-        break;
-    case 32:
-        assign_d(K, 32, codes, half_norm, z, k);
-        break;
-    case 64:
-        assign_d(K, 64, codes, half_norm, z, k);
-        break;
-    default:
-        assign_d(K, d, codes, half_norm, z, k);
-    }
-}
-
-/* The squares of code j summed by lanes. */
-INLINE vf square_lanes(int d, const vqs_real *c) {
-    vf acc = v_set(0);
-    int i = 0;
-    for (; i + VL <= d; i += VL) {
-        vf v = v_load(c + i);
-        acc += v * v;
-    }
-    if (i < d) {
-        vf v = v_load_part(c + i, d - i);
-        acc += v * v;
-    }
-    return acc;
-}
-
-static void half_norms(int K, int d, const vqs_real *codes, vqs_real *half_norm) {
-    for (int j = 0; j < K; j += 4) {
-        vf squares[4];
-        vqs_real sums[4];
-        for (int s = 0; s < 4; s++) { /* past the last code: that code again */
-            squares[s] = square_lanes(d, codes + (size_t)(j + s < K ? j + s : K - 1) * (size_t)d);
-        }
-        v_sum4(squares, sums);
-        for (int s = 0; s < 4 && j + s < K; s++) {
-            half_norm[j + s] = sums[s] / 2;
+        if (packs < 16) {
+            assign_each(packs, d, packed, half_norm, z + l, k + l);
+        } else {
+            assign_packs(packs, d, packed, half_norm, z + l, k + l);
         }
     }
 }
@@ -815,14 +841,34 @@ static void axpy(size_t n, vqs_real alpha, const vqs_real *x, vqs_real *y) {
     }
 }
 
+/* sqrt of values that are not negative. In float by Newton's iteration for 1/sqrt from an integer estimate, to 2 units
+ * in the last place: half the time of the instruction, which would be the slowest part of a step with many codes, and the
+ * same bits from every maker of CPUs, unlike the approximate instructions. */
+INLINE vf v_sqrt(vf v) {
+#ifdef VQS_REAL_IS_DOUBLE
+    for (int i = 0; i < VL; i++) {
+        v[i] = sqrt(v[i]);
+    }
+    return v;
+#else
+    const vf half = v * v_set(0.5f), three_halves = v_set(1.5f);
+    vf y = (vf)(v_set_int(0x5f375a86) - ((vi)v >> 1));
+    for (int i = 0; i < 3; i++) {
+        y = y * (three_halves - half * y * y);
+    }
+    return v * y;
+#endif
+}
+
 static void adam(const struct vqs_adam_step *step, size_t n, const vqs_real *restrict g, vqs_real *restrict m,
                  vqs_real *restrict v, vqs_real *restrict p) {
-    const struct vqs_adam_step s = *step;
-#pragma omp simd
-    for (size_t i = 0; i < n; i++) {
-        m[i] = s.beta1 * m[i] + (1 - s.beta1) * g[i];
-        v[i] = s.beta2 * v[i] + (1 - s.beta2) * g[i] * g[i];
-        p[i] -= s.rate * m[i] / (real_sqrt(v[i]) * s.inv_sqrt_2 + s.eps);
+    const vf beta1 = v_set(step->beta1), beta2 = v_set(step->beta2), eps = v_set(step->eps), rate = v_set(step->rate);
+    const vf rest1 = v_set(1 - step->beta1), rest2 = v_set(1 - step->beta2), scale = v_set(step->inv_sqrt_2);
+    for (size_t i = 0; i < n; i += VL) { /* parameters are padded to whole vectors */
+        const vf gi = v_load(g + i), mi = beta1 * v_load(m + i) + rest1 * gi, vi_ = beta2 * v_load(v + i) + rest2 * gi * gi;
+        v_store(m + i, mi);
+        v_store(v + i, vi_);
+        v_store(p + i, v_load(p + i) - rate * mi / (v_sqrt(vi_) * scale + eps));
     }
 }
 
@@ -839,7 +885,7 @@ const struct vqs_kernels VQS_ISA_NAME(vqs_kernels) = {
     .pack = pack,
     .outer = outer,
     .assign = assign,
-    .half_norms = half_norms,
+    .pack_codes = pack_codes,
     .mix = mix,
     .decode_error = decode_error,
     .tile_step = VQS_ISA_NAME(vqs_tile_step),

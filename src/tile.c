@@ -56,7 +56,7 @@ static void encode_and_assign(const struct vqs_step *s, struct vqs_tile *t) {
         vqs_real *restrict z = t->z + i * T;
         FOR_LANES z[l] = y[l] + b;
     }
-    s->kernels->assign(s->K, d, s->codes, s->half_norm, t->z, t->k);
+    s->kernels->assign(s->K, d, s->packed_codes, s->half_norm, t->z, t->k);
     gather_codes(s, t->k, t->q);
 }
 

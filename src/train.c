@@ -156,6 +156,7 @@ static struct vqs_step make_step(const struct vqs_settings *s, const struct work
         .tied = m->tied,
         .bias = m->bias,
         .codes = m->codes,
+        .packed_codes = m->packed_codes,
         .half_norm = m->half_norm,
         .gram = m->gram,
         .encoder_bias = m->encoder_bias,
