@@ -424,8 +424,12 @@ static void pack_codes(int K, int d, const vqs_real *codes, vqs_real *packed, vq
                 sum[j] += packed[i * PACK + j] * packed[i * PACK + j];
             }
         }
-        for (int j = 0; j < PACK; j++) { /* what only fills up a pack is never the nearest */
-            half_norm[j] = j < n ? sum[j] / 2 : (vqs_real)INFINITY;
+        for (int j = 0; j < PACK; j++) { /* neither what only fills up a pack nor a lost code is ever the nearest */
+            const bool usable = j < n && sum[j] < (vqs_real)INFINITY;
+            half_norm[j] = usable ? sum[j] / 2 : (vqs_real)INFINITY;
+            for (i = 0; !usable && i < d; i++) { /* a NaN would also hide the others of its pack */
+                packed[i * PACK + j] = 0;
+            }
         }
     }
 }
