@@ -9,3 +9,4 @@ vqs_test(NAME test_kernels_double LABELS unit SOURCES test_kernels.c LIBS vqs_co
 vqs_test(NAME test_orthonormal LABELS unit LIBS vqs_core)
 vqs_test(NAME test_orthonormal_double LABELS unit SOURCES test_orthonormal.c LIBS vqs_core_double)
 vqs_test(NAME test_data LABELS unit LIBS vqs_core PkgConfig::ZLIB)
+vqs_test(NAME test_lloyd LABELS unit LIBS vqs_core)

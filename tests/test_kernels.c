@@ -183,11 +183,18 @@ static void free_packing(struct packing p) {
     free(p.codes), free(p.half_norm);
 }
 
-static void check_half_norms(int K, int d, const vqs_real *codes, const vqs_real *half_norm) {
-    for (int j = 0; j < K; j++) {
+static void check_packed(int K, int d, const vqs_real *codes, struct packing p) {
+    for (int j = 0; j < (int)vqs_packed_codes(K); j++) {
+        if (j >= K) {
+            ck_assert(isinf((double)p.half_norm[j]) && p.half_norm[j] > 0);
+            continue;
+        }
+        for (int i = 0; i < d; i++) {
+            ck_assert(p.codes[(j / VQS_CODE_PACK * d + i) * VQS_CODE_PACK + j % VQS_CODE_PACK] == codes[j * d + i]);
+        }
         const double exact = half_norm_of(d, codes + (size_t)j * (size_t)d);
-        if (fabs((double)half_norm[j] - exact) > REAL_EPS * (2 + sqrt(d)) * exact) {
-            ck_abort_msg("K %d d %d code %d: half norm %.9g, not %.9g", K, d, j, (double)half_norm[j], exact);
+        if (fabs((double)p.half_norm[j] - exact) > REAL_EPS * (2 + d) * exact) {
+            ck_abort_msg("K %d d %d code %d: half norm %.9g, not %.9g", K, d, j, (double)p.half_norm[j], exact);
         }
     }
 }
@@ -204,7 +211,7 @@ static void try_assign(const struct vqs_kernels *kernels, uint64_t *state, int K
         }
     }
     const struct packing packed = pack_codes(kernels, K, d, codes);
-    check_half_norms(K, d, codes, packed.half_norm);
+    check_packed(K, d, codes, packed);
     kernels->assign(K, d, packed.codes, packed.half_norm, z, k);
     check_codes(K, d, codes, first_equal, z, k);
 
@@ -557,7 +564,7 @@ static struct vqs_adam_step adam_step(double lr, double beta1, double beta2, dou
 /* Steps by the formula of the paper, in double; the second beta is 1 in float. */
 START_TEST(adam_is_the_papers) {
     static const double betas[] = {0.999, 0.99999999};
-    enum { N = 80 };
+    enum { N = 5 * VQS_ROW_UNIT };
     const double lr = 0.01, beta1 = 0.9, beta2 = betas[_i % 2], eps = 1e-8;
     uint64_t state = 7;
     vqs_real *m = test_reals(N), *v = test_reals(N), *p = test_normals(&state, N), *start = test_reals(N);
@@ -587,27 +594,26 @@ START_TEST(adam_is_the_papers) {
 END_TEST
 
 START_TEST(adam_does_not_depend_on_the_place) {
-    enum { N = 80 };
+    enum { N = 5 * VQS_ROW_UNIT, SHIFT = 7 };
     const struct vqs_adam_step step = adam_step(0.01, 0.9, 0.999, 1e-8, 2);
-    const int shift = 7;
     uint64_t state = 8;
-    vqs_real *g = test_normals(&state, N + 16), *values = test_normals(&state, 3 * (N + 16)), *moved[4], *whole[4];
-    for (int i = 0; i < 4; i++) {
-        const vqs_real *from = i == 0 ? g : values + (i - 1) * (N + 16);
-        moved[i] = test_reals(N);
-        whole[i] = test_reals(N);
-        for (int j = 0; j < N; j++) { /* second moments are not negative */
-            whole[i][j] = i == 2 ? from[j] * from[j] : from[j];
-            moved[i][j] = i == 2 ? from[j + shift] * from[j + shift] : from[j + shift];
+    vqs_real *all[4], *moved[4]; /* g, m, v, p, and the same shifted round */
+    for (int a = 0; a < 4; a++) {
+        all[a] = test_normals(&state, N);
+        moved[a] = test_reals(N);
+        for (int i = 0; i < N; i++) { /* second moments are not negative */
+            all[a][i] = a == 2 ? all[a][i] * all[a][i] : all[a][i];
+            moved[a][(i + SHIFT) % N] = all[a][i];
         }
     }
-    test_class(_i)->adam(&step, N, whole[0], whole[1], whole[2], whole[3]);
+    test_class(_i)->adam(&step, N, all[0], all[1], all[2], all[3]);
     test_class(_i)->adam(&step, N, moved[0], moved[1], moved[2], moved[3]);
-    for (int i = 0; i < 4; i++) {
-        ck_assert(same_bits(moved[i], whole[i] + shift, N - shift));
-        free(moved[i]), free(whole[i]);
+    for (int a = 0; a < 4; a++) {
+        for (int i = 0; i < N; i++) {
+            ck_assert(same_bits(&moved[a][(i + SHIFT) % N], &all[a][i], 1));
+        }
+        free(all[a]), free(moved[a]);
     }
-    free(g), free(values);
 }
 END_TEST
 

@@ -518,7 +518,7 @@ int main(int argc, char **argv) {
     if (argc == 3 && !strcmp(argv[1], "--write")) {
         python_file = argv[2];
         tcase_add_test(tc, write_for_python);
-        return run_suite(suite);
+        return run_here(suite);
     }
     tcase_set_timeout(tc, 240);
     tcase_add_test(tc, round_trip);
