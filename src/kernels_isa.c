@@ -424,8 +424,12 @@ static void pack_codes(int K, int d, const vqs_real *codes, vqs_real *packed, vq
                 sum[j] += packed[i * PACK + j] * packed[i * PACK + j];
             }
         }
-        for (int j = 0; j < PACK; j++) { /* what only fills up a pack is never the nearest */
-            half_norm[j] = j < n ? sum[j] / 2 : (vqs_real)INFINITY;
+        for (int j = 0; j < PACK; j++) { /* neither what only fills up a pack nor a lost code is ever the nearest */
+            const bool usable = j < n && sum[j] < (vqs_real)INFINITY;
+            half_norm[j] = usable ? sum[j] / 2 : (vqs_real)INFINITY;
+            for (i = 0; !usable && i < d; i++) { /* a NaN would also hide the others of its pack */
+                packed[i * PACK + j] = 0;
+            }
         }
     }
 }
@@ -863,7 +867,7 @@ INLINE vf v_sqrt(vf v) {
 static void adam(const struct vqs_adam_step *step, size_t n, const vqs_real *restrict g, vqs_real *restrict m,
                  vqs_real *restrict v, vqs_real *restrict p) {
     const vf beta1 = v_set(step->beta1), beta2 = v_set(step->beta2), eps = v_set(step->eps), rate = v_set(step->rate);
-    const vf rest1 = v_set(1 - step->beta1), rest2 = v_set(1 - step->beta2), scale = v_set(step->inv_sqrt_2);
+    const vf rest1 = v_set(step->rest1), rest2 = v_set(step->rest2), scale = v_set(step->inv_sqrt_2);
     for (size_t i = 0; i < n; i += VL) { /* parameters are padded to whole vectors */
         const vf gi = v_load(g + i), mi = beta1 * v_load(m + i) + rest1 * gi, vi_ = beta2 * v_load(v + i) + rest2 * gi * gi;
         v_store(m + i, mi);

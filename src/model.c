@@ -131,7 +131,7 @@ void vqs_model_init(const struct vqs_settings *s, const struct vqs_dataset *data
     for (int i = 0; i < m->d; i++) {
         vqs_rng_normal(&encoder, (uint64_t)i * D, D, 1, m->W + (size_t)i * m->ld);
     }
-    vqs_retract(m->kernels, VQS_RETRACTION_MGS, m->d, m->ld, m->W, scratch->retract);
+    vqs_orthonormalize(m->kernels, m->d, m->ld, m->W);
     for (int i = 0; i < m->d && !m->tied; i++) {
         vqs_rng_uniform(&decoder, (uint64_t)i * D, D, -bound, bound, m->V + (size_t)i * m->ld);
     }

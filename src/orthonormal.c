@@ -24,6 +24,13 @@ static size_t row(int i, size_t ld) {
     return (size_t)i * ld;
 }
 
+/* Once loses as many digits as the matrix's condition number has; twice is enough (Giraud et al. 2005). A retraction
+ * starts next to an orthonormal matrix and needs it once. */
+void vqs_orthonormalize(const struct vqs_kernels *k, int d, size_t ld, vqs_real *W) {
+    k->gram_schmidt(d, ld, W);
+    k->gram_schmidt(d, ld, W);
+}
+
 /* Newton-Schulz: W <- (3/2 I - 1/2 W W^T) W, quadratic once |W W^T - I| < 1. A step of Adam leaves it far inside; what
  * comes from outside (a first, arbitrary W) is made orthonormal by Gram-Schmidt first. */
 static void retract_polar(const struct vqs_kernels *k, int d, size_t ld, vqs_real *W, vqs_real *scratch) {
@@ -41,7 +48,7 @@ static void retract_polar(const struct vqs_kernels *k, int d, size_t ld, vqs_rea
             return;
         }
         if (off >= (vqs_real)0.5) {
-            k->gram_schmidt(d, ld, W);
+            vqs_orthonormalize(k, d, ld, W);
             return;
         }
         last = off <= squares_away;

@@ -265,6 +265,8 @@ static int update(const struct vqs_settings *s, struct work *w, const struct bat
         .beta1 = (vqs_real)s->adam_beta1,
         .beta2 = (vqs_real)s->adam_beta2,
         .eps = (vqs_real)s->adam_eps,
+        .rest1 = (vqs_real)(1 - s->adam_beta1),
+        .rest2 = (vqs_real)(1 - s->adam_beta2),
         .rate = (vqs_real)(s->lr / (1 - pow(s->adam_beta1, (double)step_number))),
         .inv_sqrt_2 = (vqs_real)(1 / sqrt(1 - pow(s->adam_beta2, (double)step_number))),
     };

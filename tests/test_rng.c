@@ -307,5 +307,5 @@ int main(void) {
     tcase_add_loop_test(tests, permutations_are_permutations, 0, classes);
     tcase_add_loop_test(tests, permutations_are_uniform, 0, classes);
     suite_add_tcase(suite, tests);
-    return run_suite(suite);
+    return run_unforked(suite);
 }

@@ -129,7 +129,7 @@ static inline int test_class_count(void) {
 /* ---- running ------------------------------------------------------------------------------------------------------ */
 
 /* Runs the suite without forking (OpenMP does not survive a fork). Returns the program's exit code. */
-static inline int run_suite(Suite *suite) {
+static inline int run_unforked(Suite *suite) {
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);
     srunner_run_all(runner, CK_ENV);

@@ -34,6 +34,7 @@ static inline size_t vqs_packed_codes(int K) { /* K rounded up to whole packs */
 
 struct vqs_adam_step {
     vqs_real beta1, beta2, eps;
+    vqs_real rest1, rest2; /* 1 - beta1, 1 - beta2, taken in double: vqs_real has few digits next to 1 */
     vqs_real rate;       /* lr / (1 - beta1^t) */
     vqs_real inv_sqrt_2; /* 1 / sqrt(1 - beta2^t) */
 };
