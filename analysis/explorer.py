@@ -31,6 +31,11 @@ def data(trials):
     kept = chosen(trials)
     settings = study.varying(trials, trials.attrs["settings"])
     metrics = [m for m in trials.attrs["metrics"] + ["late_drift"] if m in trials and trials[m].notna().any()]
+    texts = [s for s in settings if trials[s].dtype == object and s != "estimator"]
+    kept = kept.copy()
+    if len(texts) > 1:  # several settings as one axis; the baseline, which knows none, stays without
+        kept["regime"] = kept[texts].agg(", ".join, axis=1).where((kept[texts] != "").all(axis=1), "")
+        settings = ["regime", *settings]
     names = ["status", *settings, *metrics, *[c for c in CIRCUMSTANCES if c in trials]]
     position = {trial: i for i, trial in enumerate(kept.index)}
     return {"trials": kept.index.tolist(), "of": len(trials), "settings": [s for s in settings if s != "seed"],

@@ -301,7 +301,8 @@ def scatter(trials, name, x, y, file_name):
     for ax in axes[0]:
         ax.set_xlim(low, high)
     legend(drawing, axes)
-    return Figure(file_name, f"{label(trials, y)} against {label(trials, x)}".capitalize(),
+    title = f"{label(trials, y)} against {label(trials, x)}"
+    return Figure(file_name, title[0].upper() + title[1:],
                   about(trials, v, f"A dot is a trial; all values of {v.axis} together."),
                   "Scatter of trials, a panel for each regime.", drawing)
 
@@ -454,9 +455,9 @@ def all_figures(trials, path, planned, seed_cells):
     if not names:
         return
     with matplotlib.rc_context(STYLE):
-        yield forest(planned)
         for name in names[:4]:
             yield from of_study(trials, path, name, seed_cells)
+        yield forest(planned)
         first = names[0]
         yield curves(trials, path, first)
         yield usage(trials, path, first)

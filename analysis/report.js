@@ -27,7 +27,7 @@
   }
 
   function varying(rows) {
-    return data.settings.filter((s) => distinct(s, rows).length > 1);
+    return data.settings.filter((s) => data.columns[s] && distinct(s, rows).length > 1);
   }
 
   function look(estimator, all) {
@@ -50,7 +50,7 @@
   }
 
   function settle() { // keep every choice that is still possible
-    const prefer = { metric: "dead_codes_train", second: "rotation", first: "ste" };
+    const prefer = { metric: "dead_codes_train", second: "rotation", first: "ste", by: "regime" };
     for (const name of ["study", "show", "metric", "x", "by", "first", "second"]) {
       const possible = options()[name];
       if (!possible.includes(state[name])) {
@@ -60,7 +60,7 @@
     }
   }
 
-  const TITLES = { study: "Study", show: "Show", metric: "Metric", x: "Axis", by: "Second axis", first: "Estimator", second: "less estimator" };
+  const TITLES = { study: "Study", show: "Show", metric: "Metric", x: "Axis", by: "Second axis", second: "Estimator", first: "Less estimator" };
 
   function buildControls() {
     for (const name of Object.keys(TITLES)) {
@@ -79,8 +79,6 @@
       select.replaceChildren(...possible[name].map((p) => new Option(p, p, false, p === state[name])));
       select.parentElement.hidden = state.show === "values" && (name === "first" || name === "second");
     }
-    document.getElementById("choose-first").parentElement.firstChild.textContent = "Less estimator";
-    document.getElementById("choose-second").parentElement.firstChild.textContent = "Estimator";
   }
 
   /* ---- from choices to marks: {group, x, y, series, trials, text} ---- */
@@ -94,14 +92,14 @@
   }
 
   function pairsOf(rows) { // trials of both estimators equal in all settings and the seed
-    const others = varying(data.studies[state.study]).filter((s) => s !== "estimator").concat("seed");
-    const key = (i) => others.map((s) => data.columns[s] ? value(s, i) : "").join("|");
+    const others = varying(data.studies[state.study]).filter((s) => s !== "estimator").concat(data.columns.seed ? ["seed"] : []);
+    const key = (i) => others.map((s) => value(s, i)).join("|");
     const first = new Map(rows.filter((i) => value("estimator", i) === state.first).map((i) => [key(i), i]));
     return rows.filter((i) => value("estimator", i) === state.second && first.has(key(i))).map((i) => [first.get(key(i)), i]);
   }
 
   function describe(i) {
-    const settings = data.settings.filter((s) => data.columns[s] && text(value(s, i)) !== "none").map((s) => s + " " + text(value(s, i)));
+    const settings = data.settings.filter((s) => s !== "regime" && text(value(s, i)) !== "none").map((s) => s + " " + text(value(s, i)));
     const where = data.circumstances.map((c) => c + " " + text(value(c, i))).filter((t) => !t.endsWith(" none"));
     return "trial " + data.trials[i] + " (" + value("status", i) + "): " + settings.join(", ") + ", seed " +
       (data.columns.seed ? text(value("seed", i)) : "?") + "; " + state.metric + " " + text(value(state.metric, i)) + "; " + where.join(", ");
@@ -151,6 +149,10 @@
     return [...cells.values()].map((c) => Object.assign(c, summarise(c.marks)));
   }
 
+  function groupName(group) {
+    return state.by === "nothing" ? "all" : state.by === "regime" ? group : state.by + " " + text(group);
+  }
+
   /* ---- drawing ---- */
 
   function add(name, attributes, content) {
@@ -177,7 +179,7 @@
 
   function label(name) {
     const known = data.labels[name];
-    return known ? known.name + (known.units === "1" ? "" : " [" + known.units + "]") : name;
+    return known && known.units !== "1" ? name + " [" + known.units + "]" : name;
   }
 
   function drawPanels(cells) {
@@ -197,7 +199,7 @@
     const slot = (g, x, s) => BOX.left + width * groups.indexOf(g) + width * (xs.indexOf(x) + 0.5 + ((series.indexOf(s) + 0.5) / series.length - 0.5) * 0.7) / xs.length;
     groups.forEach((g) => {
       const middle = BOX.left + width * (groups.indexOf(g) + 0.5);
-      if (groups.length > 1) add("text", { x: middle, y: 14, "text-anchor": "middle" }, state.by + " " + text(g));
+      if (groups.length > 1) add("text", { x: middle, y: 14, "text-anchor": "middle" }, groupName(g));
       add("line", { x1: BOX.left + width * groups.indexOf(g), x2: BOX.left + width * groups.indexOf(g), y1: BOX.top, y2: BOX.bottom, class: "axis" });
       xs.forEach((x) => add("text", { x: BOX.left + width * groups.indexOf(g) + width * (xs.indexOf(x) + 0.5) / xs.length, y: BOX.bottom + 16, "text-anchor": "middle" }, text(x)));
       add("text", { x: middle, y: BOX.bottom + 32, "text-anchor": "middle" }, state.x);
@@ -234,13 +236,13 @@
       c.at = [x + w / 2, y + h / 2];
     });
     xs.forEach((x) => add("text", { x: left + w * (xs.indexOf(x) + 0.5), y: BOX.bottom + 16, "text-anchor": "middle" }, state.x + " " + text(x)));
-    groups.forEach((g) => add("text", { x: left - 8, y: BOX.top + h * (groups.indexOf(g) + 0.5) + 4, "text-anchor": "end" }, state.by === "nothing" ? "all" : state.by + " " + text(g)));
+    groups.forEach((g) => add("text", { x: left - 8, y: BOX.top + h * (groups.indexOf(g) + 0.5) + 4, "text-anchor": "end" }, groupName(g)));
     add("text", { x: left, y: 366 }, "mean of " + state.second + " − " + state.first + ", " + label(state.metric));
   }
 
   function fillTable(cells) {
     const head = ["Panel", state.x, "Series", "n seeds", "Mean", "95% t interval"];
-    const rows = cells.map((c) => [state.by === "nothing" ? "all" : state.by + " " + text(c.group), text(c.x), c.series, String(c.n), text(c.mean), c.n > 1 ? "[" + text(c.low) + ", " + text(c.high) + "]" : "–"]);
+    const rows = cells.map((c) => [groupName(c.group), text(c.x), c.series, String(c.n), text(c.mean), c.n > 1 ? "[" + text(c.low) + ", " + text(c.high) + "]" : "–"]);
     shown.replaceChildren(...[head, ...rows].map((row, r) => {
       const line = document.createElement("tr");
       line.append(...row.map((t) => Object.assign(document.createElement(r ? "td" : "th"), { textContent: t })));
@@ -262,7 +264,7 @@
     const mark = list[chosen];
     mark.node.classList.add("chosen");
     detail.textContent = state.show === "heat map"
-      ? `${state.by} ${text(mark.group)}, ${state.x} ${text(mark.x)}: mean ${text(mark.mean)}, 95% t interval [${text(mark.low)}, ${text(mark.high)}], n = ${mark.n} seeds, ${mark.marks.length} pairs`
+      ? `${groupName(mark.group)}, ${state.x} ${text(mark.x)}: mean ${text(mark.mean)}, 95% t interval [${text(mark.low)}, ${text(mark.high)}], n = ${mark.n} seeds, ${mark.marks.length} pairs`
       : (mark.trials.length > 1 ? `difference ${text(mark.y)}. ` : "") + mark.trials.map(describe).join(". Less ");
   }
 
@@ -303,7 +305,7 @@
     else if (state.show === "heat map") drawHeat(cells);
     else drawPanels(cells);
     fillTable(cells);
-    const pooled = varying(data.studies[state.study]).filter((s) => s !== state.x && s !== state.by && s !== "estimator");
+    const pooled = state.by === "regime" ? [] : varying(data.studies[state.study]).filter((s) => ![state.x, state.by, "estimator", "regime"].includes(s));
     document.getElementById("scope").textContent = `${data.trials.length} of the file's ${data.of} trials are in this page.` +
       (pooled.length ? ` Each series pools over ${pooled.join(", ")}; means are taken by seed first.` : "");
   }

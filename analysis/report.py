@@ -107,6 +107,7 @@ def write_figures(folder, drawn):
         figures.pyplot.close(figure.drawing)
         captions.append(f"{figure.name}: {figure.title}. {figure.caption}\n")
         shown.append({"name": figure.name, "title": figure.title, "caption": figure.caption, "alt": figure.alt,
+                      "inches": round(float(figure.drawing.get_figwidth()), 2),
                       "svg": base64.b64encode(images["svg"]).decode()})
     write(f"{folder}/figures/captions.txt", "\n".join(captions))
     return shown
@@ -142,7 +143,8 @@ def make(path, other, folder, preliminary):
         title=trials.attrs["file"].get("title") or os.path.basename(path), file=os.path.basename(path),
         attributes=trials.attrs["file"], provenance=trials.attrs["provenance"], job=trials.attrs["job"],
         counts=counts, n=len(trials), seeds=int(trials.seed.nunique()), live=trials.attrs["live"],
-        overall=study.overall, where=report_tables.where, figures=drawn, changes=changes,
+        overall=study.overall, where=report_tables.where,
+        effect=summary.effect, margins=summary.margins(), untested=summary.untested(drawn), figures=drawn, changes=changes,
         data=jinja2.utils.markupsafe.Markup(data), **found))
     return counts
 

@@ -4,8 +4,10 @@ import numpy
 import report_tables
 import study
 
-WORDS = {"holds": "holds in every regime", "depends": "holds in some regimes only", "does not hold": "does not hold",
-         "undecided": "is undecided"}
+CONTEXT = ("A vector quantiser passes no gradient to its encoder, so training puts a surrogate in its place: ste, the usual "
+           "straight-through one, or rotation, which the seed study claimed to be better.")
+NEEDS_MAPS = ["Rotation gives smoother gradient fields near the borders of cells: this file holds no maps of gradients.",
+              "Rotation's gradients point where samples should move at a border: this file holds no maps of gradients."]
 
 
 def of_seed_study(findings, cells):
@@ -16,7 +18,7 @@ def of_seed_study(findings, cells):
                           "depends": "Whether rotation keeps more of the codebook alive depends on the regime.",
                           "undecided": "Whether rotation keeps more of the codebook alive is undecided."}}.get(
         main.name, {}).get(study.overall(findings[main]), f"{main.words[:-1]}: {study.overall(findings[main])}.")
-    sentences = [s for s in (same_estimator(findings), strongest(findings[main], against=True),
+    sentences = [s for s in (CONTEXT, same_estimator(findings), strongest(findings[main], against=True),
                              strongest(findings[main], against=False), counts(findings), reproduced(cells)) if s]
     return headline, sentences
 
@@ -52,11 +54,42 @@ def strongest(found, against):
             f"n = {c.n} seeds{others}.")
 
 
+def effect(claim, found):
+    """The cell that speaks loudest, with effect and interval; of a claim on collapse, the range of the rates."""
+    if claim.rule in ("often", "rarely"):
+        rates = [values.mean() for f in found for values in (f.result.first, f.result.second) if len(values)]
+        if not rates:
+            return ""
+        low, high = f"{100 * min(rates):.0f}%", f"{100 * max(rates):.0f}%"
+        return f"Rate of collapse: {low} in every cell." if low == high else f"Rates of collapse: {low} to {high}."
+    found = [f for f in found if f.result.comparison.n]
+    if not found:
+        return ""
+    f = max(found, key=lambda f: (abs(f.result.comparison.delta) if numpy.isfinite(f.result.comparison.delta) else 0,
+                                  abs(f.result.comparison.mean)))
+    c = f.result.comparison
+    if c.mean == 0:
+        return "No difference in any cell."
+    return (f"Largest effect, at {claim.axis} {f.value:g}, {report_tables.regime(f.regime)}: "
+            f"{report_tables.signed(c.mean)} {report_tables.interval(c.interval)} in {claim.metric} (ste "
+            f"{report_tables.number(f.result.first.mean())}, n = {c.n}), Cliff's delta {c.delta:.2f}.")
+
+
+def margins():
+    return ", ".join(f"{name} {size:g}" + {"of K": " of K", "share": " of the mean of ste", "": ""}[kind]
+                     for name, (kind, size) in study.MARGINS.items())
+
+
+def untested(drawn):
+    """Claims of the seed study that need what this file does not have."""
+    return [] if any(f.get("name") == "fields" for f in drawn) else NEEDS_MAPS
+
+
 def counts(findings):
     verdicts = [study.overall(found) for found in findings.values()]
     parts = [f"{verdicts.count(v)} {text}" for v, text in
              (("holds", "hold in every regime"), ("depends", "hold in some regimes only"),
-              ("does not hold", "hold in none"), ("undecided", "are undecided")) if v in verdicts]
+              ("does not hold", "hold in none and fail in at least one"), ("undecided", "are undecided")) if v in verdicts]
     return f"Of {len(verdicts)} claims of the seed study that this file can test, {', '.join(parts)}."
 
 
@@ -68,7 +101,7 @@ def reproduced(cells):
     n, wide = sum(best.values()), best.get("agrees (wide)", 0)
     return (f"The seed study's own figures are met best with decoder {decoder} and initialisation {init}: "
             f"{best.get('agrees', 0) + wide} of {n} cells agree within both uncertainties, {wide} of them only because "
-            "three runs leave room for almost anything. Its runs were three a cell, which no test can tell from chance.")
+            "three runs leave room for almost anything. With three runs a cell no test of its differences reaches p < 0.1.")
 
 
 def of_contrasts(planned):

@@ -30,7 +30,8 @@ void vqs_lloyd_carve(struct vqs_arena *arena, size_t n, int d, int K, struct vqs
     size_t codes = (size_t)K * (size_t)d;
     s->near = vqs_arena_take(arena, n_tiles(n) * T, sizeof *s->near);
     s->codes = vqs_arena_take(arena, codes, sizeof *s->codes);
-    s->half_norm = vqs_arena_take(arena, (size_t)K, sizeof *s->half_norm);
+    s->packed = vqs_arena_take(arena, vqs_packed_codes(K) * (size_t)d, sizeof *s->packed);
+    s->half_norm = vqs_arena_take(arena, vqs_packed_codes(K), sizeof *s->half_norm);
     s->sums = vqs_arena_take(arena, codes, sizeof *s->sums);
     s->counts = vqs_arena_take(arena, (size_t)K, sizeof *s->counts);
 }
@@ -81,13 +82,13 @@ static void seed_codes(const struct vqs_lloyd_problem *p, uint32_t restart, stru
 static double assign_all(const struct vqs_lloyd_problem *p, struct vqs_lloyd_scratch *s) {
     const int d = p->d;
     double distortion = 0;
-    p->kernels->half_norms(p->K, d, s->codes, s->half_norm);
+    p->kernels->pack_codes(p->K, d, s->codes, s->packed, s->half_norm);
     memset(s->sums, 0, (size_t)p->K * (size_t)d * sizeof *s->sums);
     memset(s->counts, 0, (size_t)p->K * sizeof *s->counts);
     for (size_t tile = 0; tile < n_tiles(p->n); tile++) {
         const vqs_real *z = tile_of(p, tile);
         uint32_t k[T];
-        p->kernels->assign(p->K, d, s->codes, s->half_norm, z, k);
+        p->kernels->assign(p->K, d, s->packed, s->half_norm, z, k);
         const int lanes = lanes_of(p, tile);
         for (int l = 0; l < lanes; l++) {
             double *sum = s->sums + (size_t)k[l] * (size_t)d;

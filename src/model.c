@@ -30,7 +30,8 @@ void vqs_model_carve(const struct vqs_settings *s, const struct vqs_kernels *k, 
     m->params = vqs_arena_take(arena, m->n_params + VQS_ROW_UNIT, sizeof *m->params); /* kernels may read past codes */
     m->packed = vqs_arena_take(arena, k->pack_size(m->rows, m->ld), sizeof *m->packed);
     m->gram = vqs_arena_take(arena, m->tied ? 0 : d * d, sizeof *m->gram);
-    m->half_norm = vqs_arena_take(arena, (size_t)s->K, sizeof *m->half_norm);
+    m->packed_codes = vqs_arena_take(arena, vqs_packed_codes(s->K) * d, sizeof *m->packed_codes);
+    m->half_norm = vqs_arena_take(arena, vqs_packed_codes(s->K), sizeof *m->half_norm);
     m->decoded_bias = vqs_arena_take(arena, m->bias ? d : 0, sizeof *m->decoded_bias);
     const size_t samples = (size_t)(s->N > s->N_eval ? s->N : s->N_eval), tiles = (samples + T - 1) / T;
     scratch->z = vqs_arena_take(arena, tiles * T * d, sizeof *scratch->z);
@@ -50,7 +51,7 @@ void vqs_model_carve(const struct vqs_settings *s, const struct vqs_kernels *k, 
 
 void vqs_model_refresh(struct vqs_model *m) {
     const struct vqs_kernels *k = m->kernels;
-    k->half_norms(m->K, m->d, m->codes, m->half_norm);
+    k->pack_codes(m->K, m->d, m->codes, m->packed_codes, m->half_norm);
     if (k->pack_size(m->rows, m->ld)) {
         k->pack(m->rows, m->ld, m->W, m->packed);
     }
@@ -130,7 +131,7 @@ void vqs_model_init(const struct vqs_settings *s, const struct vqs_dataset *data
     for (int i = 0; i < m->d; i++) {
         vqs_rng_normal(&encoder, (uint64_t)i * D, D, 1, m->W + (size_t)i * m->ld);
     }
-    vqs_retract(m->kernels, VQS_RETRACTION_MGS, m->d, m->ld, m->W, scratch->retract);
+    vqs_orthonormalize(m->kernels, m->d, m->ld, m->W);
     for (int i = 0; i < m->d && !m->tied; i++) {
         vqs_rng_uniform(&decoder, (uint64_t)i * D, D, -bound, bound, m->V + (size_t)i * m->ld);
     }
