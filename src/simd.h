@@ -34,6 +34,18 @@ typedef int32_t vi __attribute__((vector_size(VBYTES)));
 
 #define INLINE static inline __attribute__((always_inline))
 
+/* Keep a loaded value in a register: without it gcc loads again inside every multiply-add that uses the value. */
+#if defined(VQS_ISA_avx512)
+#define V_PIN(v) __asm__("" : "+v"(v))
+#elif defined(__x86_64__)
+#define V_PIN(v) __asm__("" : "+x"(v))
+#else
+#define V_PIN(v) ((void)0)
+#endif
+
+/* Keep a pointer in a register, so that what is near it is addressed by constant offsets. */
+#define P_PIN(p) __asm__("" : "+r"(p))
+
 INLINE vf v_load(const vqs_real *p) {
     vf v;
     memcpy(&v, p, sizeof v);

@@ -45,9 +45,4 @@ struct vqs_tile {
     vqs_real *gsum; /* [d] sum gz, with bias */
 };
 
-#ifdef VQS_ISA
-#include "isa.h"
-void VQS_ISA_NAME(vqs_tile_step)(const struct vqs_step *step, struct vqs_tile *tile);
-#endif
-
 #endif
