@@ -1,5 +1,5 @@
-/* test_kernels.c - every kernel of every CPU class against a naive oracle in double, and that a sample's result does not
- * depend on its lane or on what stands in the others. */
+/* test_kernels.c - every kernel of every CPU class against a naive oracle in double, and that a sample's result does
+ * not depend on its lane or on what stands in the others. */
 #include "testing.h"
 #include "tile.h"
 
@@ -37,7 +37,7 @@ static vqs_real *move_lanes(int d, const int lanes[T], const vqs_real *in) {
     return out;
 }
 
-/* ---- project and outer ---------------------------------------------------------------------------------------------- */
+/* ---- project and outer ------------------------------------------------------------------------------------------- */
 
 /* A product to test: samples, a tile of them, and as many filters or gradients. */
 struct product {
@@ -54,10 +54,8 @@ static void check_projection(const struct product *p, const vqs_real *m, const v
             for (int j = 0; j < p->D; j++) {
                 oracle_add(&o, (double)p->x[p->rows[l] * p->ld + (size_t)j] * (double)m[(size_t)c * p->ld + (size_t)j]);
             }
-            if (!close_to(out[c * T + l], o, p->D)) {
-                ck_abort_msg("C %d D %d, filter %d, lane %d: %.9g, not %.9g", p->C, p->D, c, l,
-                             (double)out[c * T + l], o.sum);
-            }
+            ASSERT_IN_LOOP(close_to(out[c * T + l], o, p->D), "C %d D %d, filter %d, lane %d: %.9g, not %.9g", p->C,
+                           p->D, c, l, (double)out[c * T + l], o.sum);
         }
     }
 }
@@ -95,10 +93,9 @@ static void try_outer(const struct vqs_kernels *k, uint64_t *state, const struct
             for (int l = 0; l < T; l++) {
                 oracle_add(&o, (double)g[c * T + l] * (double)p->x[p->rows[l] * p->ld + j]);
             }
-            if (!close_to(acc[(size_t)c * p->ld + j], o, T)) {
-                ck_abort_msg("C %d D %d add %d, row %d, column %zu: %.9g, not %.9g", p->C, p->D, add, c, j,
-                             (double)acc[(size_t)c * p->ld + j], o.sum);
-            }
+            ASSERT_IN_LOOP(close_to(acc[(size_t)c * p->ld + j], o, T),
+                           "C %d D %d add %d, row %d, column %zu: %.9g, not %.9g", p->C, p->D, add, c, j,
+                           (double)acc[(size_t)c * p->ld + j], o.sum);
         }
     }
     free(g), free(acc), free(before);
@@ -127,7 +124,7 @@ START_TEST(products) {
 }
 END_TEST
 
-/* ---- assign --------------------------------------------------------------------------------------------------------- */
+/* ---- assign ------------------------------------------------------------------------------------------------------ */
 
 static double half_norm_of(int d, const vqs_real *c) {
     double sum = 0;
@@ -152,11 +149,10 @@ static struct oracle score_of(int d, const vqs_real *c, const vqs_real *z) {
 static void check_codes(int K, int d, const vqs_real *codes, const int *first_equal, const vqs_real *z,
                         const uint32_t *k) {
     for (int l = 0; l < T; l++) {
-        ck_assert_uint_lt(k[l], (uint32_t)K);
+        ASSERT_IN_LOOP(k[l] < (uint32_t)K, "K %d d %d lane %d: code %u", K, d, l, k[l]);
         const struct oracle chosen = score_of(d, codes + (size_t)k[l] * (size_t)d, z + l);
-        if (first_equal[k[l]] != (int)k[l]) {
-            ck_abort_msg("K %d d %d lane %d: code %u, but code %d is equal", K, d, l, k[l], first_equal[k[l]]);
-        }
+        ASSERT_IN_LOOP(first_equal[k[l]] == (int)k[l], "K %d d %d lane %d: code %u, but code %d is equal", K, d, l,
+                       k[l], first_equal[k[l]]);
         for (int j = 0; j < K; j++) {
             const struct oracle other = score_of(d, codes + (size_t)j * (size_t)d, z + l);
             if (chosen.sum > other.sum + REAL_EPS * (2 + sqrt(d)) * (chosen.size + other.size)) {
@@ -190,7 +186,8 @@ static void check_packed(int K, int d, const vqs_real *codes, struct packing p) 
             continue;
         }
         for (int i = 0; i < d; i++) {
-            ck_assert(p.codes[(j / VQS_CODE_PACK * d + i) * VQS_CODE_PACK + j % VQS_CODE_PACK] == codes[j * d + i]);
+            ASSERT_IN_LOOP(p.codes[(j / VQS_CODE_PACK * d + i) * VQS_CODE_PACK + j % VQS_CODE_PACK] == codes[j * d + i],
+                           "K %d d %d: code %d, component %d", K, d, j, i);
         }
         const double exact = half_norm_of(d, codes + (size_t)j * (size_t)d);
         if (fabs((double)p.half_norm[j] - exact) > REAL_EPS * (2 + d) * exact) {
@@ -267,13 +264,14 @@ START_TEST(a_code_that_is_not_a_number_is_never_nearest) {
 }
 END_TEST
 
-/* ---- codes: gathering gradients, moments ------------------------------------------------------------------------------ */
+/* ---- codes: gathering gradients, moments ------------------------------------------------------------------------- */
 
 static void try_scatter(const struct vqs_kernels *kernels, uint64_t *state, int K, int d) {
     enum { N = 75 };
     const size_t stride = vqs_row_stride(d), size = (size_t)K * (size_t)d;
     vqs_real *rows = test_normals(state, N * stride), *grad = test_normals(state, size), *expected = test_reals(size);
-    uint32_t k[N], *count = test_alloc((size_t)K, sizeof *count), *expected_count = test_alloc((size_t)K, sizeof *count);
+    uint32_t k[N], *count = test_alloc((size_t)K, sizeof *count),
+                   *expected_count = test_alloc((size_t)K, sizeof *count);
     const int cut = (int)(test_random(state) % (unsigned)(K + 1));
     for (int l = 0; l < N; l++) { /* in the order of the samples, in the kernel's own arithmetic: to the bit */
         k[l] = (uint32_t)(test_random(state) % (unsigned)K);
@@ -312,7 +310,7 @@ static void try_code_moments(const struct vqs_kernels *k, uint64_t *state, int K
             for (int c = 0; c < K; c++) {
                 oracle_add(&o, count[c] * (double)codes[c * d + i] * (double)codes[c * d + j]);
             }
-            ck_assert_msg(close_to(whole[(size_t)i * stride + (size_t)j], o, K), "K %d d %d: %d, %d", K, d, i, j);
+            ASSERT_IN_LOOP(close_to(whole[(size_t)i * stride + (size_t)j], o, K), "K %d d %d: %d, %d", K, d, i, j);
         }
     }
     free(codes), free(whole), free(parts), free(used), free(count);
@@ -330,7 +328,7 @@ START_TEST(sums_over_codes) {
 }
 END_TEST
 
-/* ---- small matrices by rows of parameters ----------------------------------------------------------------------------- */
+/* ---- small matrices by rows of parameters ------------------------------------------------------------------------ */
 
 static void try_combine(const struct vqs_kernels *k, uint64_t *state, int d, int D) {
     const size_t stride = vqs_row_stride(d), ld = vqs_row_stride(D), size = (size_t)d * ld;
@@ -351,7 +349,7 @@ static void try_combine(const struct vqs_kernels *k, uint64_t *state, int d, int
             for (size_t j = 0; j < (size_t)d; j++) {
                 oracle_add(&o, (double)scale * (double)A[i * stride + j] * (double)V[j * ld + c]);
             }
-            ck_assert_msg(close_to(whole[i * ld + c], o, d), "d %d D %d: row %zu, column %zu", d, D, i, c);
+            ASSERT_IN_LOOP(close_to(whole[i * ld + c], o, d), "d %d D %d: row %zu, column %zu", d, D, i, c);
         }
     }
     free(A), free(V), free(before), free(whole), free(parts);
@@ -367,8 +365,8 @@ static void try_gram(const struct vqs_kernels *k, uint64_t *state, int d, int D)
             for (size_t c = 0; c < ld; c++) {
                 oracle_add(&o, (double)A[(size_t)i * ld + c] * (double)A[(size_t)j * ld + c]);
             }
-            ck_assert_msg(close_to(G[i * d + j], o, D), "d %d D %d: %d, %d", d, D, i, j);
-            ck_assert(same_bits(&G[i * d + j], &G[j * d + i], 1));
+            ASSERT_IN_LOOP(close_to(G[i * d + j], o, D), "d %d D %d: %d, %d", d, D, i, j);
+            ASSERT_IN_LOOP(G[i * d + j] == G[j * d + i], "d %d D %d: %d, %d is not symmetric", d, D, i, j);
         }
     }
     free(A), free(G);
@@ -399,7 +397,7 @@ static void try_gram_schmidt(const struct vqs_kernels *k, uint64_t *state, int d
         }
         for (size_t c = 0; c < ld; c++) {
             Q[i * ld + c] /= sqrt(norm2);
-            ck_assert_msg(fabs((double)W[i * ld + c] - Q[i * ld + c]) < 16 * REAL_EPS, "d %d D %d row %zu", d, D, i);
+            ASSERT_IN_LOOP(fabs((double)W[i * ld + c] - Q[i * ld + c]) < 16 * REAL_EPS, "d %d D %d row %zu", d, D, i);
         }
     }
     free(W), free(Q);
@@ -417,7 +415,7 @@ START_TEST(matrices_of_rows) {
 }
 END_TEST
 
-/* ---- small products on a tile ----------------------------------------------------------------------------------------- */
+/* ---- small products on a tile ------------------------------------------------------------------------------------ */
 
 static void try_mix(const struct vqs_kernels *k, uint64_t *state, int d) {
     const size_t size = (size_t)d * T;
@@ -431,7 +429,7 @@ static void try_mix(const struct vqs_kernels *k, uint64_t *state, int d) {
             for (int j = 0; j < d; j++) {
                 oracle_add(&o, (double)G[i * d + j] * (double)in[j * T + l]);
             }
-            ck_assert_msg(close_to(out[i * T + l], o, d), "d %d, %d, lane %d", d, i, l);
+            ASSERT_IN_LOOP(close_to(out[i * T + l], o, d), "d %d, %d, lane %d", d, i, l);
         }
     }
     draw_lanes(state, lanes);
@@ -453,14 +451,15 @@ static void try_nearer(const struct vqs_kernels *k, uint64_t *state, int d) {
             oracle_add(&o, pow((double)z[i * T + l] - (double)c[i], 2));
         }
         o.sum = fmin(o.sum, (double)before[l]);
-        ck_assert_msg(close_to(near[l], o, d), "d %d lane %d", d, l);
+        ASSERT_IN_LOOP(close_to(near[l], o, d), "d %d lane %d", d, l);
     }
     free(c), free(z);
 }
 
 static void try_decode_error(const struct vqs_kernels *k, uint64_t *state, int C, int D, bool with_offset) {
     const size_t ld = vqs_row_stride(D);
-    vqs_real *x = test_rows(state, ROWS, D), *v = test_rows(state, (size_t)C, D), *q = test_normals(state, (size_t)C * T);
+    vqs_real *x = test_rows(state, ROWS, D), *v = test_rows(state, (size_t)C, D),
+             *q = test_normals(state, (size_t)C * T);
     vqs_real *offset = test_rows(state, 1, D), err[T];
     uint32_t rows[T];
     draw_tile(state, rows);
@@ -477,7 +476,8 @@ static void try_decode_error(const struct vqs_kernels *k, uint64_t *state, int C
             total.sum += e.sum * e.sum;
             total.size += e.sum * e.sum + 2 * fabs(e.sum) * e.size; /* what an error of e does to its square */
         }
-        ck_assert_msg(close_to(err[l], total, C + D), "C %d D %d lane %d: %g, not %g", C, D, l, (double)err[l], total.sum);
+        ASSERT_IN_LOOP(close_to(err[l], total, C + D), "C %d D %d lane %d: %g, not %g", C, D, l, (double)err[l],
+                       total.sum);
     }
     free(x), free(v), free(q), free(offset);
 }
@@ -496,7 +496,7 @@ START_TEST(small_products) {
 }
 END_TEST
 
-/* ---- vectors of parameters ------------------------------------------------------------------------------------------- */
+/* ---- vectors of parameters --------------------------------------------------------------------------------------- */
 
 START_TEST(sums_of_parts_run_first_to_last) {
     enum { N = 48, STRIDE = 64, PARTS = 8 };
@@ -533,10 +533,10 @@ START_TEST(dot_and_axpy) {
             struct oracle e = {0};
             oracle_add(&e, (double)b[i]);
             oracle_add(&e, (double)alpha * (double)a[i]);
-            ck_assert_msg(close_to(y[i], e, 1), "axpy n %zu, element %zu", n, i);
+            ASSERT_IN_LOOP(close_to(y[i], e, 1), "axpy n %zu, element %zu", n, i);
             oracle_add(&o, (double)a[i] * (double)b[i]);
         }
-        ck_assert_msg(close_to(k->dot(n, a, b), o, (double)n), "dot n %zu", n);
+        ASSERT_IN_LOOP(close_to(k->dot(n, a, b), o, (double)n), "dot n %zu", n);
         for (size_t cut = 0; cut < n && n % 37 == 0; cut++) { /* an element's place does not matter */
             vqs_real *part = test_reals(n - cut);
             memcpy(part, b + cut, (n - cut) * sizeof *part);
@@ -617,7 +617,7 @@ START_TEST(adam_does_not_depend_on_the_place) {
 }
 END_TEST
 
-/* ---- the tile of a step ----------------------------------------------------------------------------------------------- */
+/* ---- the tile of a step ------------------------------------------------------------------------------------------ */
 
 /* A step and one tile of it with all they point at, in one piece of memory. */
 struct tile_case {
@@ -681,10 +681,8 @@ static void free_tile_case(struct tile_case *c) {
 
 static void expect(const struct tile_case *c, const char *what, int i, int l, vqs_real value, struct oracle o) {
     const struct vqs_step *s = &c->step;
-    if (!close_to(value, o, s->d * T)) {
-        ck_abort_msg("d %d K %d tied %d bias %d n %d: %s[%d], lane %d: %.9g, not %.9g", s->d, s->K, s->tied, s->bias,
-                     c->tile.n, what, i, l, (double)value, o.sum);
-    }
+    ASSERT_IN_LOOP(close_to(value, o, s->d * T), "d %d K %d tied %d bias %d n %d: %s[%d], lane %d: %.9g, not %.9g",
+                   s->d, s->K, s->tied, s->bias, c->tile.n, what, i, l, (double)value, o.sum);
 }
 
 static struct oracle scaled(double factor, struct oracle o) {
@@ -732,7 +730,7 @@ static void check_sample(const struct tile_case *c, int l, struct tile_sums *sum
         oracle_add(&z, (double)t->y[i * T + l]);
         oracle_add(&z, s->bias ? (double)c->encoder_bias[i] : 0);
         expect(c, "z", i, l, t->z[i * T + l], z);
-        ck_assert(t->q[i * T + l] == code[i]);
+        ASSERT_IN_LOOP(t->q[i * T + l] == code[i], "q[%d], lane %d", i, l);
         oracle_add(&e, (double)code[i]);
         oracle_add(&e, -(double)t->z[i * T + l]);
         sums->vq = plus(sums->vq, (struct oracle){e.sum * e.sum, e.sum * e.sum});
@@ -746,7 +744,7 @@ static void check_sample(const struct tile_case *c, int l, struct tile_sums *sum
             expect(c, "outer", i, l, t->outer[i * T + l], plus(gz, scaled(-(double)s->rec_scale, q)));
         } else {
             expect(c, "outer", i, l, t->outer[i * T + l], gz);
-            ck_assert(t->outer[(d + i) * T + l] == code[i]);
+            ASSERT_IN_LOOP(t->outer[(d + i) * T + l] == code[i], "outer[%d], lane %d", d + i, l);
         }
         sums->gsum[i] = plus(sums->gsum[i], gz);
     }
@@ -766,7 +764,7 @@ static void check_sums(const struct tile_case *c, const struct tile_sums *sums) 
 static void check_spare_lanes(const struct tile_case *c) {
     for (int l = c->tile.n; l < T; l++) {
         for (int i = 0; i < c->rows; i++) {
-            ck_assert(c->tile.outer[i * T + l] == 0);
+            ASSERT_IN_LOOP(c->tile.outer[i * T + l] == 0, "outer[%d], spare lane %d", i, l);
         }
     }
 }
@@ -832,7 +830,7 @@ START_TEST(tile_does_not_depend_on_the_lane) {
 }
 END_TEST
 
-/* ---- choosing a class ------------------------------------------------------------------------------------------------- */
+/* ---- choosing a class -------------------------------------------------------------------------------------------- */
 
 START_TEST(the_environment_chooses_the_class) {
     char *before = getenv("VQSWEEP_CPU_CLASS");

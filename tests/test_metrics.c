@@ -73,7 +73,7 @@ static void destroy(struct fixture *f) {
     vqs_arena_destroy(&f->arena);
 }
 
-/* ---- the pass over the data ------------------------------------------------------------------------------------------- */
+/* ---- the pass over the data -------------------------------------------------------------------------------------- */
 
 struct naive_result {
     double squared_error, distortion, z_variance;
@@ -193,7 +193,7 @@ START_TEST(evaluation_does_not_depend_on_the_team) {
 }
 END_TEST
 
-/* ---- figures ---------------------------------------------------------------------------------------------------------- */
+/* ---- figures ----------------------------------------------------------------------------------------------------- */
 
 START_TEST(entropy_and_dead_codes) {
     static const uint32_t even[] = {5, 5, 5, 5}, one[] = {0, 9, 0}, none[] = {0, 0}, some[] = {1, 0, 3};
@@ -243,7 +243,7 @@ START_TEST(metrics_follow_their_definitions) {
 }
 END_TEST
 
-/* ---- the subspace ------------------------------------------------------------------------------------------------------ */
+/* ---- the subspace ------------------------------------------------------------------------------------------------ */
 
 /* W and U of which the i-th rows stand at angle[i] for i < both, and the others at right angles to everything. */
 static void check_subspace(int d, int r, const double *angle, double recovery, double largest) {
@@ -272,7 +272,8 @@ static void check_subspace(int d, int r, const double *angle, double recovery, d
 }
 
 START_TEST(subspace_metrics) {
-    static const double aligned[] = {0, 0, 0}, apart[] = {0.3, 0.7, 1.1}, across[] = {RIGHT_ANGLE, RIGHT_ANGLE, RIGHT_ANGLE};
+    static const double aligned[] = {0, 0, 0}, apart[] = {0.3, 0.7, 1.1},
+                        across[] = {RIGHT_ANGLE, RIGHT_ANGLE, RIGHT_ANGLE};
     const double c3 = pow(cos(0.3), 2), c7 = pow(cos(0.7), 2), c11 = pow(cos(1.1), 2);
     check_subspace(1, 1, apart, c3, 0.3);
     check_subspace(3, 3, aligned, 1, 0);
@@ -289,7 +290,7 @@ START_TEST(subspace_metrics) {
 }
 END_TEST
 
-/* ---- k-means ----------------------------------------------------------------------------------------------------------- */
+/* ---- k-means ----------------------------------------------------------------------------------------------------- */
 
 START_TEST(baseline_finds_the_subspace) {
     struct vqs_settings s = small_settings(true, false);
@@ -306,6 +307,7 @@ START_TEST(baseline_finds_the_subspace) {
     struct naive_result naive = naive_evaluate(&f.model, &f.data->train);
     evaluate(&f, &f.data->train, 1);
     compare(&f, &naive);
+    double before = INFINITY;
     for (int i = 0; i < f.model.d; i++) { /* principal components: uncorrelated, the largest first */
         double products[4] = {0};
         for (size_t n = 0; n < f.data->train.n; n++) {
@@ -318,6 +320,8 @@ START_TEST(baseline_finds_the_subspace) {
         for (int j = 0; j < i; j++) {
             ck_assert_double_lt(fabs(products[j]), 1e-4 * products[i]);
         }
+        ck_assert_double_lt(products[i], before);
+        before = products[i];
     }
     destroy(&f);
 }
@@ -343,7 +347,7 @@ START_TEST(lloyd_gap_is_one_for_lloyds_codes) {
 }
 END_TEST
 
-/* ---- initial values ---------------------------------------------------------------------------------------------------- */
+/* ---- initial values ---------------------------------------------------------------------------------------------- */
 
 START_TEST(initial_codes) {
     struct vqs_settings s = small_settings(false, true);
