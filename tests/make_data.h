@@ -23,7 +23,8 @@ static inline double element(const struct vqs_dataset *data, const struct vqs_sa
     return (double)part->x[i * data->ld + (size_t)j];
 }
 
-static inline bool same_samples(const struct vqs_dataset *a, const struct vqs_dataset *b, size_t n_train, size_t n_eval) {
+static inline bool same_samples(const struct vqs_dataset *a, const struct vqs_dataset *b, size_t n_train,
+                                size_t n_eval) {
     return a->ld == b->ld && same_bits(a->train.x, b->train.x, n_train * a->ld) &&
            same_bits(a->eval.x, b->eval.x, n_eval * a->ld);
 }

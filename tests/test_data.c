@@ -292,5 +292,5 @@ int main(void) {
     tcase_add_loop_test(tests, parts_do_not_depend_on_each_others_size, 0, classes);
     tcase_add_test(tests, data_key_decides_the_data);
     suite_add_tcase(suite, tests);
-    return run_suite(suite);
+    return run_here(suite);
 }
