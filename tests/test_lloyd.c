@@ -12,10 +12,6 @@ struct fixture {
     vqs_real *z, *codes;
 };
 
-static double *at_sample(double *points, size_t i, int d) {
-    return points + i * (size_t)d;
-}
-
 /* Tiles of the points [n][d]; lanes past the last hold far values that must not matter. */
 static struct fixture make(const struct vqs_kernels *k, const double *points, size_t n, int d, int K) {
     const size_t tiles = (n + T - 1) / T;
@@ -182,7 +178,7 @@ START_TEST(clusters_are_found) {
     double *points = draw_points(&state, N, D), means[K * D] = {0}, optimum = 0;
     for (int i = 0; i < N; i++) {
         for (int c = 0; c < D; c++) {
-            double *x = &at_sample(points, (size_t)i, D)[c];
+            double *x = &points[i * D + c];
             *x = (double)(vqs_real)(*x * 0.1 + 100 * cos(i % K + 1.5 * c));
             means[i % K * D + c] += *x / (N / K);
         }

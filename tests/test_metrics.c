@@ -363,7 +363,7 @@ START_TEST(initial_codes) {
         }
     }
     destroy(&f);
-    s.codebook_init = VQS_INIT_DATA; /* outputs of the encoder, each of a sample of its own: nothing is left of them */
+    s.codebook_init = VQS_INIT_DATA; /* outputs of the encoder, each of a sample of its own */
     f = make(test_class(_i), s);
     evaluate(&f, &f.data->train, 1);
     ck_assert_int_eq(vqs_dead_codes(f.result.usage, s.K), 0);
