@@ -1,8 +1,10 @@
 /* farm.c - trials on the scheduler. */
 #include "farm.h"
 
+#include "vqsweep/data.h"
 #include "vqsweep/train.h"
 
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +16,9 @@ struct vqs_farm_worker {
     struct vqs_trainer *trainer;
     struct vqs_record record;
 };
+
+/* Memory for data sets that no trial uses at the moment but the next ones may. */
+static const size_t CACHE_BYTES = (size_t)512 << 20;
 
 /* A task on its way to a rank of the same program. */
 struct task {
@@ -186,18 +191,28 @@ static bool on_tick(void *ctx, uint32_t done, uint32_t in_flight) {
 
 struct costed {
     double seconds;
+    int size; /* trials of equal size differ by less than a factor of 4 in cost */
+    uint64_t data;
     uint32_t trial;
 };
 
-static int longest_first(const void *a, const void *b) {
+/* The long ones first, so that the run ends on short ones; among those of a size, trials on the same data side by side, so
+ * that a rank makes it once. */
+static int dispatch_order(const void *a, const void *b) {
     const struct costed *x = a, *y = b;
+    if (x->size != y->size) {
+        return x->size > y->size ? -1 : 1;
+    }
+    if (x->data != y->data) {
+        return x->data < y->data ? -1 : 1;
+    }
     if (x->seconds != y->seconds) {
         return x->seconds > y->seconds ? -1 : 1;
     }
     return x->trial < y->trial ? -1 : x->trial > y->trial;
 }
 
-/* Rank 0: the trials without a result, the longest first, and what they may cost. */
+/* Rank 0: the trials without a result, in the order to hand them out, and what they may cost. */
 static enum vqs_status make_order(struct vqs_farm *farm, struct vqs_error *err) {
     size_t n = vqs_plan_n_trials(farm->plan);
     struct costed *costed = malloc(n * sizeof *costed);
@@ -210,11 +225,13 @@ static enum vqs_status make_order(struct vqs_farm *farm, struct vqs_error *err) 
         if (!vqs_output_has(farm->output, t)) {
             struct vqs_settings settings;
             vqs_plan_trial_settings(farm->plan, t, &settings);
-            costed[farm->n_tasks] = (struct costed){vqs_trial_seconds(&settings), (uint32_t)t};
-            farm->state.cost_left += costed[farm->n_tasks++].seconds;
+            const double seconds = vqs_trial_seconds(&settings);
+            costed[farm->n_tasks++] = (struct costed){seconds, (int)floor(log2(seconds) / 2),
+                                                      vqs_settings_data_key(&settings), (uint32_t)t};
+            farm->state.cost_left += seconds;
         }
     }
-    qsort(costed, farm->n_tasks, sizeof *costed, longest_first);
+    qsort(costed, farm->n_tasks, sizeof *costed, dispatch_order);
     for (uint32_t i = 0; i < farm->n_tasks; i++) {
         farm->order[i] = costed[i].trial;
     }
@@ -229,13 +246,11 @@ enum vqs_status vqs_farm_create(struct vqs_farm *farm, struct vqs_error *err) {
     if (!farm->workers) {
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate %d workers", farm->slots);
     }
-    for (int s = 0; s < farm->slots; s++) {
-        enum vqs_status status = vqs_trainer_create(farm->team, &farm->workers[s].trainer, err);
-        if (status != VQS_OK) {
-            return status;
-        }
+    enum vqs_status status = vqs_data_cache_create(CACHE_BYTES, &farm->cache, err);
+    for (int s = 0; status == VQS_OK && s < farm->slots; s++) {
+        status = vqs_trainer_create(farm->team, farm->cache, &farm->workers[s].trainer, err);
     }
-    return farm->plan ? make_order(farm, err) : VQS_OK;
+    return status == VQS_OK && farm->plan ? make_order(farm, err) : status;
 }
 
 void vqs_farm_destroy(struct vqs_farm *farm) {
@@ -243,6 +258,7 @@ void vqs_farm_destroy(struct vqs_farm *farm) {
         vqs_trainer_destroy(farm->workers[s].trainer);
         vqs_record_destroy(&farm->workers[s].record);
     }
+    vqs_data_cache_destroy(farm->cache);
     free(farm->workers);
     free(farm->order);
     vqs_bytes_destroy(&farm->scratch);

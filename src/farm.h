@@ -26,6 +26,7 @@ struct vqs_farm {
     struct vqs_progress progress;
     /* the farm's own */
     struct vqs_farm_worker *workers;
+    struct vqs_data_cache *cache; /* shared by the workers */
     uint32_t *order;
     uint32_t n_tasks;
     struct vqs_bytes scratch;

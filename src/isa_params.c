@@ -142,10 +142,10 @@ void KERNEL(gram)(int d, size_t ld, const vqs_real *A, vqs_real *G) {
             const vqs_real *rows[4];
             four_rows(d, ld, A, i, rows);
             if (cols == COLS) {
-                project_narrow_block(COLS, ld, rows, A + (size_t)j * ld, block);
+                project_narrow_block(COLS, 4, ld, rows, A + (size_t)j * ld, block);
             } else {
                 for (int c = 0; c < cols; c++) {
-                    project_narrow_block(1, ld, rows, A + (size_t)(j + c) * ld, block + c * T);
+                    project_narrow_block(1, 4, ld, rows, A + (size_t)(j + c) * ld, block + c * T);
                 }
             }
             for (int c = 0; c < cols; c++) {
@@ -170,7 +170,7 @@ void KERNEL(gram_schmidt)(int d, size_t ld, vqs_real *W) {
             const vqs_real *rows[4];
             const int n = d - j < 4 ? d - j : 4;
             four_rows(d, ld, W, j, rows);
-            project_narrow_block(1, ld, rows, w, p);
+            project_narrow_block(1, 4, ld, rows, w, p);
             for (size_t c = 0; c < ld; c += VL) {
                 vf wv = v_load(w + c);
                 for (int s = 0; s < n; s++) {
