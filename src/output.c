@@ -88,8 +88,8 @@ static enum vqs_status check_origin(const struct vqs_output *output, const char 
                                     const char *code_version, struct vqs_error *err) {
     if (plan_key != vqs_plan_key(output->plan)) {
         return vqs_fail(err, VQS_ERR_STORE,
-                        "%s: holds another plan (%016llx, not %016llx: another job, or other seeds); give another "
-                        "file by -o, or remove this one",
+                        "%s: holds another plan (%016llx, not %016llx: another job, other seeds or contrasts); give "
+                        "another file by -o, or remove this one",
                         path, (unsigned long long)plan_key, (unsigned long long)vqs_plan_key(output->plan));
     }
     if (strcmp(code_version, vqs_code_version())) {
