@@ -87,10 +87,10 @@ def untested(drawn):
 
 def counts(findings):
     verdicts = [study.overall(found) for found in findings.values()]
-    parts = [f"{verdicts.count(v)} {text}" for v, text in
-             (("holds", "hold in every regime"), ("depends", "hold in some regimes only"),
-              ("does not hold", "hold in none and fail in at least one"), ("undecided", "are undecided")) if v in verdicts]
-    return f"Of {len(verdicts)} claims of the seed study that this file can test, {', '.join(parts)}."
+    of = {v: verdicts.count(v) for v in ("holds", "depends", "does not hold", "undecided")}
+    return (f"Of {len(verdicts)} claims of the seed study that this file can test, those that hold in every regime: "
+            f"{of['holds']}; in some regimes: {of['depends']}; in none, failing in at least one: {of['does not hold']}; "
+            f"undecided: {of['undecided']}.")
 
 
 def reproduced(cells):

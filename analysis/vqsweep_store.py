@@ -171,7 +171,11 @@ def _contrasts(path, job, studies):
     """The declared contrasts as the program checked them; values are texts, as in the job."""
     if "contrasts" not in job:
         return []
-    import yaml
+    try:
+        import yaml
+    except ImportError as error:
+        raise StoreError(f"{path}: its job declares contrasts, and reading them needs the module yaml: "
+                         "apt-get install python3-yaml", 7) from error
     declared = yaml.load(job, yaml.BaseLoader).get("contrasts", [])
     if declared and not studies:
         raise StoreError(f"{path}: declares contrasts, but has no study", 5)
