@@ -235,8 +235,7 @@ def cells_table(trials, name, metrics=("mse_eval", "entropy_eval", "dead_codes_t
     axes = [s for s in study.varying(members, trials.attrs["settings"]) if s != "seed"] or ["estimator"]
     metrics = [m for m in metrics if m in trials]
     rows = []
-    for level, group in members.sort_values(axes, kind="stable").groupby(axes, sort=False, dropna=False):
-        level = level if isinstance(level, tuple) else (level,)
+    for level, group in study.levels(members.sort_values(axes, kind="stable"), axes):
         done = group[group.status == "completed"]
         texts = [rate(done[m].dropna()) if m == "collapsed" else spread_or_mean(m, done[m].dropna()) for m in metrics]
         rows.append([number(v, 6) if isinstance(v, (int, float)) else str(v) or "–" for v in level]

@@ -87,6 +87,14 @@ def paired(rows, settings, contrast):
     return len(both), both.groupby("seed")[["first", "second"]].mean()
 
 
+def levels(rows, names):
+    """(values, rows) of each combination of these settings, in the order of the plan."""
+    if not names:
+        return [((), rows)]
+    groups = rows.groupby(names if len(names) > 1 else names[0], sort=False, dropna=False)
+    return [(level if isinstance(level, tuple) else (level,), group) for level, group in groups]
+
+
 def margin_of(metric, rows, first_mean):
     kind, size = MARGINS.get(metric, ("share", 0.05))
     return size * {"": 1, "of K": rows.K.mean(), "share": abs(first_mean)}[kind]
@@ -99,9 +107,7 @@ def evaluate(trials, contrast, planned):
         rows = rows[matches(rows[name], value)]
     either = matches(rows[contrast.axis], contrast.values[0]) | matches(rows[contrast.axis], contrast.values[1])
     rows = rows[either]
-    groups = rows.groupby(contrast.each, sort=False, dropna=False) if contrast.each else [((), rows)]
-    for level, group in groups:
-        level = level if isinstance(level, tuple) else (level,)
+    for level, group in levels(rows, contrast.each):
         n_pairs, both = paired(group, trials.attrs["settings"], contrast)
         comparison = inference.compare(both["first"], both["second"])
         first = float(both["first"].mean()) if len(both) else numpy.nan

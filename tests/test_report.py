@@ -277,7 +277,8 @@ class Input(unittest.TestCase):
         path, folder = BOX.name + "/any.h5", BOX.name + "/any"
         done = small_study.Program(VQSWEEP, None, BOX.name).run("run", "any.yaml", "-o", path, "-q")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(run(path, "-o", folder)[0], 0)
+        code, _, err = run(path, "-o", folder)
+        self.assertEqual((code, err), (0, ""))
         text = Page(read(folder + "/report.html")).text()
         self.assertRegex(text, "planned comparison")
         self.assertIn("no trial has codebook snapshots of dimension 2", text)
