@@ -206,14 +206,22 @@ def collapse_table(trials, name):
         values = {e: {m: tables.values(cell, m, e) for m in ("collapsed", "dead_codes_train")} for e in tables.ESTIMATORS}
         rows.append([f"{cell.value:g}", f"{cell.decoder}, {cell.init}"]
                     + [rate(values[e]["collapsed"]) for e in tables.ESTIMATORS]
-                    + [f"{only[0]}, {only[1]}", p_value(inference.mcnemar(*only)) if len(ste) else "–"]
+                    + [f"{only[0]}, {only[1]}", p_value(inference.mcnemar(*only)) if len(ste) else "–",
+                       seeds_to_tell(*(values[e]["collapsed"] for e in tables.ESTIMATORS))]
                     + [spread(values[e]["dead_codes_train"]) for e in tables.ESTIMATORS])
     return Table(f"collapse_{name}", f"{table.title}: collapse as a yes or no, and dead codes.",
                  "k/n trials collapsed (a tenth of the codes dead, and at least one), with the exact Clopper-Pearson "
                  "95% interval. Discordant: seeds in which ste alone, rotation alone collapsed; p: McNemar's exact test, "
-                 "not adjusted. Dead codes: in how many trials there are none, else median (range).",
-                 [table.axis, "regime", "collapsed, ste", "collapsed, rotation", "discordant", "p", "dead codes, ste",
-                  "dead codes, rotation"], rows)
+                 "not adjusted. Seeds needed: to tell these two rates apart with 80% power, if pairs were independent. Dead codes: "
+                 "in how many trials there are none, else median (range).",
+                 [table.axis, "regime", "collapsed, ste", "collapsed, rotation", "discordant", "p", "seeds needed",
+                  "dead codes, ste", "dead codes, rotation"], rows)
+
+
+def seeds_to_tell(first, second):
+    if not len(first) or not len(second) or first.mean() == second.mean():
+        return "–"
+    return str(inference.seeds_for_rates(first.mean(), second.mean()) or ">400")
 
 
 def trials_table(trials):

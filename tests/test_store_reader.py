@@ -130,6 +130,16 @@ class Live(unittest.TestCase):
             file.write(b"not a journal")
         self.assertEqual(vqsweep_store.load(self.path).attrs["live"], 0)
 
+    def test_a_run_cannot_be_resumed_with_other_contrasts(self):
+        folder = os.path.dirname(self.path)
+        with open(folder + "/study.yaml", encoding="utf-8") as file:
+            text = file.read()
+        with open(folder + "/study.yaml", "w", encoding="utf-8") as file:
+            file.write(text.replace("name: dead_codes_K32", "name: thought_of_later"))
+        done = Program(VQSWEEP, None, folder).run("run", folder + "/study.yaml", "--seeds", "1..40", "-o", self.path, "-q")
+        self.assertEqual(done.returncode, 5)
+        self.assertIn("other seeds or contrasts", done.stderr)
+
     def test_records_of_another_version_are_refused(self):
         with self.assertRaises(vqsweep_journal.JournalError):
             vqsweep_journal.records(self.path + ".journal", ["mse_train"], ["loss"])
