@@ -50,7 +50,7 @@ def spread(values):
     return text + (f"; else {number(numpy.median(some))} ({number(some.min())}–{number(some.max())})" if len(some) else "")
 
 
-def what(contrast, result):
+def what(contrast):
     """Where a contrast was looked at: "K 32", with the regime in a column of its own."""
     return ", ".join(f"{k} {number(float(v)) if _is_number(v) else v}" for k, v in contrast.where.items()) or "all"
 
@@ -140,7 +140,6 @@ def evidence_table(findings):
     for claim, found in findings.items():
         rows.append(None)
         for f in found:
-            c = f.result.comparison
             rows.append([claim.words, f"{claim.axis} {f.value:g}", regime(f.regime), f.verdict, f.why]
                         + effect(f.result) + ["planned" if f.planned else "exploratory", f.result.lost or "none"])
     return Table("evidence", "The evidence for each verdict.", EFFECT_NOTE,
@@ -167,7 +166,7 @@ def effect(result):
 
 
 def contrast_table(results, planned):
-    rows = [[r.contrast.name, r.contrast.metric, what(r.contrast, r), regime(r.regime),
+    rows = [[r.contrast.name, r.contrast.metric, what(r.contrast), regime(r.regime),
              f"{r.contrast.values[1]} − {r.contrast.values[0]}"] + effect(r) + [r.lost or "none"]
             for r in results[:MOST_ROWS]]
     title = ("Planned contrasts: declared in the job, on record before the first trial." if planned else
@@ -212,8 +211,8 @@ def collapse_table(trials, name):
     return Table(f"collapse_{name}", f"{table.title}: collapse as a yes or no, and dead codes.",
                  "k/n trials collapsed (a tenth of the codes dead, and at least one), with the exact Clopper-Pearson "
                  "95% interval. Discordant: seeds in which ste alone, rotation alone collapsed; p: McNemar's exact test, "
-                 "not adjusted. Seeds needed: to tell these two rates apart with 80% power, if pairs were independent. Dead codes: "
-                 "in how many trials there are none, else median (range).",
+                 "not adjusted. Seeds needed: to tell these two rates apart with 80% power, if pairs were independent. "
+                 "Dead codes: in how many trials there are none, else median (range).",
                  [table.axis, "regime", "collapsed, ste", "collapsed, rotation", "discordant", "p", "seeds needed",
                   "dead codes, ste", "dead codes, rotation"], rows)
 
