@@ -4,6 +4,7 @@
 #include "vqsweep/train.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 struct vqs_farm_worker {
     struct vqs_trainer *trainer;
     struct vqs_record record;
+    _Atomic(uint32_t) progress; /* changes as its trial gets on */
 };
 
 /* A task on its way to a rank of the same program. */
@@ -28,6 +30,10 @@ static void count_signal(int number) {
     (void)number;
     signals = signals + 1;
 }
+
+/* A trial is stuck when it shows no progress for this many times the seconds that all of it should take, by the nominal
+ * cost corrected by what trials took so far: generous, for a machine may be shared. */
+static const double STALL_FACTOR = 20;
 
 /* Two signals within this time are one: a launcher and a batch system may both pass on the same one. */
 static const double ONE_SIGNAL_SECONDS = 0.25;
@@ -45,6 +51,7 @@ static void run_trial(void *ctx, int slot, const void *data, size_t size, struct
         return; /* an empty result: rank 0 reports it */
     }
     memcpy(&task, data, sizeof task);
+    worker->progress++;
     vqs_trainer_run(worker->trainer, &task.settings, record, NULL); /* a failure is in the record */
     clock_gettime(CLOCK_REALTIME, &now);
     record->trial = task.trial;
@@ -57,6 +64,11 @@ static void run_trial(void *ctx, int slot, const void *data, size_t size, struct
     }
 }
 
+static uint32_t progress(void *ctx, int slot) {
+    const struct vqs_farm *farm = ctx;
+    return atomic_load(&farm->workers[slot].progress);
+}
+
 /* ---- rank 0 ------------------------------------------------------------------------------------------------------ */
 
 static enum vqs_status describe(void *ctx, uint32_t trial, struct vqs_bytes *bytes, struct vqs_error *err) {
@@ -67,7 +79,7 @@ static enum vqs_status describe(void *ctx, uint32_t trial, struct vqs_bytes *byt
 }
 
 /* In place of a record that did not come: one that says so. Its bytes are in farm->scratch. */
-static enum vqs_status make_failed_record(struct vqs_farm *farm, uint32_t trial, int rank, bool came_empty,
+static enum vqs_status make_failed_record(struct vqs_farm *farm, uint32_t trial, int rank, const char *message,
                                           struct vqs_record_head *head, struct vqs_error *err) {
     struct vqs_record record = {0};
     farm->scratch.size = 0;
@@ -76,10 +88,7 @@ static enum vqs_status make_failed_record(struct vqs_farm *farm, uint32_t trial,
     record.trial = trial;
     record.attempt = vqs_output_attempt(farm->output, trial);
     record.rank = rank;
-    snprintf(record.message, sizeof record.message,
-             came_empty ? "rank %d had no memory for the record"
-                        : "rank %d sent something else than this trial's record",
-             rank);
+    snprintf(record.message, sizeof record.message, "%s", message);
     if (status == VQS_OK) {
         vqs_record_seal(&record);
         status = vqs_record_pack(&record, &farm->scratch, err);
@@ -107,23 +116,9 @@ static void name_failure(struct vqs_farm *farm, uint32_t trial, const void *reco
     }
 }
 
-static enum vqs_status on_result(void *ctx, uint32_t trial, int rank, const void *result, size_t size,
-                                 struct vqs_error *err) {
-    struct vqs_farm *farm = ctx;
-    struct vqs_record_head head;
-    enum vqs_status status = VQS_OK;
-    if (vqs_record_peek(result, size, &head, NULL) != VQS_OK || head.trial != trial ||
-        head.key != vqs_plan_trial_key(farm->plan, trial)) {
-        status = make_failed_record(farm, trial, rank, size == 0, &head, err);
-        result = farm->scratch.data;
-        size = farm->scratch.size;
-    }
-    if (status == VQS_OK) {
-        status = vqs_output_append(farm->output, &head, result, size, err);
-    }
-    if (status != VQS_OK) {
-        return status;
-    }
+/* The trial has its record, and is done with. */
+static void count_record(struct vqs_farm *farm, uint32_t trial, const struct vqs_record_head *head, const void *record,
+                         size_t size) {
     struct vqs_settings settings;
     vqs_plan_trial_settings(farm->plan, trial, &settings);
     double cost = vqs_trial_seconds(&settings);
@@ -131,12 +126,66 @@ static enum vqs_status on_result(void *ctx, uint32_t trial, int rank, const void
     farm->state.cost_left -= cost;
     farm->state.done++;
     farm->state.done_here++;
-    farm->state.diverged += head.outcome == VQS_OUTCOME_DIVERGED;
-    if (head.outcome == VQS_OUTCOME_FAILED) {
+    farm->state.diverged += head->outcome == VQS_OUTCOME_DIVERGED;
+    if (head->outcome == VQS_OUTCOME_FAILED) {
         farm->state.failed++;
-        name_failure(farm, trial, result, size);
+        name_failure(farm, trial, record, size);
     }
-    return VQS_OK;
+}
+
+static enum vqs_status on_result(void *ctx, uint32_t trial, int rank, const void *result, size_t size,
+                                 struct vqs_error *err) {
+    struct vqs_farm *farm = ctx;
+    struct vqs_record_head head;
+    enum vqs_status status = VQS_OK;
+    if (vqs_record_peek(result, size, &head, NULL) != VQS_OK || head.trial != trial ||
+        head.key != vqs_plan_trial_key(farm->plan, trial)) {
+        const char *message =
+            size ? "its rank sent something else than this trial's record" : "its rank had no memory for the record";
+        status = make_failed_record(farm, trial, rank, message, &head, err);
+        result = farm->scratch.data;
+        size = farm->scratch.size;
+    }
+    if (status == VQS_OK) {
+        status = vqs_output_append(farm->output, &head, result, size, err);
+    }
+    if (status == VQS_OK) {
+        count_record(farm, trial, &head, result, size);
+    }
+    return status;
+}
+
+/* Every loss leaves a failed record, so that attempts are counted across restarts too. */
+static bool on_loss(void *ctx, uint32_t trial, int rank, const char *why) {
+    struct vqs_farm *farm = ctx;
+    struct vqs_record_head head;
+    const uint32_t attempt = vqs_output_attempt(farm->output, trial);
+    const bool again = attempt % (uint32_t)farm->attempts != 0;
+    char message[200];
+    snprintf(message, sizeof message, "attempt %u: %s", attempt, why);
+    enum vqs_status status = make_failed_record(farm, trial, rank, message, &head, farm->err);
+    if (status == VQS_OK) {
+        status = vqs_output_append(farm->output, &head, farm->scratch.data, farm->scratch.size, farm->err);
+    }
+    if (status == VQS_OK && !again) {
+        count_record(farm, trial, &head, farm->scratch.data, farm->scratch.size);
+    }
+    farm->status = farm->status == VQS_OK ? status : farm->status;
+    vqs_progress_clear(&farm->progress);
+    fprintf(stderr, "vqsweep: warning: trial %u, %s; %s\n", trial, message,
+            again ? "it is tried again" : "given up, the run goes on without it");
+    return again;
+}
+
+static void on_rank(void *ctx, int rank, bool back, double seconds) {
+    struct vqs_farm *farm = ctx;
+    vqs_progress_clear(&farm->progress);
+    if (back) {
+        fprintf(stderr, "vqsweep: rank %d is back\n", rank);
+    } else {
+        fprintf(stderr, "vqsweep: warning: rank %d is lost, silent for %.0f s; the run goes on without it\n", rank,
+                seconds);
+    }
 }
 
 /* The first signal stops the run; whatever comes after it in earnest ends the program. A launcher may follow its signal
@@ -202,7 +251,8 @@ static enum vqs_status make_order(struct vqs_farm *farm, struct vqs_error *err) 
     size_t n = vqs_plan_n_trials(farm->plan);
     struct costed *costed = malloc(n * sizeof *costed);
     farm->order = malloc(n * sizeof *farm->order);
-    if (!costed || !farm->order) {
+    farm->seconds = malloc(n * sizeof *farm->seconds);
+    if (!costed || !farm->order || !farm->seconds) {
         free(costed);
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate the order of %zu trials", n);
     }
@@ -217,6 +267,7 @@ static enum vqs_status make_order(struct vqs_farm *farm, struct vqs_error *err) 
     qsort(costed, farm->n_tasks, sizeof *costed, longest_first);
     for (uint32_t i = 0; i < farm->n_tasks; i++) {
         farm->order[i] = costed[i].trial;
+        farm->seconds[i] = (float)costed[i].seconds;
     }
     free(costed);
     farm->state.total = n;
@@ -245,6 +296,7 @@ void vqs_farm_destroy(struct vqs_farm *farm) {
     }
     free(farm->workers);
     free(farm->order);
+    free(farm->seconds);
     vqs_bytes_destroy(&farm->scratch);
 }
 
@@ -260,10 +312,22 @@ static void handle_signals(bool count) {
 
 enum vqs_status vqs_farm_run(struct vqs_farm *farm, MPI_Comm comm, struct vqs_sched_summary *summary,
                              struct vqs_error *err) {
-    struct vqs_sched_ops ops = {
-        .ctx = farm, .describe = describe, .run = run_trial, .on_result = on_result, .on_tick = on_tick};
-    struct vqs_sched_config config = {
-        .order = farm->order, .n_tasks = farm->n_tasks, .slots = farm->slots, .prefetch = farm->prefetch};
+    struct vqs_sched_ops ops = {.ctx = farm,
+                                .describe = describe,
+                                .run = run_trial,
+                                .on_result = on_result,
+                                .on_tick = on_tick,
+                                .on_loss = on_loss,
+                                .on_rank = on_rank,
+                                .progress = progress};
+    struct vqs_sched_config config = {.order = farm->order,
+                                      .n_tasks = farm->n_tasks,
+                                      .slots = farm->slots,
+                                      .prefetch = farm->prefetch,
+                                      .silence = farm->silence,
+                                      .stall = farm->stall,
+                                      .factor = STALL_FACTOR,
+                                      .seconds = farm->seconds};
     farm->err = err;
     handle_signals(farm->rank == 0);
     enum vqs_status status = vqs_sched_run(comm, &config, &ops, summary, err);

@@ -19,6 +19,8 @@ struct vqs_farm_worker; /* trainer and record of one worker thread */
 struct vqs_farm {
     /* every rank */
     int rank, slots, team, prefetch;
+    double silence, stall; /* seconds (sched.h) */
+    int attempts;          /* at a trial that is lost or stuck, before it is given up as failed */
     char host[64];
     /* rank 0 */
     const struct vqs_plan *plan;
@@ -27,6 +29,7 @@ struct vqs_farm {
     /* the farm's own */
     struct vqs_farm_worker *workers;
     uint32_t *order;
+    float *seconds; /* expected of each trial, in that order */
     uint32_t n_tasks;
     struct vqs_bytes scratch;
     struct vqs_progress_state state; /* where the run stands; also the outcome */

@@ -135,6 +135,12 @@ static void hand_out_to_all(struct master *m) {
     }
 }
 
+static void tell_of_rank(const struct master *m, int rank, bool back, double seconds) {
+    if (m->ops->on_rank) {
+        m->ops->on_rank(m->ops->ctx, rank, back, seconds);
+    }
+}
+
 static void take_result(struct master *m, int rank, const struct vqs_parcel *parcel) {
     const struct vqs_parcel_header *header = vqs_parcel_header(parcel);
     enum vqs_dispatch_worth worth = vqs_dispatch_finish(&m->dispatch, rank, header->task, header->busy);
@@ -166,7 +172,7 @@ static void take_beat(struct master *m, int rank, const struct vqs_parcel *parce
 /* A parcel came from `rank`: account for it and give the rank its next task. */
 static void collect(struct master *m, int rank, struct vqs_parcel *parcel) {
     if (vqs_dispatch_heard(&m->dispatch, rank, m->now)) {
-        fprintf(stderr, "vqsweep: rank %d is back\n", rank);
+        tell_of_rank(m, rank, true, 0);
         hand_out_to_all(m);
     }
     switch (vqs_parcel_header(parcel)->kind) {
@@ -200,11 +206,12 @@ static void exchange_beats(struct master *m) {
 static void take_loss(struct master *m, const struct vqs_dispatch_loss *loss) {
     char why[128];
     if (loss->cause == VQS_DISPATCH_SILENT) {
-        snprintf(why, sizeof why, "rank %d has been silent for %.0f s", loss->rank, loss->seconds);
         vqs_mail_lose(&m->mail, loss->rank);
-    } else {
-        snprintf(why, sizeof why, "no progress for %.0f s on rank %d", loss->seconds, loss->rank);
+        tell_of_rank(m, loss->rank, false, loss->seconds);
+        return;
     }
+    snprintf(why, sizeof why, loss->cause == VQS_DISPATCH_LOST ? "lost with rank %d" : "stuck on rank %d for %.0f s",
+             loss->rank, loss->seconds);
     bool again = !loss->begun || !m->ops->on_loss || m->ops->on_loss(m->ops->ctx, loss->task, loss->rank, why);
     if (again) {
         vqs_dispatch_retry(&m->dispatch, loss);

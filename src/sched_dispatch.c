@@ -175,13 +175,10 @@ static double limit(const struct vqs_dispatch *dispatch, uint32_t position) {
     return fmax(patience->stall, patience->factor * whole);
 }
 
-static void lose_if_silent(struct vqs_dispatch *dispatch, int r, double now) {
-    struct vqs_dispatch_rank *rank = &dispatch->ranks[r];
+static bool is_silent(const struct vqs_dispatch *dispatch, int r, double now) {
+    const struct vqs_dispatch_rank *rank = &dispatch->ranks[r];
     double silence = dispatch->patience.silence;
-    if (r > 0 && silence > 0 && !rank->lost && now - rank->heard > silence) {
-        rank->lost = true;
-        dispatch->n_slots -= (uint64_t)(rank->slots - rank->n_stuck);
-    }
+    return r > 0 && silence > 0 && !rank->lost && now - rank->heard > silence;
 }
 
 /* Whether the i-th task of a rank is to be given up. Those begun are the oldest: one for each slot that does not hang.
@@ -196,7 +193,7 @@ static bool is_overdue(const struct vqs_dispatch *dispatch, const struct vqs_dis
     loss->task = dispatch->order[entry->position];
     loss->position = entry->position;
     loss->begun = before < rank->slots - rank->n_stuck;
-    loss->cause = rank->lost ? VQS_DISPATCH_SILENT : VQS_DISPATCH_STUCK;
+    loss->cause = rank->lost ? VQS_DISPATCH_LOST : VQS_DISPATCH_STUCK;
     loss->seconds = now - (rank->lost ? rank->heard : entry->since);
     if (entry->given_up) {
         return false;
@@ -208,7 +205,12 @@ static bool is_overdue(const struct vqs_dispatch *dispatch, const struct vqs_dis
 bool vqs_dispatch_overdue(struct vqs_dispatch *dispatch, double now, struct vqs_dispatch_loss *loss) {
     for (int r = 0; r < dispatch->n_ranks; r++) {
         struct vqs_dispatch_rank *rank = &dispatch->ranks[r];
-        lose_if_silent(dispatch, r, now);
+        if (is_silent(dispatch, r, now)) {
+            rank->lost = true;
+            dispatch->n_slots -= (uint64_t)(rank->slots - rank->n_stuck);
+            *loss = (struct vqs_dispatch_loss){.cause = VQS_DISPATCH_SILENT, .rank = r, .seconds = now - rank->heard};
+            return true;
+        }
         for (int i = 0; i < rank->n_in_flight; i++) {
             loss->rank = r;
             if (is_overdue(dispatch, rank, i, now, loss)) {
@@ -226,7 +228,7 @@ bool vqs_dispatch_overdue(struct vqs_dispatch *dispatch, double now, struct vqs_
 }
 
 void vqs_dispatch_retry(struct vqs_dispatch *dispatch, const struct vqs_dispatch_loss *loss) {
-    if (loss->begun && loss->cause == VQS_DISPATCH_SILENT) {
+    if (loss->begun && loss->cause == VQS_DISPATCH_LOST) {
         dispatch->flags[loss->position] |= DANGEROUS;
     }
     dispatch->again[dispatch->n_again++] = loss->position;

@@ -84,16 +84,20 @@ bool vqs_dispatch_heard(struct vqs_dispatch *dispatch, int rank, double now);
 /* `rank` is running `task`, and has got as far as `progress`. */
 void vqs_dispatch_running(struct vqs_dispatch *dispatch, int rank, uint32_t task, uint32_t progress, double now);
 
-enum vqs_dispatch_cause { VQS_DISPATCH_SILENT, VQS_DISPATCH_STUCK };
+enum vqs_dispatch_cause {
+    VQS_DISPATCH_SILENT, /* the rank itself; each of its tasks follows */
+    VQS_DISPATCH_LOST,   /* a task of a lost rank */
+    VQS_DISPATCH_STUCK   /* a task that hangs, or waits behind those that do */
+};
 struct vqs_dispatch_loss {
+    enum vqs_dispatch_cause cause;
     int rank;
     uint32_t task, position;
-    enum vqs_dispatch_cause cause;
-    bool begun;     /* it may have been running, and be the reason; otherwise it only waited there */
+    bool begun;     /* the task may have been running, and be the reason; otherwise it only waited there */
     double seconds; /* of silence, or without progress */
 };
-/* The next task to be given up at time `now`, which it is from here on; false when there is none (any more). The driver
- * then says what is to become of it: */
+/* The next rank or task to be given up at time `now`, which it is from here on; false when there is none (any more).
+ * The driver then says what is to become of a task: */
 bool vqs_dispatch_overdue(struct vqs_dispatch *dispatch, double now, struct vqs_dispatch_loss *loss);
 /* try again (a task that may have ended its rank never goes to rank 0, the one rank nobody can do without), */
 void vqs_dispatch_retry(struct vqs_dispatch *dispatch, const struct vqs_dispatch_loss *loss);

@@ -35,6 +35,8 @@ struct vqs_sched_ops {
     /* rank 0, main thread: `task` was running at `rank`, which is lost, or where it is stuck; `why` says so in words.
      * True: try it again. False: it is done with. NULL: always try again. */
     bool (*on_loss)(void *ctx, uint32_t task, int rank, const char *why);
+    /* rank 0, main thread: `rank` is lost after so many seconds of silence, or is back. May be NULL. */
+    void (*on_rank)(void *ctx, int rank, bool back, double seconds);
     /* any rank, main thread: a number that changes while worker `slot` gets on with its task. NULL: it never does. */
     uint32_t (*progress)(void *ctx, int slot);
     /* rank 0, main thread, every 50 ms or so: progress, checkpoints. Returns true to stop dispatching and drain. */
