@@ -16,7 +16,7 @@ struct vqs_cli {
     int silence, stall, attempts; /* of ranks and trials that are not waited for any longer */
     int64_t trial;                /* -1: none */
     int64_t sample;
-    bool quiet;
+    bool quiet, retry_failed;
     char command[2048]; /* the whole command line, for the record */
 };
 

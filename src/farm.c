@@ -52,7 +52,9 @@ static void run_trial(void *ctx, int slot, const void *data, size_t size, struct
     }
     memcpy(&task, data, sizeof task);
     worker->progress++;
+    vqs_begun_set(&farm->begun, slot, task.trial);
     vqs_trainer_run(worker->trainer, &task.settings, record, NULL); /* a failure is in the record */
+    vqs_begun_clear(&farm->begun, slot);
     clock_gettime(CLOCK_REALTIME, &now);
     record->trial = task.trial;
     record->attempt = task.attempt;
@@ -107,7 +109,7 @@ static void name_failure(struct vqs_farm *farm, uint32_t trial, const void *reco
     size_t used = strlen(text), room = sizeof farm->first_failures - used;
     if (farm->state.failed == 1) {
         bool known = vqs_record_unpack(&whole, record, size, NULL) == VQS_OK;
-        snprintf(text, room, "%u (%.140s)", trial, known ? whole.message : "no reason given");
+        snprintf(text, room, "%u (%.140s)", trial, known ? whole.message : "given up by an earlier run");
         vqs_record_destroy(&whole);
     } else if (farm->state.failed <= 4) {
         snprintf(text + used, room, ", %u", trial);
@@ -228,6 +230,7 @@ static bool on_tick(void *ctx, uint32_t done, uint32_t in_flight) {
         farm->status = heed_signals(farm);
     }
     vqs_progress_update(&farm->progress, &farm->state);
+    vqs_supervisor_running(&farm->supervisor);
     return farm->stop_at > 0 || farm->status != VQS_OK;
 }
 
@@ -236,17 +239,27 @@ static bool on_tick(void *ctx, uint32_t done, uint32_t in_flight) {
 struct costed {
     double seconds;
     uint32_t trial;
+    bool suspect;
 };
 
-static int longest_first(const void *a, const void *b) {
+static int suspects_last_longest_first(const void *a, const void *b) {
     const struct costed *x = a, *y = b;
+    if (x->suspect != y->suspect) {
+        return x->suspect ? 1 : -1;
+    }
     if (x->seconds != y->seconds) {
         return x->seconds > y->seconds ? -1 : 1;
     }
     return x->trial < y->trial ? -1 : x->trial > y->trial;
 }
 
-/* Rank 0: the trials without a result, the longest first, and what they may cost. */
+/* A trial is given up after so many attempts, until --retry-failed grants it as many more. */
+static bool is_given_up(const struct vqs_farm *farm, uint32_t attempts) {
+    return attempts > 0 && attempts % (uint32_t)farm->attempts == 0 && !farm->retry_failed;
+}
+
+/* Rank 0: the trials without a result, the longest first, and what they may cost. Those that came to nothing before are
+ * tried last, for they may take a rank with them. */
 static enum vqs_status make_order(struct vqs_farm *farm, struct vqs_error *err) {
     size_t n = vqs_plan_n_trials(farm->plan);
     struct costed *costed = malloc(n * sizeof *costed);
@@ -257,14 +270,23 @@ static enum vqs_status make_order(struct vqs_farm *farm, struct vqs_error *err) 
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate the order of %zu trials", n);
     }
     for (size_t t = 0; t < n; t++) {
-        if (!vqs_output_has(farm->output, t)) {
+        const uint32_t attempts = vqs_output_attempt(farm->output, t) - 1;
+        if (vqs_output_has(farm->output, t)) {
+            continue;
+        }
+        if (is_given_up(farm, attempts)) {
+            farm->state.failed++;
+            name_failure(farm, (uint32_t)t, NULL, 0);
+        } else {
             struct vqs_settings settings;
+            const bool suspect = attempts > 0 || vqs_begun_found(&farm->begun, (uint32_t)t);
             vqs_plan_trial_settings(farm->plan, t, &settings);
-            costed[farm->n_tasks] = (struct costed){vqs_trial_seconds(&settings), (uint32_t)t};
+            costed[farm->n_tasks] = (struct costed){vqs_trial_seconds(&settings), (uint32_t)t, suspect};
+            farm->n_suspects += suspect;
             farm->state.cost_left += costed[farm->n_tasks++].seconds;
         }
     }
-    qsort(costed, farm->n_tasks, sizeof *costed, longest_first);
+    qsort(costed, farm->n_tasks, sizeof *costed, suspects_last_longest_first);
     for (uint32_t i = 0; i < farm->n_tasks; i++) {
         farm->order[i] = costed[i].trial;
         farm->seconds[i] = (float)costed[i].seconds;
@@ -286,6 +308,9 @@ enum vqs_status vqs_farm_create(struct vqs_farm *farm, struct vqs_error *err) {
             return status;
         }
     }
+    if (farm->plan) {
+        vqs_begun_open(&farm->begun, farm->path, farm->slots);
+    }
     return farm->plan ? make_order(farm, err) : VQS_OK;
 }
 
@@ -294,6 +319,7 @@ void vqs_farm_destroy(struct vqs_farm *farm) {
         vqs_trainer_destroy(farm->workers[s].trainer);
         vqs_record_destroy(&farm->workers[s].record);
     }
+    vqs_begun_close(&farm->begun, true);
     free(farm->workers);
     free(farm->order);
     free(farm->seconds);
@@ -322,6 +348,7 @@ enum vqs_status vqs_farm_run(struct vqs_farm *farm, MPI_Comm comm, struct vqs_sc
                                 .progress = progress};
     struct vqs_sched_config config = {.order = farm->order,
                                       .n_tasks = farm->n_tasks,
+                                      .n_suspects = farm->n_suspects,
                                       .slots = farm->slots,
                                       .prefetch = farm->prefetch,
                                       .silence = farm->silence,
@@ -331,6 +358,7 @@ enum vqs_status vqs_farm_run(struct vqs_farm *farm, MPI_Comm comm, struct vqs_sc
     farm->err = err;
     handle_signals(farm->rank == 0);
     enum vqs_status status = vqs_sched_run(comm, &config, &ops, summary, err);
+    vqs_begun_close(&farm->begun, farm->state.done < farm->state.total);
     vqs_progress_clear(&farm->progress);
     return status == VQS_OK ? farm->status : status;
 }

@@ -10,8 +10,10 @@
 #ifndef VQS_FARM_H
 #define VQS_FARM_H
 
+#include "begun.h"
 #include "output.h"
 #include "progress.h"
+#include "supervisor.h"
 #include "vqsweep/sched.h"
 
 struct vqs_farm_worker; /* trainer and record of one worker thread */
@@ -24,13 +26,17 @@ struct vqs_farm {
     char host[64];
     /* rank 0 */
     const struct vqs_plan *plan;
+    const char *path; /* of the output */
+    bool retry_failed;
     struct vqs_output *output;
     struct vqs_progress progress;
+    struct vqs_supervisor supervisor;
+    struct vqs_begun begun;
     /* the farm's own */
     struct vqs_farm_worker *workers;
     uint32_t *order;
     float *seconds; /* expected of each trial, in that order */
-    uint32_t n_tasks;
+    uint32_t n_tasks, n_suspects;
     struct vqs_bytes scratch;
     struct vqs_progress_state state; /* where the run stands; also the outcome */
     char first_failures[200];        /* "17 (why), 18, 21" */
