@@ -40,6 +40,9 @@ static void stop(struct master *m) {
         return;
     }
     vqs_dispatch_stop(&m->dispatch);
+    if (m->ops->on_stop) {
+        m->ops->on_stop(m->ops->ctx);
+    }
     for (int r = 1; r < m->dispatch.n_ranks; r++) {
         struct vqs_parcel *parcel = vqs_parcel_create(VQS_PARCEL_STOP, 0);
         if (parcel) { /* without memory for it, the rank finishes what it has */
@@ -104,8 +107,8 @@ static void collect(struct master *m, int rank, struct vqs_parcel *parcel) {
     vqs_parcel_destroy(parcel);
 }
 
-/* The first tasks go round by round, so that the longest ones land on different ranks. */
-static void hand_out_first(struct master *m) {
+/* Fills every rank's room. Tasks go round by round, so that the longest ones land on different ranks. */
+static void hand_out_all(struct master *m) {
     for (bool any = true; any;) {
         any = false;
         for (int r = 0; r < m->dispatch.n_ranks; r++) {
@@ -141,8 +144,18 @@ static void flush(struct vqs_mail *mail, struct vqs_pool *pool) {
     }
 }
 
+static void obey_tick(struct master *m, enum vqs_sched_order order) {
+    const bool was_held = m->dispatch.held;
+    m->dispatch.held = order == VQS_SCHED_HOLD;
+    if (order == VQS_SCHED_STOP) {
+        stop(m);
+    } else if (was_held && !m->dispatch.held) {
+        hand_out_all(m);
+    }
+}
+
 static void run_master(struct master *m) {
-    hand_out_first(m);
+    hand_out_all(m);
     double next_tick = vqs_clock_seconds();
     while (!vqs_dispatch_over(&m->dispatch)) {
         struct vqs_parcel *local = vqs_pool_take(m->pool), *remote = vqs_mail_receive(&m->mail);
@@ -155,9 +168,7 @@ static void run_master(struct master *m) {
         double now = vqs_clock_seconds();
         if (now >= next_tick) {
             next_tick = now + TICK_SECONDS;
-            if (m->ops->on_tick(m->ops->ctx, m->done, m->dispatch.in_flight)) {
-                stop(m);
-            }
+            obey_tick(m, m->ops->on_tick(m->ops->ctx, m->done, m->dispatch.in_flight));
         }
         if (!local && !remote) {
             nap(m->pool, &m->mail, m->dispatch.n_ranks);
@@ -170,6 +181,7 @@ static void run_master(struct master *m) {
 /* ---- the other ranks --------------------------------------------------------------------------------------------- */
 
 struct servant {
+    const struct vqs_sched_ops *ops;
     struct vqs_mail mail;
     struct vqs_pool *pool;
     bool stopping, over;
@@ -197,6 +209,9 @@ static void obey(struct servant *s, struct vqs_parcel *parcel) {
         return;
     case VQS_PARCEL_STOP:
         s->stopping = true;
+        if (s->ops->on_stop) {
+            s->ops->on_stop(s->ops->ctx);
+        }
         for (struct vqs_parcel *waiting; (waiting = vqs_pool_withdraw(s->pool));) {
             return_undone(s, waiting);
         }
@@ -277,7 +292,7 @@ enum vqs_status vqs_sched_run(MPI_Comm comm, const struct vqs_sched_config *conf
         *summary =
             (struct vqs_sched_summary){.done = m.done, .stopped = m.done < config->n_tasks, .busy_seconds = m.busy};
     } else if (status == VQS_OK) {
-        struct servant s = {.mail = {.comm = comm}, .pool = pool, .err = err};
+        struct servant s = {.ops = ops, .mail = {.comm = comm}, .pool = pool, .err = err};
         run_servant(&s, n_ranks);
         status = s.status;
     }

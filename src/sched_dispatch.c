@@ -41,7 +41,7 @@ void vqs_dispatch_destroy(struct vqs_dispatch *dispatch) {
 bool vqs_dispatch_next(struct vqs_dispatch *dispatch, int r, uint32_t *task) {
     struct vqs_dispatch_rank *rank = &dispatch->ranks[r];
     uint32_t left = dispatch->n_tasks - dispatch->next;
-    if (dispatch->stopped || left == 0) {
+    if (dispatch->stopped || dispatch->held || left == 0) {
         return false;
     }
     uint64_t spare = left / (2 * dispatch->total_slots);

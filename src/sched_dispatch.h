@@ -25,6 +25,7 @@ struct vqs_dispatch {
     uint32_t next; /* position in `order` of the next task to hand out */
     uint32_t in_flight;
     bool stopped;
+    bool held; /* nothing is handed out for now */
     int n_ranks;
     uint64_t total_slots;
     struct vqs_dispatch_rank *ranks;

@@ -106,11 +106,11 @@ static enum vqs_status farm_on_result(void *ctx, uint32_t task, int rank, const 
     return VQS_OK;
 }
 
-static bool farm_on_tick(void *ctx, uint32_t done, uint32_t in_flight) {
+static enum vqs_sched_order farm_on_tick(void *ctx, uint32_t done, uint32_t in_flight) {
     struct farm *farm = ctx;
     (void)in_flight;
     farm->ticks++;
-    return farm->stop_at != NEVER && (int64_t)done >= farm->stop_at;
+    return farm->stop_at != NEVER && (int64_t)done >= farm->stop_at ? VQS_SCHED_STOP : VQS_SCHED_GO;
 }
 
 static int my_rank(void) {
@@ -146,7 +146,7 @@ static void farm_destroy(struct farm *farm) {
 
 static enum vqs_status farm_go(struct farm *farm, int slots, int prefetch, struct vqs_sched_summary *summary,
                                struct vqs_error *err) {
-    struct vqs_sched_ops ops = {farm, farm_describe, farm_run, farm_on_result, farm_on_tick};
+    struct vqs_sched_ops ops = {farm, farm_describe, farm_run, farm_on_result, farm_on_tick, NULL};
     struct vqs_sched_config config = {farm->order, farm->n, slots, prefetch};
     return vqs_sched_run(MPI_COMM_WORLD, &config, &ops, summary, err);
 }

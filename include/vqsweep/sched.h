@@ -17,6 +17,13 @@
 #include "vqsweep/base.h"
 #include <mpi.h>
 
+/* What rank 0 does next. */
+enum vqs_sched_order {
+    VQS_SCHED_GO,   /* hand out tasks */
+    VQS_SCHED_HOLD, /* hand out none for now; what is under way goes on */
+    VQS_SCHED_STOP  /* hand out no more, and drain */
+};
+
 struct vqs_sched_ops {
     void *ctx;
     /* rank 0, main thread: append the description of task `task` to `bytes`. */
@@ -27,8 +34,10 @@ struct vqs_sched_ops {
      * result may also mean that the rank had no memory for one. */
     enum vqs_status (*on_result)(void *ctx, uint32_t task, int rank, const void *result, size_t size,
                                  struct vqs_error *err);
-    /* rank 0, main thread, every 50 ms or so: progress, checkpoints. Returns true to stop dispatching and drain. */
-    bool (*on_tick)(void *ctx, uint32_t done, uint32_t in_flight);
+    /* rank 0, main thread, every 50 ms or so: progress, checkpoints. */
+    enum vqs_sched_order (*on_tick)(void *ctx, uint32_t done, uint32_t in_flight);
+    /* any rank, main thread: the run is being stopped; running tasks may be cut short. May be NULL. */
+    void (*on_stop)(void *ctx);
 };
 
 struct vqs_sched_config {
