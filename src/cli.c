@@ -1,5 +1,6 @@
 /* cli.c - options: one table, a parser, and their help. */
 #include "cli.h"
+#include "node.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -42,6 +43,15 @@ static const struct option_row options[] = {
      offsetof(struct vqs_cli, allow_mixed), 0, 0},
     {'F', "figures", NULL, "only figures for scripts, NAME=VALUE a line", FLAG, offsetof(struct vqs_cli, figures), 0,
      0},
+    {'e', "silence", "SECONDS",
+     "a rank that is silent for this long is lost, and its trials go elsewhere (default: 30)", INT,
+     offsetof(struct vqs_cli, silence), 1, 1000000},
+    {'u', "stall", "SECONDS",
+     "a trial is stuck when it shows no progress for this long, and for 20 times its expected time (default: 60)", INT,
+     offsetof(struct vqs_cli, stall), 1, 1000000},
+    {'a', "attempts", "N",
+     "attempts at a trial whose rank is lost or that is stuck, before it is given up (default: 3)", INT,
+     offsetof(struct vqs_cli, attempts), 1, 1000},
     {'q', "quiet", NULL, "no progress, notices or summary; warnings and errors are still printed", FLAG,
      offsetof(struct vqs_cli, quiet), 0, 0},
     {'n', "trial", "N", "one trial in full", INT64, offsetof(struct vqs_cli, trial), 0, UINT32_MAX},
@@ -171,8 +181,16 @@ enum vqs_status vqs_cli_parse(const struct vqs_command *command, int argc, char 
     char letters[2 * N_OPTIONS + 4];
     struct option table[N_OPTIONS + 2];
     build_tables(command, letters, table);
-    *cli = (struct vqs_cli){
-        .team = 1, .prefetch = 4, .trial = -1, .sample = 3, .grace = 60, .trial_checkpoint = 300, .shard = {1, 1}};
+    *cli = (struct vqs_cli){.team = 1,
+                            .prefetch = 4,
+                            .trial = -1,
+                            .sample = 3,
+                            .grace = 60,
+                            .trial_checkpoint = 300,
+                            .shard = {1, 1},
+                            .silence = 30,
+                            .stall = 60,
+                            .attempts = 3};
     for (int i = 0; i < argc; i++) { /* before getopt moves operands to the end */
         size_t used = strlen(cli->command);
         snprintf(cli->command + used, sizeof cli->command - used, "%s%s", i ? " " : "", argv[i]);
@@ -232,6 +250,16 @@ void vqs_cli_help(const struct vqs_command *command) {
                  row->argument ? row->argument : "");
         printf("  %-24s %s\n", left, row->help);
     }
+}
+
+int vqs_cli_conclude(enum vqs_status status, struct vqs_error *err) {
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        status = vqs_fail(err, VQS_ERR_IO, "cannot write to standard output");
+    }
+    if (status != VQS_OK && err->text[0] && vqs_node_speaks()) { /* all ranks agree on the status, one says it */
+        fprintf(stderr, "vqsweep: %s\n", err->text);
+    }
+    return vqs_status_exit_code(status);
 }
 
 enum vqs_status vqs_cli_read_job(const char *path, struct vqs_bytes *text, struct vqs_error *err) {

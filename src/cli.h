@@ -14,8 +14,9 @@ struct vqs_cli {
     char **more;      /* what follows it, for a command that takes several */
     int n_more;
     const char *output, *seeds;
-    int threads, team, prefetch; /* threads 0: as many as there are cores */
-    int64_t trial;               /* -1: none */
+    int threads, team, prefetch;  /* threads 0: as many as there are cores */
+    int silence, stall, attempts; /* of ranks and trials that are not waited for any longer */
+    int64_t trial;                /* -1: none */
     int64_t sample;
     bool quiet;
     int64_t time_limit;       /* seconds; 0: none */
@@ -38,6 +39,8 @@ struct vqs_command {
 /* Parses what follows the command's name, argv[2] and on. *help is set when help was asked for. VQS_ERR_USAGE. */
 enum vqs_status vqs_cli_parse(const struct vqs_command *command, int argc, char **argv, struct vqs_cli *cli, bool *help,
                               struct vqs_error *err);
+/* The last words of the program: prints the error, if any, and returns the exit code. */
+int vqs_cli_conclude(enum vqs_status status, struct vqs_error *err);
 /* Prints the help of a command to stdout. */
 void vqs_cli_help(const struct vqs_command *command);
 

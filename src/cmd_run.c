@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* What rank 0 is told of every rank. */
 struct rank_facts {
@@ -27,6 +28,7 @@ struct run {
     int rank, n_ranks;
     struct vqs_node node;
     struct vqs_farm farm;
+    struct vqs_sched_summary summary;
     /* rank 0 */
     struct rank_facts *facts; /* [n_ranks] */
     struct vqs_bytes job;
@@ -55,6 +57,9 @@ static enum vqs_status choose_slots(struct run *run, struct vqs_error *err) {
     run->farm.prefetch = cli->prefetch;
     run->farm.trial_checkpoint = (double)cli->trial_checkpoint;
     run->farm.grace = (double)cli->grace;
+    run->farm.silence = cli->silence;
+    run->farm.stall = cli->stall;
+    run->farm.attempts = cli->attempts;
     memcpy(run->farm.host, run->node.host, sizeof run->farm.host);
     openblas_set_num_threads(1);
     return VQS_OK;
@@ -288,6 +293,7 @@ static enum vqs_status share_output(struct run *run, struct vqs_error *err) {
 static enum vqs_status set_up(struct run *run, struct vqs_error *err) {
     enum vqs_status status = VQS_OK;
     vqs_node_set_up(run->comm, &run->node);
+    vqs_node_watch(&run->node);
     status = choose_slots(run, err);
     if (status == VQS_OK && run->rank == 0 && !(run->facts = calloc((size_t)run->n_ranks, sizeof *run->facts))) {
         status = vqs_fail(err, VQS_ERR_MEMORY, "out of memory");
@@ -340,14 +346,14 @@ static enum vqs_status conclude(struct run *run, const struct vqs_sched_summary 
     }
     if (state->failed) {
         return vqs_fail(err, VQS_ERR_TRIALS,
-                        "%zu of %zu trials failed: %s; run the same command again to try them again", state->failed,
-                        state->total, run->farm.first_failures);
+                        "%zu of %zu trials failed: %s; run the same command again to try them again (--retry-failed "
+                        "after %d attempts)",
+                        state->failed, state->total, run->farm.first_failures, run->cli->attempts);
     }
     return VQS_OK;
 }
 
 static enum vqs_status run_job(struct run *run, struct vqs_error *err) {
-    struct vqs_sched_summary summary;
     enum vqs_status status = set_up(run, err);
     int finished = status == VQS_OK && run->rank == 0 && vqs_output_is_finished(run->output);
     if (status == VQS_OK) {
@@ -360,8 +366,18 @@ static enum vqs_status run_job(struct run *run, struct vqs_error *err) {
         print_notices(run);
     }
     vqs_progress_begin(&run->farm.progress, run->rank == 0 ? vqs_node_terminal_width(&run->node) : 0, run->cli->quiet);
-    status = vqs_farm_run(&run->farm, run->comm, &summary, err);
-    return status == VQS_OK && run->rank == 0 ? conclude(run, &summary, err) : status;
+    status = vqs_farm_run(&run->farm, run->comm, &run->summary, err);
+    return status == VQS_OK && run->rank == 0 ? conclude(run, &run->summary, err) : status;
+}
+
+/* After a loss: MPI_Finalize may wait for ranks that are gone, and a thread that hangs still uses what would be freed.
+ */
+static void leave(struct run *run, enum vqs_status status, struct vqs_error *err) {
+    vqs_output_destroy(run->output);
+    if (!run->summary.lost) {
+        MPI_Finalize();
+    }
+    _exit(vqs_cli_conclude(status, err));
 }
 
 enum vqs_status vqs_cmd_run(const struct vqs_cli *cli, struct vqs_error *err) {
@@ -373,6 +389,9 @@ enum vqs_status vqs_cmd_run(const struct vqs_cli *cli, struct vqs_error *err) {
     enum vqs_status status = provided < MPI_THREAD_FUNNELED
                                  ? vqs_fail(err, VQS_ERR_ENVIRONMENT, "this MPI cannot run beside threads")
                                  : run_job(&run, err);
+    if (run.summary.lost || run.summary.hung) {
+        leave(&run, status, err);
+    }
     vqs_farm_destroy(&run.farm);
     vqs_output_destroy(run.output);
     vqs_plan_destroy(run.plan);

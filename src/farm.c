@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <math.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,8 @@ struct vqs_farm_worker {
     char *path;     /* of its checkpoint */
     int from_epoch; /* where this run of it began */
     double began, saved;
-    double earlier; /* seconds it took in earlier runs */
+    double earlier;             /* seconds it took in earlier runs */
+    _Atomic(uint32_t) progress; /* changes as it gets on */
 };
 
 /* In place of a record: the trial was left and stays pending. */
@@ -40,6 +42,10 @@ static void count_signal(int number) {
     (void)number;
     signals = signals + 1;
 }
+
+/* A trial is stuck when it shows no progress for this many times the seconds that all of it should take, by the nominal
+ * cost corrected by what trials took so far: generous, for a machine may be shared. */
+static const double STALL_FACTOR = 20;
 
 /* Two signals within this time are one: a launcher and a batch system may both pass on the same one. */
 static const double ONE_SIGNAL_SECONDS = 0.25;
@@ -94,6 +100,7 @@ static bool after_epoch(void *ctx, const struct vqs_trial_state *state) {
     struct vqs_farm_worker *worker = ctx;
     struct vqs_farm *farm = worker->farm;
     const double now = vqs_clock_seconds();
+    worker->progress++;
     if (signals || now >= farm->end_at - farm->grace) {
         begin_leaving(farm);
     }
@@ -124,6 +131,7 @@ static void run_trial(void *ctx, int slot, const void *data, size_t size, struct
     worker->began = worker->saved = vqs_clock_seconds();
     worker->from_epoch = 0;
     worker->earlier = 0;
+    worker->progress++;
     enum vqs_status status = vqs_trainer_run(worker->trainer, &task->settings, record, NULL);
     if (status == VQS_ERR_UNFINISHED) {
         vqs_bytes_append(result, LEFT, sizeof LEFT, NULL);
@@ -142,6 +150,11 @@ static void run_trial(void *ctx, int slot, const void *data, size_t size, struct
     }
 }
 
+static uint32_t progress(void *ctx, int slot) {
+    const struct vqs_farm *farm = ctx;
+    return atomic_load(&farm->workers[slot].progress);
+}
+
 static void on_stop(void *ctx) {
     begin_leaving(ctx);
 }
@@ -156,7 +169,7 @@ static enum vqs_status describe(void *ctx, uint32_t trial, struct vqs_bytes *byt
 }
 
 /* In place of a record that did not come: one that says so. Its bytes are in farm->scratch. */
-static enum vqs_status make_failed_record(struct vqs_farm *farm, uint32_t trial, int rank, bool came_empty,
+static enum vqs_status make_failed_record(struct vqs_farm *farm, uint32_t trial, int rank, const char *message,
                                           struct vqs_record_head *head, struct vqs_error *err) {
     struct vqs_record record = {0};
     farm->scratch.size = 0;
@@ -166,10 +179,7 @@ static enum vqs_status make_failed_record(struct vqs_farm *farm, uint32_t trial,
     record.attempt = vqs_output_attempt(farm->output, trial);
     record.rank = rank;
     snprintf(record.code_version, sizeof record.code_version, "%s", vqs_code_version());
-    snprintf(record.message, sizeof record.message,
-             came_empty ? "rank %d had no memory for the record"
-                        : "rank %d sent something else than this trial's record",
-             rank);
+    snprintf(record.message, sizeof record.message, "%s", message);
     if (status == VQS_OK) {
         vqs_record_seal(&record);
         status = vqs_record_pack(&record, &farm->scratch, err);
@@ -181,19 +191,36 @@ static enum vqs_status make_failed_record(struct vqs_farm *farm, uint32_t trial,
     return status;
 }
 
-/* Remember the first few failures by name. */
+/* Remember the first few failures by name; without a record: those of earlier runs. */
 static void name_failure(struct vqs_farm *farm, uint32_t trial, const void *record, size_t size) {
     struct vqs_record whole = {0};
     char *text = farm->first_failures;
     size_t used = strlen(text), room = sizeof farm->first_failures - used;
     if (farm->state.failed == 1) {
-        bool known = vqs_record_unpack(&whole, record, size, NULL) == VQS_OK;
-        snprintf(text, room, "%u (%.140s)", trial, known ? whole.message : "no reason given");
+        bool known = record && vqs_record_unpack(&whole, record, size, NULL) == VQS_OK;
+        snprintf(text, room, "%u (%.140s)", trial, known ? whole.message : "in an earlier run");
         vqs_record_destroy(&whole);
     } else if (farm->state.failed <= 4) {
         snprintf(text + used, room, ", %u", trial);
     } else if (farm->state.failed == 5) {
         snprintf(text + used, room, " ...");
+    }
+}
+
+/* The trial has its record, and is done with. */
+static void count_record(struct vqs_farm *farm, uint32_t trial, const struct vqs_record_head *head, const void *record,
+                         size_t size) {
+    struct vqs_settings settings;
+    vqs_plan_trial_settings(farm->plan, trial, &settings);
+    double cost = vqs_trial_seconds(&settings);
+    farm->state.cost_here += cost;
+    farm->state.cost_left -= cost;
+    farm->state.done++;
+    farm->state.done_here++;
+    farm->state.diverged += head->outcome == VQS_OUTCOME_DIVERGED;
+    if (head->outcome == VQS_OUTCOME_FAILED) {
+        farm->state.failed++;
+        name_failure(farm, trial, record, size);
     }
 }
 
@@ -203,34 +230,56 @@ static enum vqs_status on_result(void *ctx, uint32_t trial, int rank, const void
     struct vqs_record_head head;
     enum vqs_status status = VQS_OK;
     if (size == sizeof LEFT && !memcmp(result, LEFT, size)) {
-        farm->left++;
-        return VQS_OK;
+        return VQS_OK; /* it stays pending */
     }
     if (vqs_record_peek(result, size, &head, NULL) != VQS_OK || head.trial != trial ||
         head.key != vqs_plan_trial_key(farm->plan, trial)) {
-        status = make_failed_record(farm, trial, rank, size == 0, &head, err);
+        const char *message =
+            size ? "its rank sent something else than this trial's record" : "its rank had no memory for the record";
+        status = make_failed_record(farm, trial, rank, message, &head, err);
         result = farm->scratch.data;
         size = farm->scratch.size;
     }
     if (status == VQS_OK) {
         status = vqs_output_append(farm->output, &head, result, size, err);
     }
-    if (status != VQS_OK) {
-        return status;
+    if (status == VQS_OK) {
+        count_record(farm, trial, &head, result, size);
     }
-    struct vqs_settings settings;
-    vqs_plan_trial_settings(farm->plan, trial, &settings);
-    double cost = vqs_trial_seconds(&settings);
-    farm->state.cost_here += cost;
-    farm->state.cost_left -= cost;
-    farm->state.done++;
-    farm->state.done_here++;
-    farm->state.diverged += head.outcome == VQS_OUTCOME_DIVERGED;
-    if (head.outcome == VQS_OUTCOME_FAILED) {
-        farm->state.failed++;
-        name_failure(farm, trial, result, size);
+    return status;
+}
+
+/* Every loss leaves a failed record, so that attempts are counted across restarts too. */
+static bool on_loss(void *ctx, uint32_t trial, int rank, const char *why) {
+    struct vqs_farm *farm = ctx;
+    struct vqs_record_head head;
+    const uint32_t attempt = vqs_output_attempt(farm->output, trial);
+    const bool again = attempt % (uint32_t)farm->attempts != 0;
+    char message[200];
+    snprintf(message, sizeof message, "attempt %u: %s", attempt, why);
+    enum vqs_status status = make_failed_record(farm, trial, rank, message, &head, farm->err);
+    if (status == VQS_OK) {
+        status = vqs_output_append(farm->output, &head, farm->scratch.data, farm->scratch.size, farm->err);
     }
-    return VQS_OK;
+    if (status == VQS_OK && !again) {
+        count_record(farm, trial, &head, farm->scratch.data, farm->scratch.size);
+    }
+    farm->status = farm->status == VQS_OK ? status : farm->status;
+    vqs_progress_clear(&farm->progress);
+    fprintf(stderr, "vqsweep: warning: trial %u, %s; %s\n", trial, message,
+            again ? "it is tried again" : "given up, the run goes on without it");
+    return again;
+}
+
+static void on_rank(void *ctx, int rank, bool back, double seconds) {
+    struct vqs_farm *farm = ctx;
+    vqs_progress_clear(&farm->progress);
+    if (back) {
+        fprintf(stderr, "vqsweep: rank %d is back\n", rank);
+    } else {
+        fprintf(stderr, "vqsweep: warning: rank %d is lost, silent for %.0f s; the run goes on without it\n", rank,
+                seconds);
+    }
 }
 
 static void say(struct vqs_farm *farm, const char *prefix, const char *text) {
@@ -311,11 +360,10 @@ static int longest_first(const void *a, const void *b) {
     return x->trial < y->trial ? -1 : x->trial > y->trial;
 }
 
-/* Whether a trial is to be run now. Failed ones are tried again unless they are to be left alone. */
+/* Whether a trial without a result is to be run now. Failed ones are tried again until they are given up. */
 static bool is_wanted(const struct vqs_farm *farm, size_t trial) {
-    const bool failed = vqs_output_attempt(farm->output, trial) > 1;
-    return vqs_shard_has(&farm->shard, trial) && !vqs_output_has(farm->output, trial) &&
-           !(failed && farm->only_pending);
+    const uint32_t attempts = vqs_output_attempt(farm->output, trial) - 1;
+    return attempts == 0 || farm->retry_failed || (!farm->only_pending && attempts < (uint32_t)farm->attempts);
 }
 
 /* Rank 0: the trials to be run, the longest first, and what they may cost. */
@@ -323,13 +371,23 @@ static enum vqs_status make_order(struct vqs_farm *farm, struct vqs_error *err) 
     size_t n = vqs_plan_n_trials(farm->plan), in_shard = 0;
     struct costed *costed = malloc(n * sizeof *costed);
     farm->order = malloc(n * sizeof *farm->order);
-    if (!costed || !farm->order) {
+    farm->seconds = malloc(n * sizeof *farm->seconds);
+    if (!costed || !farm->order || !farm->seconds) {
         free(costed);
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate the order of %zu trials", n);
     }
     for (size_t t = 0; t < n; t++) {
-        in_shard += vqs_shard_has(&farm->shard, t);
-        if (is_wanted(farm, t)) {
+        if (!vqs_shard_has(&farm->shard, t)) {
+            continue;
+        }
+        in_shard++;
+        if (vqs_output_has(farm->output, t)) {
+            continue;
+        }
+        if (!is_wanted(farm, t)) {
+            farm->state.failed++;
+            name_failure(farm, (uint32_t)t, NULL, 0);
+        } else {
             struct vqs_settings settings;
             vqs_plan_trial_settings(farm->plan, t, &settings);
             costed[farm->n_tasks] = (struct costed){vqs_trial_seconds(&settings), (uint32_t)t};
@@ -339,6 +397,7 @@ static enum vqs_status make_order(struct vqs_farm *farm, struct vqs_error *err) 
     qsort(costed, farm->n_tasks, sizeof *costed, longest_first);
     for (uint32_t i = 0; i < farm->n_tasks; i++) {
         farm->order[i] = costed[i].trial;
+        farm->seconds[i] = (float)costed[i].seconds;
     }
     free(costed);
     farm->state.total = in_shard;
@@ -372,6 +431,7 @@ void vqs_farm_destroy(struct vqs_farm *farm) {
     }
     free(farm->workers);
     free(farm->order);
+    free(farm->seconds);
     vqs_bytes_destroy(&farm->scratch);
 }
 
@@ -401,9 +461,18 @@ enum vqs_status vqs_farm_run(struct vqs_farm *farm, MPI_Comm comm, struct vqs_sc
                                 .run = run_trial,
                                 .on_result = on_result,
                                 .on_tick = on_tick,
-                                .on_stop = on_stop};
-    struct vqs_sched_config config = {
-        .order = farm->order, .n_tasks = farm->n_tasks, .slots = farm->slots, .prefetch = farm->prefetch};
+                                .on_stop = on_stop,
+                                .on_loss = on_loss,
+                                .on_rank = on_rank,
+                                .progress = progress};
+    struct vqs_sched_config config = {.order = farm->order,
+                                      .n_tasks = farm->n_tasks,
+                                      .slots = farm->slots,
+                                      .prefetch = farm->prefetch,
+                                      .silence = farm->silence,
+                                      .stall = farm->stall,
+                                      .factor = STALL_FACTOR,
+                                      .seconds = farm->seconds};
     farm->err = err;
     count_signals();
     enum vqs_status status = vqs_sched_run(comm, &config, &ops, summary, err);

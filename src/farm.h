@@ -25,6 +25,8 @@ struct vqs_farm_worker; /* trainer and record of one worker thread */
 struct vqs_farm {
     /* every rank */
     int rank, slots, team, prefetch;
+    double silence, stall; /* seconds (sched.h) */
+    int attempts;          /* at a trial that is lost or stuck, before it is given up as failed */
     char host[64];
     const char *trials_folder; /* of checkpoints */
     double trial_checkpoint;   /* seconds between those of a trial */
@@ -39,14 +41,13 @@ struct vqs_farm {
     /* the farm's own */
     struct vqs_farm_worker *workers;
     uint32_t *order;
+    float *seconds; /* expected of each trial, in that order */
     uint32_t n_tasks;
     struct vqs_bytes scratch;
     struct vqs_progress_state state; /* where the run stands; also the outcome */
     char first_failures[200];        /* "17 (why), 18, 21" */
-    size_t left;                     /* trials that were begun and left for a later run */
     int signals_seen;
     double stop_at;             /* when the first signal was seen or the time limit came near; 0: none */
-    const char *why;            /* of the stop */
     _Atomic(double) leave_by;   /* when running trials must have ended or been left; 0: not stopping */
     _Atomic(bool) told_of_disk; /* a checkpoint could not be written, which is said once */
     enum vqs_status status;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 static const struct vqs_command commands[] = {
-    {"run", "JOB", "ostmplgcifPMq", "run every trial of a job and gather the results in one file",
+    {"run", "JOB", "ostmplgcifPMeuaq", "run every trial of a job and gather the results in one file",
      "Trials run on all cores this rank may use, and on those of every rank under mpirun. The same command again goes\n"
      "on where an earlier run stopped, and says so when nothing is left to do. Finished trials are kept in\n"
      "FILE.h5.journal until all are there. Ctrl-C, SIGTERM and SIGUSR1 stop the run: what is running is finished and\n"
@@ -110,11 +110,5 @@ static enum vqs_status dispatch(int argc, char **argv, struct vqs_error *err) {
 int main(int argc, char **argv) {
     struct vqs_error err = {0};
     enum vqs_status status = dispatch(argc, argv, &err);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        status = vqs_fail(&err, VQS_ERR_IO, "cannot write to standard output");
-    }
-    if (status != VQS_OK && err.text[0] && vqs_node_speaks()) { /* all ranks agree on the status, one says it */
-        fprintf(stderr, "vqsweep: %s\n", err.text);
-    }
-    return vqs_status_exit_code(status);
+    return vqs_cli_conclude(status, &err);
 }

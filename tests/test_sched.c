@@ -146,8 +146,9 @@ static void farm_destroy(struct farm *farm) {
 
 static enum vqs_status farm_go(struct farm *farm, int slots, int prefetch, struct vqs_sched_summary *summary,
                                struct vqs_error *err) {
-    struct vqs_sched_ops ops = {farm, farm_describe, farm_run, farm_on_result, farm_on_tick, NULL};
-    struct vqs_sched_config config = {farm->order, farm->n, slots, prefetch};
+    struct vqs_sched_ops ops = {
+        .ctx = farm, .describe = farm_describe, .run = farm_run, .on_result = farm_on_result, .on_tick = farm_on_tick};
+    struct vqs_sched_config config = {.order = farm->order, .n_tasks = farm->n, .slots = slots, .prefetch = prefetch};
     return vqs_sched_run(MPI_COMM_WORLD, &config, &ops, summary, err);
 }
 
@@ -373,7 +374,8 @@ START_TEST(dispatch_keeps_books_and_prefetches_less_as_tasks_run_out) {
         order[i] = 100 + i;
     }
     struct vqs_dispatch dispatch;
-    ck_assert_int_eq(vqs_dispatch_create(&dispatch, order, 24, 2, rooms, NULL), VQS_OK);
+    ck_assert_int_eq(vqs_dispatch_create(&dispatch, order, 24, 2, rooms, &(struct vqs_dispatch_patience){0}, NULL),
+                     VQS_OK);
     int given[2] = {0, 0};
     for (int r = 0; r < 2; r++) {
         while (vqs_dispatch_next(&dispatch, r, &task)) {
@@ -384,15 +386,15 @@ START_TEST(dispatch_keeps_books_and_prefetches_less_as_tasks_run_out) {
     /* rank 0: 2 slots and, with 20 left, 20/6 = 3 more; rank 1: 1 slot and, with 16 left, 16/6 = 2 more */
     ck_assert_int_eq(given[0], 5);
     ck_assert_int_eq(given[1], 3);
-    ck_assert(!vqs_dispatch_finish(&dispatch, 1, 100)); /* that is rank 0's */
-    ck_assert(vqs_dispatch_finish(&dispatch, 0, 100));
-    ck_assert(!vqs_dispatch_finish(&dispatch, 0, 100));
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 1, 100, 1), VQS_DISPATCH_UNKNOWN); /* that is rank 0's */
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, 100, 1), VQS_DISPATCH_FIRST);
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, 100, 1), VQS_DISPATCH_UNKNOWN);
     ck_assert_uint_eq(dispatch.in_flight, 7);
     ck_assert(!vqs_dispatch_over(&dispatch));
     vqs_dispatch_stop(&dispatch);
     ck_assert(!vqs_dispatch_next(&dispatch, 0, &task));
     for (uint32_t i = 101; i < 108; i++) {
-        ck_assert(vqs_dispatch_finish(&dispatch, i < 105 ? 0 : 1, i));
+        ck_assert_int_eq(vqs_dispatch_finish(&dispatch, i < 105 ? 0 : 1, i, 1), VQS_DISPATCH_FIRST);
     }
     ck_assert(vqs_dispatch_over(&dispatch));
     vqs_dispatch_destroy(&dispatch);
