@@ -284,10 +284,12 @@ static enum vqs_status note_store(struct vqs_output *output, const struct source
                                   : vqs_fail(err, VQS_ERR_MEMORY, "out of memory");
     *complete = true;
     for (size_t t = 0; t < output->n_trials && status == VQS_OK; t++) {
-        *complete &= rows[t].done && rows[t].outcome != VQS_OUTCOME_FAILED;
+        *complete &= !vqs_shard_has(&output->shard, t) || (rows[t].done && rows[t].outcome != VQS_OUTCOME_FAILED);
     }
     for (size_t t = 0; t < output->n_trials && status == VQS_OK && *complete; t++) {
-        vqs_output_note(output, t, rows[t].outcome, rows[t].attempt);
+        if (rows[t].done) {
+            vqs_output_note(output, t, rows[t].outcome, rows[t].attempt);
+        }
     }
     free(rows);
     return status;
