@@ -251,6 +251,7 @@ static enum vqs_status open_output(struct run *run, struct vqs_error *err) {
     }
     run->farm.plan = run->plan;
     run->farm.output = run->output;
+    run->farm.path = run->path;
     run->farm.retry_failed = cli->retry_failed;
     run->farm.only_pending = cli->only_pending;
     return status;
@@ -389,6 +390,9 @@ enum vqs_status vqs_cmd_run(const struct vqs_cli *cli, struct vqs_error *err) {
     enum vqs_status status = provided < MPI_THREAD_FUNNELED
                                  ? vqs_fail(err, VQS_ERR_ENVIRONMENT, "this MPI cannot run beside threads")
                                  : run_job(&run, err);
+    if (run.rank == 0) {
+        vqs_supervisor_end(status, status == VQS_ERR_UNFINISHED && run.summary.stranded);
+    }
     if (run.summary.lost || run.summary.hung) {
         leave(&run, status, err);
     }

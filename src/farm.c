@@ -132,7 +132,9 @@ static void run_trial(void *ctx, int slot, const void *data, size_t size, struct
     worker->from_epoch = 0;
     worker->earlier = 0;
     worker->progress++;
+    vqs_begun_set(&farm->begun, slot, task->trial);
     enum vqs_status status = vqs_trainer_run(worker->trainer, &task->settings, record, NULL);
+    vqs_begun_clear(&farm->begun, slot);
     if (status == VQS_ERR_UNFINISHED) {
         vqs_bytes_append(result, LEFT, sizeof LEFT, NULL);
         return;
@@ -198,7 +200,7 @@ static void name_failure(struct vqs_farm *farm, uint32_t trial, const void *reco
     size_t used = strlen(text), room = sizeof farm->first_failures - used;
     if (farm->state.failed == 1) {
         bool known = record && vqs_record_unpack(&whole, record, size, NULL) == VQS_OK;
-        snprintf(text, room, "%u (%.140s)", trial, known ? whole.message : "in an earlier run");
+        snprintf(text, room, "%u (%.140s)", trial, known ? whole.message : "given up by an earlier run");
         vqs_record_destroy(&whole);
     } else if (farm->state.failed <= 4) {
         snprintf(text + used, room, ", %u", trial);
@@ -293,6 +295,7 @@ static void leave_now(struct vqs_farm *farm) {
     enum vqs_status status = vqs_output_checkpoint(farm->output, &err);
     say(farm, "stopped at once; ", status == VQS_OK ? "run the same command again to go on" : err.text);
     vqs_output_let_go(farm->output);
+    vqs_begun_close(&farm->begun, false);
     _exit(vqs_status_exit_code(VQS_ERR_UNFINISHED));
 }
 
@@ -340,6 +343,7 @@ static enum vqs_sched_order on_tick(void *ctx, uint32_t done, uint32_t in_flight
     }
     heed_stops(farm);
     vqs_progress_update(&farm->progress, &farm->state);
+    vqs_supervisor_running(&farm->supervisor);
     return farm->stop_at > 0 || farm->status != VQS_OK ? VQS_SCHED_STOP
            : vqs_output_troubled(farm->output)         ? VQS_SCHED_HOLD
                                                        : VQS_SCHED_GO;
@@ -350,23 +354,27 @@ static enum vqs_sched_order on_tick(void *ctx, uint32_t done, uint32_t in_flight
 struct costed {
     double seconds;
     uint32_t trial;
+    bool suspect;
 };
 
-static int longest_first(const void *a, const void *b) {
+static int suspects_last_longest_first(const void *a, const void *b) {
     const struct costed *x = a, *y = b;
+    if (x->suspect != y->suspect) {
+        return x->suspect ? 1 : -1;
+    }
     if (x->seconds != y->seconds) {
         return x->seconds > y->seconds ? -1 : 1;
     }
     return x->trial < y->trial ? -1 : x->trial > y->trial;
 }
 
-/* Whether a trial without a result is to be run now. Failed ones are tried again until they are given up. */
-static bool is_wanted(const struct vqs_farm *farm, size_t trial) {
-    const uint32_t attempts = vqs_output_attempt(farm->output, trial) - 1;
-    return attempts == 0 || farm->retry_failed || (!farm->only_pending && attempts < (uint32_t)farm->attempts);
+/* A trial is given up after so many attempts, until --retry-failed grants it as many more. */
+static bool is_given_up(const struct vqs_farm *farm, uint32_t attempts) {
+    return attempts > 0 && !farm->retry_failed && (farm->only_pending || attempts % (uint32_t)farm->attempts == 0);
 }
 
-/* Rank 0: the trials to be run, the longest first, and what they may cost. */
+/* Rank 0: the trials without a result, the longest first, and what they may cost. Those that came to nothing before are
+ * tried last, for they may take a rank with them. */
 static enum vqs_status make_order(struct vqs_farm *farm, struct vqs_error *err) {
     size_t n = vqs_plan_n_trials(farm->plan), in_shard = 0;
     struct costed *costed = malloc(n * sizeof *costed);
@@ -377,6 +385,7 @@ static enum vqs_status make_order(struct vqs_farm *farm, struct vqs_error *err) 
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate the order of %zu trials", n);
     }
     for (size_t t = 0; t < n; t++) {
+        const uint32_t attempts = vqs_output_attempt(farm->output, t) - 1;
         if (!vqs_shard_has(&farm->shard, t)) {
             continue;
         }
@@ -384,17 +393,19 @@ static enum vqs_status make_order(struct vqs_farm *farm, struct vqs_error *err) 
         if (vqs_output_has(farm->output, t)) {
             continue;
         }
-        if (!is_wanted(farm, t)) {
+        if (is_given_up(farm, attempts)) {
             farm->state.failed++;
             name_failure(farm, (uint32_t)t, NULL, 0);
         } else {
             struct vqs_settings settings;
+            const bool suspect = attempts > 0 || vqs_begun_found(&farm->begun, (uint32_t)t);
             vqs_plan_trial_settings(farm->plan, t, &settings);
-            costed[farm->n_tasks] = (struct costed){vqs_trial_seconds(&settings), (uint32_t)t};
+            costed[farm->n_tasks] = (struct costed){vqs_trial_seconds(&settings), (uint32_t)t, suspect};
+            farm->n_suspects += suspect;
             farm->state.cost_left += costed[farm->n_tasks++].seconds;
         }
     }
-    qsort(costed, farm->n_tasks, sizeof *costed, longest_first);
+    qsort(costed, farm->n_tasks, sizeof *costed, suspects_last_longest_first);
     for (uint32_t i = 0; i < farm->n_tasks; i++) {
         farm->order[i] = costed[i].trial;
         farm->seconds[i] = (float)costed[i].seconds;
@@ -420,6 +431,9 @@ enum vqs_status vqs_farm_create(struct vqs_farm *farm, struct vqs_error *err) {
         }
         vqs_trainer_set_hooks(worker->trainer, &hooks);
     }
+    if (farm->plan) {
+        vqs_begun_open(&farm->begun, farm->path, farm->slots);
+    }
     return farm->plan ? make_order(farm, err) : VQS_OK;
 }
 
@@ -429,6 +443,7 @@ void vqs_farm_destroy(struct vqs_farm *farm) {
         vqs_record_destroy(&farm->workers[s].record);
         free(farm->workers[s].path);
     }
+    vqs_begun_close(&farm->begun, true);
     free(farm->workers);
     free(farm->order);
     free(farm->seconds);
@@ -467,6 +482,7 @@ enum vqs_status vqs_farm_run(struct vqs_farm *farm, MPI_Comm comm, struct vqs_sc
                                 .progress = progress};
     struct vqs_sched_config config = {.order = farm->order,
                                       .n_tasks = farm->n_tasks,
+                                      .n_suspects = farm->n_suspects,
                                       .slots = farm->slots,
                                       .prefetch = farm->prefetch,
                                       .silence = farm->silence,
@@ -479,6 +495,7 @@ enum vqs_status vqs_farm_run(struct vqs_farm *farm, MPI_Comm comm, struct vqs_sc
     if (status == VQS_OK && farm->rank == 0) {
         wait_for_disk(farm);
     }
+    vqs_begun_close(&farm->begun, farm->state.done < farm->state.total);
     vqs_progress_clear(&farm->progress);
     return status == VQS_OK ? farm->status : status;
 }

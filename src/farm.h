@@ -13,9 +13,11 @@
 #ifndef VQS_FARM_H
 #define VQS_FARM_H
 
+#include "begun.h"
 #include "checkpoint.h"
 #include "output.h"
 #include "progress.h"
+#include "supervisor.h"
 #include "vqsweep/sched.h"
 
 #include <stdatomic.h>
@@ -34,15 +36,18 @@ struct vqs_farm {
     double grace;              /* seconds before that, or after a signal, for stopping */
     /* rank 0 */
     const struct vqs_plan *plan;
+    const char *path; /* of the output */
     struct vqs_output *output;
     struct vqs_shard shard;
     bool retry_failed, only_pending;
     struct vqs_progress progress;
+    struct vqs_supervisor supervisor;
+    struct vqs_begun begun;
     /* the farm's own */
     struct vqs_farm_worker *workers;
     uint32_t *order;
     float *seconds; /* expected of each trial, in that order */
-    uint32_t n_tasks;
+    uint32_t n_tasks, n_suspects;
     struct vqs_bytes scratch;
     struct vqs_progress_state state; /* where the run stands; also the outcome */
     char first_failures[200];        /* "17 (why), 18, 21" */

@@ -372,7 +372,8 @@ enum vqs_status vqs_output_finish(struct vqs_output *output, struct vqs_error *e
     vqs_background_wait(output->viewer);
     vqs_background_wait(output->syncer);
     output->must_renew |= vqs_background_failure(output->syncer, NULL) != VQS_OK;
-    if (recover(output, &cause) != VQS_OK) {
+    /* a sync that fails can be made up for once, by writing the journal anew */
+    if (recover(output, NULL) != VQS_OK && recover(output, &cause) != VQS_OK) {
         return vqs_fail(err, VQS_ERR_UNFINISHED,
                         "%s; %zu finished trials could not be kept; mend that and run the same command again",
                         cause.text, output->n_backlog);

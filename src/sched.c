@@ -64,6 +64,7 @@ struct master {
     uint32_t done;
     int n_goodbyes; /* heard */
     double busy;
+    bool stranded;
     bool refused; /* on_result failed: it is not called again */
     enum vqs_status status;
     struct vqs_error *err;
@@ -235,6 +236,7 @@ static void give_up_overdue(struct master *m) {
         hand_out_to_all(m);
     }
     if (!m->dispatch.held && vqs_dispatch_idle(&m->dispatch) && !vqs_dispatch_over(&m->dispatch)) {
+        m->stranded = true;
         fail(m, vqs_fail(m->err, VQS_ERR_UNFINISHED,
                          "no rank is left that could take the remaining tasks; run the same command again to go on"));
     }
@@ -462,6 +464,9 @@ static enum vqs_status set_up(MPI_Comm comm, const struct vqs_sched_config *conf
             struct vqs_dispatch_patience patience = {config->silence, config->stall, config->factor, config->seconds};
             status = vqs_dispatch_create(dispatch, config->order, config->n_tasks, n_ranks, (const int(*)[2])rooms,
                                          &patience, err);
+            if (status == VQS_OK) {
+                vqs_dispatch_suspect(dispatch, config->n_suspects);
+            }
         }
     }
     free(rooms);
@@ -490,6 +495,7 @@ enum vqs_status vqs_sched_run(MPI_Comm comm, const struct vqs_sched_config *conf
         status = m.status;
         *summary = (struct vqs_sched_summary){.done = m.done,
                                               .stopped = m.dispatch.n_settled < config->n_tasks,
+                                              .stranded = m.stranded,
                                               .lost = count_lost(&m.dispatch),
                                               .busy_seconds = m.busy};
         dispatch = m.dispatch;

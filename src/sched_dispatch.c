@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SETTLED = 1, DANGEROUS = 2 }; /* flags of a position */
+/* Flags of a position: it needs no rank any more; it was or may have been running when it was given up, and is tried
+ * last; it may have ended its rank. */
+enum { SETTLED = 1, SUSPECT = 2, DANGEROUS = 4 };
 
 enum vqs_status vqs_dispatch_create(struct vqs_dispatch *dispatch, const uint32_t *order, uint32_t n_tasks, int n_ranks,
                                     const int (*rooms)[2], const struct vqs_dispatch_patience *patience,
@@ -48,6 +50,12 @@ void vqs_dispatch_destroy(struct vqs_dispatch *dispatch) {
     memset(dispatch, 0, sizeof *dispatch);
 }
 
+void vqs_dispatch_suspect(struct vqs_dispatch *dispatch, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) {
+        dispatch->flags[dispatch->n_tasks - 1 - i] |= DANGEROUS;
+    }
+}
+
 /* ---- out and back ------------------------------------------------------------------------------------------------ */
 
 static struct vqs_dispatch_entry *find(const struct vqs_dispatch *dispatch, int r, uint32_t task) {
@@ -60,20 +68,36 @@ static struct vqs_dispatch_entry *find(const struct vqs_dispatch *dispatch, int 
     return NULL;
 }
 
-/* The first position that `r` may have: one to try again, else a new one. */
-static bool choose(struct vqs_dispatch *dispatch, int r, uint32_t *position) {
+static bool may_have(const struct vqs_dispatch *dispatch, int r, uint32_t position) {
+    const bool dangerous = dispatch->flags[position] & DANGEROUS;
+    return !(dangerous && r == 0 && dispatch->n_ranks > 1);
+}
+
+/* The first position that `r` may have of those to try again: suspects, or the others. */
+static bool choose_again(struct vqs_dispatch *dispatch, int r, bool suspects, uint32_t *position) {
     for (uint32_t i = 0; i < dispatch->n_again; i++) {
         *position = dispatch->again[i];
-        if ((r == 0 && dispatch->flags[*position] & DANGEROUS) || find(dispatch, r, dispatch->order[*position])) {
-            continue; /* also not where it hangs: one task would take slot after slot */
+        if (!(dispatch->flags[*position] & SUSPECT) == suspects || !may_have(dispatch, r, *position) ||
+            find(dispatch, r, dispatch->order[*position])) { /* where it hangs: it would take slot after slot */
+            continue;
         }
         dispatch->n_again--;
         memmove(&dispatch->again[i], &dispatch->again[i + 1], (dispatch->n_again - i) * sizeof *dispatch->again);
         return true;
     }
-    *position = dispatch->next;
-    dispatch->next += *position < dispatch->n_tasks;
-    return *position < dispatch->n_tasks;
+    return false;
+}
+
+/* What to try again and is not suspect, what is new, what is suspect. */
+static bool choose(struct vqs_dispatch *dispatch, int r, uint32_t *position) {
+    if (choose_again(dispatch, r, false, position)) {
+        return true;
+    }
+    if (dispatch->next < dispatch->n_tasks && may_have(dispatch, r, dispatch->next)) {
+        *position = dispatch->next++;
+        return true;
+    }
+    return dispatch->next == dispatch->n_tasks && choose_again(dispatch, r, true, position);
 }
 
 bool vqs_dispatch_next(struct vqs_dispatch *dispatch, int r, uint32_t *task) {
@@ -228,8 +252,8 @@ bool vqs_dispatch_overdue(struct vqs_dispatch *dispatch, double now, struct vqs_
 }
 
 void vqs_dispatch_retry(struct vqs_dispatch *dispatch, const struct vqs_dispatch_loss *loss) {
-    if (loss->begun && loss->cause == VQS_DISPATCH_LOST) {
-        dispatch->flags[loss->position] |= DANGEROUS;
+    if (loss->begun) {
+        dispatch->flags[loss->position] |= loss->cause == VQS_DISPATCH_LOST ? SUSPECT | DANGEROUS : SUSPECT;
     }
     dispatch->again[dispatch->n_again++] = loss->position;
 }

@@ -12,6 +12,10 @@
  * progress for too long is stuck; it is given up and its slot with it. What is given up goes back to be tried again, or
  * is settled, as the driver says. Its place at the rank stays taken until a result comes after all, which counts if it
  * is the first. A lost rank that is heard of again is a rank as before.
+ *
+ * What may have been the reason of a loss is tried again last, so that it does not take rank after rank while there is
+ * other work; and what may end its rank never goes to rank 0, the one rank that nobody can do without, if there are
+ * others.
  */
 #ifndef VQS_SCHED_DISPATCH_H
 #define VQS_SCHED_DISPATCH_H
@@ -66,6 +70,8 @@ enum vqs_status vqs_dispatch_create(struct vqs_dispatch *dispatch, const uint32_
                                     const int (*rooms)[2], const struct vqs_dispatch_patience *patience,
                                     struct vqs_error *err);
 void vqs_dispatch_destroy(struct vqs_dispatch *dispatch);
+/* The last `n` tasks of `order` may end their rank. */
+void vqs_dispatch_suspect(struct vqs_dispatch *dispatch, uint32_t n);
 /* Whether `rank` gets another task now; if so it is `*task` and in flight. */
 bool vqs_dispatch_next(struct vqs_dispatch *dispatch, int rank, uint32_t *task);
 
@@ -100,7 +106,7 @@ struct vqs_dispatch_loss {
 /* The next rank or task to be given up at time `now`, which it is from here on; false when there is none (any more).
  * The driver then says what is to become of a task: */
 bool vqs_dispatch_overdue(struct vqs_dispatch *dispatch, double now, struct vqs_dispatch_loss *loss);
-/* try again (a task that may have ended its rank never goes to rank 0, the one rank nobody can do without), */
+/* try again, */
 void vqs_dispatch_retry(struct vqs_dispatch *dispatch, const struct vqs_dispatch_loss *loss);
 /* or nevermore. */
 void vqs_dispatch_settle(struct vqs_dispatch *dispatch, const struct vqs_dispatch_loss *loss);

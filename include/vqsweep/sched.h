@@ -55,8 +55,9 @@ struct vqs_sched_ops {
 struct vqs_sched_config {
     const uint32_t *order; /* rank 0: tasks in the order to hand them out; borrowed */
     uint32_t n_tasks;      /* rank 0 */
-    int slots;             /* worker threads of this rank, >= 1 */
-    int prefetch;          /* tasks kept waiting at a rank beyond its slots, >= 0 */
+    uint32_t n_suspects; /* rank 0: so many at the end of `order` may end their rank; rank 0 gets them only if alone */
+    int slots;           /* worker threads of this rank, >= 1 */
+    int prefetch;        /* tasks kept waiting at a rank beyond its slots, >= 0 */
     /* When to give up; all 0: never. `seconds` and the stall are rank 0's. */
     double silence;       /* seconds after which a silent rank is lost; ranks wait 4 times as long for rank 0 */
     double stall, factor; /* a task is stuck after `stall` seconds without progress, or `factor` times those it is
@@ -67,6 +68,7 @@ struct vqs_sched_config {
 struct vqs_sched_summary {
     uint32_t done;       /* results collected */
     bool stopped;        /* the run ended before every task was done */
+    bool stranded;       /* that is because no rank was left that could take the rest: VQS_ERR_UNFINISHED */
     int lost;            /* every rank: ranks lost, to the knowledge of this one. If any, no MPI call may follow, not
                           * even MPI_Finalize, which may wait for them for ever: _exit */
     bool hung;           /* every rank: a worker thread is still running, and uses what `run` was given: _exit */
