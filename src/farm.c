@@ -1,8 +1,10 @@
 /* farm.c - trials on the scheduler. */
 #include "farm.h"
 
-#include "vqsweep/train.h"
+#include "vqsweep/kernels.h"
 
+#include <errno.h>
+#include <math.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -11,19 +13,29 @@
 #include <time.h>
 #include <unistd.h>
 
-struct vqs_farm_worker {
-    struct vqs_trainer *trainer;
-    struct vqs_record record;
-    _Atomic(uint32_t) progress; /* changes as its trial gets on */
-};
-
 /* A task on its way to a rank of the same program. */
 struct task {
     uint32_t trial, attempt;
     struct vqs_settings settings;
 };
 
-/* A signal handler can reach nothing else. Only ever counted up; rank 0's tick looks at it. */
+struct vqs_farm_worker {
+    struct vqs_farm *farm;
+    struct vqs_trainer *trainer;
+    struct vqs_record record;
+    /* the trial in work */
+    struct task task;
+    char *path;     /* of its checkpoint */
+    int from_epoch; /* where this run of it began */
+    double began, saved;
+    double earlier;             /* seconds it took in earlier runs */
+    _Atomic(uint32_t) progress; /* changes as it gets on */
+};
+
+/* In place of a record: the trial was left and stays pending. */
+static const char LEFT[] = "left";
+
+/* A signal handler can reach nothing else. Only ever counted up. */
 static volatile sig_atomic_t signals;
 
 static void count_signal(int number) {
@@ -38,29 +50,103 @@ static const double STALL_FACTOR = 20;
 /* Two signals within this time are one: a launcher and a batch system may both pass on the same one. */
 static const double ONE_SIGNAL_SECONDS = 0.25;
 
+/* ---- trials that are saved and left -------------------------------------------------------------------------------
+ */
+
+/* Running trials get three quarters of the grace; the last of it belongs to the result file. */
+static double leave_after(const struct vqs_farm *farm, double now) {
+    return fmin(now + 0.75 * farm->grace, farm->end_at - 0.25 * farm->grace);
+}
+
+static void begin_leaving(struct vqs_farm *farm) {
+    double not_yet = 0;
+    atomic_compare_exchange_strong(&farm->leave_by, &not_yet, leave_after(farm, vqs_clock_seconds()));
+}
+
+static struct vqs_checkpoint_tag tag_of(const struct vqs_farm_worker *worker) {
+    return (struct vqs_checkpoint_tag){vqs_settings_key(&worker->task.settings), vqs_code_version(),
+                                       vqs_kernels_cpu_class()};
+}
+
+static bool resume_trial(void *ctx, struct vqs_trial_state *state) {
+    struct vqs_farm_worker *worker = ctx;
+    const struct vqs_checkpoint_tag tag = tag_of(worker);
+    struct vqs_error err = {0};
+    if (!worker->path || access(worker->path, F_OK) != 0) {
+        return false;
+    }
+    if (vqs_checkpoint_load(worker->path, &tag, state, &worker->earlier, &err) != VQS_OK) {
+        fprintf(stderr, "vqsweep: warning: trial %u: %s\n", worker->task.trial, err.text);
+        return false;
+    }
+    worker->from_epoch = state->epoch;
+    return true;
+}
+
+/* A checkpoint that cannot be written costs time later, never a result. */
+static void save_trial(struct vqs_farm_worker *worker, const struct vqs_trial_state *state, double now) {
+    const struct vqs_checkpoint_tag tag = tag_of(worker);
+    struct vqs_error err = {0};
+    worker->saved = now;
+    if (worker->path &&
+        vqs_checkpoint_save(worker->path, &tag, state, worker->earlier + now - worker->began, &err) != VQS_OK &&
+        !atomic_exchange(&worker->farm->told_of_disk, true)) {
+        fprintf(stderr, "vqsweep: warning: %s; trials go on without checkpoints until that is mended\n", err.text);
+    }
+}
+
+/* After an epoch: whether the trial goes on. It does unless the run is stopping and the trial would take too long. */
+static bool after_epoch(void *ctx, const struct vqs_trial_state *state) {
+    struct vqs_farm_worker *worker = ctx;
+    struct vqs_farm *farm = worker->farm;
+    const double now = vqs_clock_seconds();
+    worker->progress++;
+    if (signals || now >= farm->end_at - farm->grace) {
+        begin_leaving(farm);
+    }
+    const double leave_by = atomic_load(&farm->leave_by);
+    const double an_epoch = (now - worker->began) / (state->epoch - worker->from_epoch);
+    const bool leaves = leave_by > 0 && now + an_epoch * (worker->task.settings.epochs - state->epoch) > leave_by;
+    if (leaves || now - worker->saved >= farm->trial_checkpoint) {
+        save_trial(worker, state, now);
+    }
+    return !leaves;
+}
+
 /* ---- every rank -------------------------------------------------------------------------------------------------- */
 
 static void run_trial(void *ctx, int slot, const void *data, size_t size, struct vqs_bytes *result) {
     struct vqs_farm *farm = ctx;
     struct vqs_farm_worker *worker = &farm->workers[slot];
     struct vqs_record *record = &worker->record;
-    struct task task;
+    struct task *task = &worker->task;
     struct timespec now;
     size_t before = result->size;
-    if (size != sizeof task) {
+    if (size != sizeof *task) {
         return; /* an empty result: rank 0 reports it */
     }
-    memcpy(&task, data, sizeof task);
+    memcpy(task, data, sizeof *task);
+    free(worker->path);
+    worker->path = vqs_checkpoint_path(farm->trials_folder, task->trial, vqs_settings_key(&task->settings));
+    worker->began = worker->saved = vqs_clock_seconds();
+    worker->from_epoch = 0;
+    worker->earlier = 0;
     worker->progress++;
-    vqs_begun_set(&farm->begun, slot, task.trial);
-    vqs_trainer_run(worker->trainer, &task.settings, record, NULL); /* a failure is in the record */
+    vqs_begun_set(&farm->begun, slot, task->trial);
+    enum vqs_status status = vqs_trainer_run(worker->trainer, &task->settings, record, NULL);
     vqs_begun_clear(&farm->begun, slot);
+    if (status == VQS_ERR_UNFINISHED) {
+        vqs_bytes_append(result, LEFT, sizeof LEFT, NULL);
+        return;
+    } /* any other failure is in the record */
     clock_gettime(CLOCK_REALTIME, &now);
-    record->trial = task.trial;
-    record->attempt = task.attempt;
+    record->trial = task->trial;
+    record->attempt = task->attempt;
     record->rank = farm->rank;
+    record->wall_seconds += worker->earlier;
     record->finished_at = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
     memcpy(record->host, farm->host, sizeof record->host);
+    snprintf(record->code_version, sizeof record->code_version, "%s", vqs_code_version());
     if (vqs_record_pack(record, result, NULL) != VQS_OK) {
         result->size = before;
     }
@@ -69,6 +155,10 @@ static void run_trial(void *ctx, int slot, const void *data, size_t size, struct
 static uint32_t progress(void *ctx, int slot) {
     const struct vqs_farm *farm = ctx;
     return atomic_load(&farm->workers[slot].progress);
+}
+
+static void on_stop(void *ctx) {
+    begin_leaving(ctx);
 }
 
 /* ---- rank 0 ------------------------------------------------------------------------------------------------------ */
@@ -90,6 +180,7 @@ static enum vqs_status make_failed_record(struct vqs_farm *farm, uint32_t trial,
     record.trial = trial;
     record.attempt = vqs_output_attempt(farm->output, trial);
     record.rank = rank;
+    snprintf(record.code_version, sizeof record.code_version, "%s", vqs_code_version());
     snprintf(record.message, sizeof record.message, "%s", message);
     if (status == VQS_OK) {
         vqs_record_seal(&record);
@@ -102,13 +193,13 @@ static enum vqs_status make_failed_record(struct vqs_farm *farm, uint32_t trial,
     return status;
 }
 
-/* Remember the first few failures by name. */
+/* Remember the first few failures by name; without a record: those of earlier runs. */
 static void name_failure(struct vqs_farm *farm, uint32_t trial, const void *record, size_t size) {
     struct vqs_record whole = {0};
     char *text = farm->first_failures;
     size_t used = strlen(text), room = sizeof farm->first_failures - used;
     if (farm->state.failed == 1) {
-        bool known = vqs_record_unpack(&whole, record, size, NULL) == VQS_OK;
+        bool known = record && vqs_record_unpack(&whole, record, size, NULL) == VQS_OK;
         snprintf(text, room, "%u (%.140s)", trial, known ? whole.message : "given up by an earlier run");
         vqs_record_destroy(&whole);
     } else if (farm->state.failed <= 4) {
@@ -140,6 +231,9 @@ static enum vqs_status on_result(void *ctx, uint32_t trial, int rank, const void
     struct vqs_farm *farm = ctx;
     struct vqs_record_head head;
     enum vqs_status status = VQS_OK;
+    if (size == sizeof LEFT && !memcmp(result, LEFT, size)) {
+        return VQS_OK; /* it stays pending */
+    }
     if (vqs_record_peek(result, size, &head, NULL) != VQS_OK || head.trial != trial ||
         head.key != vqs_plan_trial_key(farm->plan, trial)) {
         const char *message =
@@ -190,48 +284,69 @@ static void on_rank(void *ctx, int rank, bool back, double seconds) {
     }
 }
 
-/* The first signal stops the run; whatever comes after it in earnest ends the program. A launcher may follow its signal
- * with SIGKILL after a second, so the journal and the file are put in order before anything is waited for. */
-static enum vqs_status heed_signals(struct vqs_farm *farm) {
-    double now = vqs_clock_seconds();
-    int seen = signals;
-    if (seen == farm->signals_seen) {
-        return VQS_OK;
-    }
-    farm->signals_seen = seen;
-    if (farm->stop_at > 0 && now - farm->stop_at > ONE_SIGNAL_SECONDS) {
-        enum vqs_status status = vqs_output_sync(farm->output, farm->err);
-        vqs_progress_clear(&farm->progress);
-        fprintf(stderr, "vqsweep: stopped at once; %s\n",
-                status == VQS_OK ? "run the same command again to go on" : farm->err->text);
-        _exit(vqs_status_exit_code(status == VQS_OK ? VQS_ERR_UNFINISHED : status));
-    }
+static void say(struct vqs_farm *farm, const char *prefix, const char *text) {
+    vqs_progress_clear(&farm->progress);
+    fprintf(stderr, "vqsweep: %s%s\n", prefix, text);
+}
+
+/* No more waiting: the journal is put in order, and the lease goes with the process. */
+static void leave_now(struct vqs_farm *farm) {
+    struct vqs_error err = {0};
+    enum vqs_status status = vqs_output_checkpoint(farm->output, &err);
+    say(farm, "stopped at once; ", status == VQS_OK ? "run the same command again to go on" : err.text);
+    vqs_output_let_go(farm->output);
+    vqs_begun_close(&farm->begun, false);
+    _exit(vqs_status_exit_code(VQS_ERR_UNFINISHED));
+}
+
+/* The first signal, or the end of the time limit coming near, stops the run; a signal in earnest after that ends the
+ * program. A launcher may follow its signal with SIGKILL after a second, so the journal is put in order, and the file
+ * is written, before anything is waited for. */
+static void heed_stops(struct vqs_farm *farm) {
+    const double now = vqs_clock_seconds();
+    const bool signalled = signals != farm->signals_seen;
+    farm->signals_seen = signals;
     if (farm->stop_at > 0) {
-        return VQS_OK;
+        if (signalled && now - farm->stop_at > ONE_SIGNAL_SECONDS) {
+            leave_now(farm);
+        }
+        return;
+    }
+    if (!signalled && now < farm->end_at - farm->grace) {
+        return;
     }
     farm->stop_at = now;
     farm->state.stopping = true;
     if (!farm->progress.quiet) {
-        vqs_progress_clear(&farm->progress);
-        fprintf(stderr, "vqsweep: stopping: running trials are finished and kept; a second signal does not wait\n");
+        char left[32], text[200];
+        vqs_progress_duration(leave_after(farm, now) - now, left, sizeof left);
+        snprintf(text, sizeof text,
+                 "trials that end within %s are finished, others are saved; a second signal does not wait", left);
+        say(farm, signalled ? "stopping: " : "stopping before the time limit: ", text);
     }
-    enum vqs_status status = vqs_output_sync(farm->output, farm->err);
-    return status == VQS_OK ? vqs_output_write(farm->output, farm->err) : status;
+    struct vqs_error err = {0};
+    if (vqs_output_checkpoint(farm->output, &err) != VQS_OK) { /* the output tries again by itself */
+        say(farm, "warning: ", err.text);
+    }
 }
 
-static bool on_tick(void *ctx, uint32_t done, uint32_t in_flight) {
+static enum vqs_sched_order on_tick(void *ctx, uint32_t done, uint32_t in_flight) {
     struct vqs_farm *farm = ctx;
+    const char *news;
     (void)done;
     (void)in_flight;
     if (farm->status == VQS_OK) {
-        farm->status = vqs_output_tick(farm->output, farm->err);
+        farm->status = vqs_output_tick(farm->output, &news, farm->err);
+        if (news) {
+            say(farm, "warning: ", news);
+        }
     }
-    if (farm->status == VQS_OK) {
-        farm->status = heed_signals(farm);
-    }
+    heed_stops(farm);
     vqs_progress_update(&farm->progress, &farm->state);
     vqs_supervisor_running(&farm->supervisor);
-    return farm->stop_at > 0 || farm->status != VQS_OK;
+    return farm->stop_at > 0 || farm->status != VQS_OK ? VQS_SCHED_STOP
+           : vqs_output_troubled(farm->output)         ? VQS_SCHED_HOLD
+                                                       : VQS_SCHED_GO;
 }
 
 /* ---- life cycle -------------------------------------------------------------------------------------------------- */
@@ -255,13 +370,13 @@ static int suspects_last_longest_first(const void *a, const void *b) {
 
 /* A trial is given up after so many attempts, until --retry-failed grants it as many more. */
 static bool is_given_up(const struct vqs_farm *farm, uint32_t attempts) {
-    return attempts > 0 && attempts % (uint32_t)farm->attempts == 0 && !farm->retry_failed;
+    return attempts > 0 && !farm->retry_failed && (farm->only_pending || attempts % (uint32_t)farm->attempts == 0);
 }
 
 /* Rank 0: the trials without a result, the longest first, and what they may cost. Those that came to nothing before are
  * tried last, for they may take a rank with them. */
 static enum vqs_status make_order(struct vqs_farm *farm, struct vqs_error *err) {
-    size_t n = vqs_plan_n_trials(farm->plan);
+    size_t n = vqs_plan_n_trials(farm->plan), in_shard = 0;
     struct costed *costed = malloc(n * sizeof *costed);
     farm->order = malloc(n * sizeof *farm->order);
     farm->seconds = malloc(n * sizeof *farm->seconds);
@@ -271,6 +386,10 @@ static enum vqs_status make_order(struct vqs_farm *farm, struct vqs_error *err) 
     }
     for (size_t t = 0; t < n; t++) {
         const uint32_t attempts = vqs_output_attempt(farm->output, t) - 1;
+        if (!vqs_shard_has(&farm->shard, t)) {
+            continue;
+        }
+        in_shard++;
         if (vqs_output_has(farm->output, t)) {
             continue;
         }
@@ -292,8 +411,8 @@ static enum vqs_status make_order(struct vqs_farm *farm, struct vqs_error *err) 
         farm->seconds[i] = (float)costed[i].seconds;
     }
     free(costed);
-    farm->state.total = n;
-    farm->state.done = n - farm->n_tasks;
+    farm->state.total = in_shard;
+    farm->state.done = in_shard - farm->n_tasks;
     return VQS_OK;
 }
 
@@ -303,10 +422,14 @@ enum vqs_status vqs_farm_create(struct vqs_farm *farm, struct vqs_error *err) {
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate %d workers", farm->slots);
     }
     for (int s = 0; s < farm->slots; s++) {
-        enum vqs_status status = vqs_trainer_create(farm->team, &farm->workers[s].trainer, err);
+        struct vqs_farm_worker *worker = &farm->workers[s];
+        const struct vqs_trial_hooks hooks = {.ctx = worker, .resume = resume_trial, .epoch = after_epoch};
+        worker->farm = farm;
+        enum vqs_status status = vqs_trainer_create(farm->team, &worker->trainer, err);
         if (status != VQS_OK) {
             return status;
         }
+        vqs_trainer_set_hooks(worker->trainer, &hooks);
     }
     if (farm->plan) {
         vqs_begun_open(&farm->begun, farm->path, farm->slots);
@@ -318,6 +441,7 @@ void vqs_farm_destroy(struct vqs_farm *farm) {
     for (int s = 0; s < farm->slots && farm->workers; s++) {
         vqs_trainer_destroy(farm->workers[s].trainer);
         vqs_record_destroy(&farm->workers[s].record);
+        free(farm->workers[s].path);
     }
     vqs_begun_close(&farm->begun, true);
     free(farm->workers);
@@ -326,13 +450,22 @@ void vqs_farm_destroy(struct vqs_farm *farm) {
     vqs_bytes_destroy(&farm->scratch);
 }
 
-/* Rank 0 counts the signals that stop a run; the other ranks leave when rank 0 says so. */
-static void handle_signals(bool count) {
+/* Every rank counts the signals that stop a run: rank 0 stops handing out, the others leave what takes too long. */
+static void count_signals(void) {
     static const int stopping[] = {SIGINT, SIGTERM, SIGUSR1};
-    struct sigaction action = {.sa_handler = count ? count_signal : SIG_IGN, .sa_flags = SA_RESTART};
+    struct sigaction action = {.sa_handler = count_signal, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < sizeof stopping / sizeof *stopping; i++) {
         sigaction(stopping[i], &action, NULL);
+    }
+}
+
+/* The last records may still wait for a disk that is full: until there is room, a signal or the time limit. */
+static void wait_for_disk(struct vqs_farm *farm) {
+    const struct timespec nap = {0, 50000000};
+    while (farm->status == VQS_OK && vqs_output_troubled(farm->output) && farm->stop_at == 0) {
+        nanosleep(&nap, NULL);
+        on_tick(farm, 0, 0);
     }
 }
 
@@ -343,6 +476,7 @@ enum vqs_status vqs_farm_run(struct vqs_farm *farm, MPI_Comm comm, struct vqs_sc
                                 .run = run_trial,
                                 .on_result = on_result,
                                 .on_tick = on_tick,
+                                .on_stop = on_stop,
                                 .on_loss = on_loss,
                                 .on_rank = on_rank,
                                 .progress = progress};
@@ -356,9 +490,16 @@ enum vqs_status vqs_farm_run(struct vqs_farm *farm, MPI_Comm comm, struct vqs_sc
                                       .factor = STALL_FACTOR,
                                       .seconds = farm->seconds};
     farm->err = err;
-    handle_signals(farm->rank == 0);
+    count_signals();
     enum vqs_status status = vqs_sched_run(comm, &config, &ops, summary, err);
+    if (status == VQS_OK && farm->rank == 0) {
+        wait_for_disk(farm);
+    }
     vqs_begun_close(&farm->begun, farm->state.done < farm->state.total);
     vqs_progress_clear(&farm->progress);
     return status == VQS_OK ? farm->status : status;
+}
+
+size_t vqs_farm_left(const struct vqs_farm *farm) {
+    return farm->n_tasks - farm->state.done_here;
 }

@@ -87,6 +87,9 @@ static void stop(struct master *m) {
         return;
     }
     vqs_dispatch_stop(&m->dispatch);
+    if (m->ops->on_stop) {
+        m->ops->on_stop(m->ops->ctx);
+    }
     for (int r = 1; r < m->dispatch.n_ranks; r++) { /* without memory for it, the rank finishes what it has */
         send_short(m, vqs_parcel_create(VQS_PARCEL_STOP, 0), r);
     }
@@ -232,7 +235,7 @@ static void give_up_overdue(struct master *m) {
     if (any || vqs_dispatch_idle(&m->dispatch)) {
         hand_out_to_all(m);
     }
-    if (vqs_dispatch_idle(&m->dispatch) && !vqs_dispatch_over(&m->dispatch)) {
+    if (!m->dispatch.held && vqs_dispatch_idle(&m->dispatch) && !vqs_dispatch_over(&m->dispatch)) {
         m->stranded = true;
         fail(m, vqs_fail(m->err, VQS_ERR_UNFINISHED,
                          "no rank is left that could take the remaining tasks; run the same command again to go on"));
@@ -275,6 +278,16 @@ static void part(struct master *m) {
     }
 }
 
+static void obey_tick(struct master *m, enum vqs_sched_order order) {
+    const bool was_held = m->dispatch.held;
+    m->dispatch.held = order == VQS_SCHED_HOLD;
+    if (order == VQS_SCHED_STOP) {
+        stop(m);
+    } else if (was_held && !m->dispatch.held) {
+        hand_out_to_all(m);
+    }
+}
+
 static void run_master(struct master *m) {
     for (int r = 0; r < m->dispatch.n_ranks; r++) {
         vqs_dispatch_heard(&m->dispatch, r, m->now);
@@ -298,9 +311,7 @@ static void run_master(struct master *m) {
         }
         if (clock >= next_tick) {
             next_tick = clock + TICK_SECONDS;
-            if (m->ops->on_tick(m->ops->ctx, m->done, m->dispatch.in_flight)) {
-                stop(m);
-            }
+            obey_tick(m, m->ops->on_tick(m->ops->ctx, m->done, m->dispatch.in_flight));
         }
         if (!local && !remote) {
             nap(m->pool, &m->mail, m->dispatch.n_ranks);
@@ -360,6 +371,9 @@ static void obey(struct servant *s, struct vqs_parcel *parcel) {
         return;
     case VQS_PARCEL_STOP:
         s->stopping = true;
+        if (s->ops->on_stop) {
+            s->ops->on_stop(s->ops->ctx);
+        }
         for (struct vqs_parcel *waiting; (waiting = vqs_pool_withdraw(s->pool));) {
             return_undone(s, waiting);
         }

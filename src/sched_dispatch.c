@@ -103,7 +103,7 @@ static bool choose(struct vqs_dispatch *dispatch, int r, uint32_t *position) {
 bool vqs_dispatch_next(struct vqs_dispatch *dispatch, int r, uint32_t *task) {
     struct vqs_dispatch_rank *rank = &dispatch->ranks[r];
     uint32_t position, left = dispatch->n_tasks - dispatch->next + dispatch->n_again;
-    if (dispatch->stopped || left == 0 || rank->lost || rank->n_stuck >= rank->slots) {
+    if (dispatch->stopped || dispatch->held || left == 0 || rank->lost || rank->n_stuck >= rank->slots) {
         return false;
     }
     uint64_t spare = left / (2 * dispatch->n_slots);

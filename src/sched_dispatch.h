@@ -56,6 +56,7 @@ struct vqs_dispatch {
     uint32_t *again;      /* positions to hand out again, before new ones */
     uint32_t n_again;
     bool stopped;
+    bool held; /* nothing is handed out for now */
     int n_ranks;
     uint64_t n_slots; /* of all ranks, without the lost and the stuck */
     struct vqs_dispatch_patience patience;

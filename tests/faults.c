@@ -3,6 +3,7 @@
 
 #include "vqsweep/train.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <mpi.h>
 #include <signal.h>
@@ -100,4 +101,72 @@ int __wrap_MPI_Isend(const void *data, int count, MPI_Datatype type, int to, int
         _exit(1);
     }
     return __real_MPI_Isend(data, count, type, to, tag, comm, request);
+}
+
+/* ---- files ------------------------------------------------------------------------------------------------------- */
+
+ssize_t __real_pwrite(int file, const void *data, size_t size, off_t at);
+ssize_t __wrap_pwrite(int file, const void *data, size_t size, off_t at);
+int __real_fdatasync(int file);
+int __wrap_fdatasync(int file);
+int __real_rename(const char *from, const char *to);
+int __wrap_rename(const char *from, const char *to);
+
+ssize_t __wrap_pwrite(int file, const void *data, size_t size, off_t at) {
+    static _Atomic uint64_t calls;
+    if (faults_hit_call("write", &calls)) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return __real_pwrite(file, data, size, at);
+}
+
+int __wrap_fdatasync(int file) {
+    static _Atomic uint64_t calls;
+    if (faults_hit_call("sync", &calls)) {
+        errno = EIO;
+        return -1;
+    }
+    return __real_fdatasync(file);
+}
+
+int __wrap_rename(const char *from, const char *to) {
+    static _Atomic uint64_t calls;
+    if (faults_hit_call("rename", &calls)) {
+        errno = EIO;
+        return -1;
+    }
+    return __real_rename(from, to);
+}
+
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
+
+static bool refuses_memory(void) {
+    static _Atomic uint64_t calls;
+    return faults_hit_call("alloc", &calls);
+}
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__real_realloc(void *block, size_t size);
+void *__wrap_realloc(void *block, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+
+void *__wrap_malloc(size_t size) {
+    return refuses_memory() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size) {
+    return refuses_memory() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *block, size_t size) {
+    return refuses_memory() ? NULL : __real_realloc(block, size);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size) {
+    return refuses_memory() ? NULL : __real_aligned_alloc(alignment, size);
 }

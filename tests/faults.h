@@ -7,6 +7,10 @@
  *   crash=7        the trial of seed 7 crashes its process
  *   hang=7/2       the trial of seed 7 never ends, the first two times it is run (in whatever processes)
  *   exit=40@1      rank 1 leaves, without a word, instead of sending its 40th message
+ *   write=5        the 5th write to a journal, result file or checkpoint finds the disk full, and so do all after it
+ *   sync=2/1       the 2nd sync of a journal fails, once
+ *   rename=3       the 3rd file to be put in place is not, and none after it
+ *   alloc=100/1    the 100th allocation of the program's own code gets no memory, once
  * Without @RANK it holds on every rank. TIMES are counted in the folder VQS_FAULTS_FOLDER; without TIMES a numbered
  * point is always hit, and a counted one (the N-th call in a process) from the N-th call on.
  *

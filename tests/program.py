@@ -21,8 +21,9 @@ class Program:
 
     def run(self, *args, ranks=0, options=(), **more):
         """Runs to the end; the result has returncode, stdout, stderr. ranks=0: without mpirun."""
-        return subprocess.run(self.command(*args, ranks=ranks, options=options), cwd=self.cwd, env=ENVIRONMENT,
-                              capture_output=True, text=True, timeout=120, check=False, **more)
+        more.setdefault("env", ENVIRONMENT)
+        return subprocess.run(self.command(*args, ranks=ranks, options=options), cwd=self.cwd, capture_output=True,
+                              text=True, timeout=120, check=False, **more)
 
     def start(self, *args, ranks=0, options=()):
         return subprocess.Popen(self.command(*args, ranks=ranks, options=options), cwd=self.cwd, env=ENVIRONMENT,

@@ -106,11 +106,11 @@ static enum vqs_status farm_on_result(void *ctx, uint32_t task, int rank, const 
     return VQS_OK;
 }
 
-static bool farm_on_tick(void *ctx, uint32_t done, uint32_t in_flight) {
+static enum vqs_sched_order farm_on_tick(void *ctx, uint32_t done, uint32_t in_flight) {
     struct farm *farm = ctx;
     (void)in_flight;
     farm->ticks++;
-    return farm->stop_at != NEVER && (int64_t)done >= farm->stop_at;
+    return farm->stop_at != NEVER && (int64_t)done >= farm->stop_at ? VQS_SCHED_STOP : VQS_SCHED_GO;
 }
 
 static int my_rank(void) {

@@ -22,6 +22,13 @@
 #include "vqsweep/base.h"
 #include <mpi.h>
 
+/* What rank 0 does next. */
+enum vqs_sched_order {
+    VQS_SCHED_GO,   /* hand out tasks */
+    VQS_SCHED_HOLD, /* hand out none for now; what is under way goes on */
+    VQS_SCHED_STOP  /* hand out no more, and drain */
+};
+
 struct vqs_sched_ops {
     void *ctx;
     /* rank 0, main thread: append the description of task `task` to `bytes`. */
@@ -39,8 +46,10 @@ struct vqs_sched_ops {
     void (*on_rank)(void *ctx, int rank, bool back, double seconds);
     /* any rank, main thread: a number that changes while worker `slot` gets on with its task. NULL: it never does. */
     uint32_t (*progress)(void *ctx, int slot);
-    /* rank 0, main thread, every 50 ms or so: progress, checkpoints. Returns true to stop dispatching and drain. */
-    bool (*on_tick)(void *ctx, uint32_t done, uint32_t in_flight);
+    /* rank 0, main thread, every 50 ms or so: progress, checkpoints. */
+    enum vqs_sched_order (*on_tick)(void *ctx, uint32_t done, uint32_t in_flight);
+    /* any rank, main thread: the run is being stopped; running tasks may be cut short. May be NULL. */
+    void (*on_stop)(void *ctx);
 };
 
 struct vqs_sched_config {

@@ -40,11 +40,11 @@ static enum vqs_status on_result(void *ctx, uint32_t task, int rank, const void 
     return VQS_OK;
 }
 
-static bool on_tick(void *ctx, uint32_t done, uint32_t in_flight) {
+static enum vqs_sched_order on_tick(void *ctx, uint32_t done, uint32_t in_flight) {
     (void)ctx;
     (void)done;
     (void)in_flight;
-    return false;
+    return VQS_SCHED_GO;
 }
 
 static double cpu_seconds(void) {
