@@ -19,7 +19,7 @@ TRIALS = 60
 # Trial t has the seed t + 1, by which faults.h names it.
 JOB = """
 name: faulty
-fixed: {K: 64, D: 32, d: 4, N: 8192, epochs: 60, gap_restarts: 0}
+fixed: {K: 64, D: 32, d: 4, N: 8192, epochs: 120, gap_restarts: 0}
 seeds: 1..60
 """
 
@@ -157,9 +157,7 @@ class Ranks(Case):
 class Supervisor(Case):
     def test_a_stop_is_passed_on(self):
         run = self.start(2, supervised=True)
-        while not os.path.exists(os.path.join(self.folder, self.file)):
-            time.sleep(0.05)
-        time.sleep(0.5)
+        self.rank(run, 0)
         run.send_signal(signal.SIGTERM)
         self.ends(run, 75)
         self.assertIn("run the same command again", self.said())
