@@ -32,8 +32,8 @@ import vqsweep_journal
 
 SCHEMA = 1
 # The columns that are neither settings nor metrics; metrics have a `formula`, settings have none.
-RUN_COLUMNS = set("key status attempt rank host cpu_class wall_seconds finished_at n_epochs n_snapshots codebook_row "
-                  "digest message".split())
+RUN_COLUMNS = set("key status attempt rank host cpu_class code_version wall_seconds finished_at n_epochs n_snapshots "
+                  "codebook_row digest message".split())
 BLOCK = 1 << 16  # rows of text decoded at a time
 FEW = 16         # a block with more distinct texts is decoded one by one
 

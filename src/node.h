@@ -11,19 +11,28 @@
 
 #include <mpi.h>
 
+struct vqs_node_watcher;
+
 struct vqs_node {
     char host[64];
     char launcher[32]; /* "mpirun.openmpi", "orted" ..., empty when started by hand */
     int launcher_pid;  /* 0: none found */
+    int master_pid;    /* of rank 0, if it is on this node and another process; else 0 */
     int rank, n_ranks; /* among the ranks of this node */
     int bound;         /* cores of the affinity mask as it was found */
     int allowed;       /* cores of the mask as it is now */
     int cores;         /* of all ranks of this node together */
+    struct vqs_node_watcher *watcher;
     int share;         /* of those, this rank's, none of which another rank of the node counts as its own; at least 1 */
 };
 
 /* Collective: finds all of the above, and widens the mask of the calling thread where the rule says so. */
 void vqs_node_set_up(MPI_Comm comm, struct vqs_node *node);
+/* From now on the process leaves by itself, within a second, when its launcher or rank 0 (of this node) is gone: it
+ * would wait for ever, perhaps inside MPI. */
+void vqs_node_watch(struct vqs_node *node);
+/* From now on rank 0 may go: the run is over, and ranks end in any order. */
+void vqs_node_let_master_go(struct vqs_node *node);
 /* Collective: the sum of `value` over the ranks of this node. */
 int vqs_node_sum(MPI_Comm comm, int value);
 /* Columns of the terminal that shows what this process writes to stderr, be it through mpirun; 0: no terminal. */
