@@ -442,7 +442,6 @@ def gradient_fields(path):
 
 SEED_METRICS = {"scaling": ["dead_codes_train", "entropy_train"], "noise": ["mse_train", "entropy_train"],
                 "commitment": ["dead_codes_train", "entropy_train"]}
-SEED_STUDY = ["scaling", "noise", "commitment"]
 
 
 def of_study(trials, path, name, seed_cells):

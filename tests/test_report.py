@@ -348,6 +348,15 @@ class Verdicts(unittest.TestCase):
         self.assertEqual((result.pairs, result.comparison.n, result.comparison.mean), (8, 4, 1))
 
 
+class LargeSweeps(unittest.TestCase):
+    def test_the_page_holds_whole_seeds_of_a_large_sweep(self):
+        trials = pandas.DataFrame({"seed": numpy.repeat(numpy.arange(3000), 20), "estimator": ["ste", "rotation"] * 30000})
+        kept = report.explorer.chosen(trials)
+        self.assertEqual(len(kept), report.explorer.MOST_TRIALS)
+        self.assertEqual(set(kept.groupby("seed").size()), {20})
+        self.assertEqual(len(report.explorer.chosen(trials[:100])), 100)
+
+
 class Forms(unittest.TestCase):
     def test_awkward_texts(self):
         table = tabulate.Table("t", "a_b & c", "50% | <x>", ["a|b", "n"], [["<i>", "1"], None, ["x_y", "-2"]])
