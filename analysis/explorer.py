@@ -4,7 +4,7 @@ import numpy
 import study
 
 MOST_TRIALS = 20000
-CIRCUMSTANCES = ["key", "digest", "host", "rank", "cpu_class", "attempt", "wall_seconds", "message"]
+CIRCUMSTANCES = ["key", "digest", "host", "rank", "cpu_class", "code_version", "attempt", "wall_seconds", "message"]
 
 
 def chosen(trials):

@@ -169,8 +169,10 @@ def contrast_table(results, planned):
     rows = [[r.contrast.name, r.contrast.metric, what(r.contrast), regime(r.regime),
              f"{r.contrast.values[1]} − {r.contrast.values[0]}"] + effect(r) + [r.lost or "none"]
             for r in results[:MOST_ROWS]]
-    title = ("Planned contrasts: declared in the job, on record before the first trial." if planned else
-             "Exploratory contrasts: chosen after the fact.")
+    first = all(r.planned for r in results)
+    title = ("Exploratory contrasts: chosen after the fact." if not planned else
+             "Planned contrasts: declared in the job, on record before the first trial." if first else
+             "Declared contrasts: they may be younger than some results.")
     cut = f" The first {MOST_ROWS} of {len(results)} are shown." if len(results) > MOST_ROWS else ""
     return Table("planned" if planned else "exploratory", title, EFFECT_NOTE + cut,
                  ["contrast", "metric", "at", "regime", "difference of"] + EFFECT + ["not in the numbers"], rows)

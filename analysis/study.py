@@ -4,6 +4,7 @@ A contrast compares two values of one setting over pairs of trials equal in all 
 data and are averaged, so n counts seeds. A claim of the seed study is a set of contrasts and a rule for what they must
 show. Planned is what the job declared before its first trial; all else is exploratory, and adjusted (Holm) apart.
 """
+import re
 from collections import namedtuple
 
 import numpy
@@ -130,8 +131,17 @@ def usable(trials, contrast):
             and {contrast.axis, *contrast.where, *contrast.each} <= set(trials.columns))
 
 
+def declared_first(trials):
+    """Whether the contrasts stood in the job before any result: not where results of another plan were taken over."""
+    provenance = trials.attrs.get("provenance", {})
+    return all(key == provenance.get("plan_key") for key in
+               re.findall(r"\(plan ([0-9a-f]{16})\)", str(provenance.get("mixed_with", ""))))
+
+
 def planned_results(trials):
-    return adjusted([r for c in trials.attrs["contrasts"] if usable(trials, c) for r in evaluate(trials, c, True)])
+    """Results of the declared contrasts; `planned` only if they were declared first."""
+    first = declared_first(trials)
+    return adjusted([r for c in trials.attrs["contrasts"] if usable(trials, c) for r in evaluate(trials, c, first)])
 
 
 def exploratory_results(trials, metrics=("mse_eval", "entropy_eval", "dead_codes_train"), most=240):

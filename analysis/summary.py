@@ -111,12 +111,13 @@ def of_contrasts(planned):
         return "No planned comparison.", ["The job declares no contrasts, or none has a pair of completed trials yet. "
                                           "Whatever differs below was found by looking: it is exploratory."]
     found = [r for r in tested if r.p_holm <= study.ALPHA]
-    sentences = [f"{len(found)} of {len(tested)} planned comparisons show a difference (Holm's p at most {study.ALPHA})."]
+    kind = "planned" if all(r.planned for r in tested) else "declared"
+    sentences = [f"{len(found)} of {len(tested)} {kind} comparisons show a difference (Holm's p at most {study.ALPHA})."]
     for r in sorted(found, key=lambda r: r.p_holm)[:5]:
         c = r.comparison
         sentences.append(f"{r.contrast.name} ({report_tables.regime(r.regime)}): {r.contrast.metric} differs by "
                          f"{report_tables.signed(c.mean)} {report_tables.interval(c.interval)} from {r.contrast.values[0]} "
                          f"to {r.contrast.values[1]}, n = {c.n} seeds.")
-    return ("A planned comparison shows a difference." if len(found) == 1 else
-            f"{len(found)} planned comparisons show a difference." if found else
-            "No planned comparison shows a difference."), sentences
+    return (f"A {kind} comparison shows a difference." if len(found) == 1 else
+            f"{len(found)} {kind} comparisons show a difference." if found else
+            f"No {kind} comparison shows a difference."), sentences

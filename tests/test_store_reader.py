@@ -30,6 +30,7 @@ VQSWEEP = os.path.abspath(sys.argv.pop(1))
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT + "/analysis")
 import small_study  # noqa: E402
+import study  # noqa: E402
 import vqsweep_journal  # noqa: E402
 import vqsweep_store  # noqa: E402
 from program import Program  # noqa: E402
@@ -130,7 +131,7 @@ class Live(unittest.TestCase):
             file.write(b"not a journal")
         self.assertEqual(vqsweep_store.load(self.path).attrs["live"], 0)
 
-    def test_a_run_cannot_be_resumed_with_other_contrasts(self):
+    def test_a_run_is_not_resumed_with_other_contrasts(self):
         folder = os.path.dirname(self.path)
         with open(folder + "/study.yaml", encoding="utf-8") as file:
             text = file.read()
@@ -138,7 +139,11 @@ class Live(unittest.TestCase):
             file.write(text.replace("name: dead_codes_K32", "name: thought_of_later"))
         done = Program(VQSWEEP, None, folder).run("run", folder + "/study.yaml", "--seeds", "1..40", "-o", self.path, "-q")
         self.assertEqual(done.returncode, 5)
-        self.assertIn("other seeds or contrasts", done.stderr)
+        self.assertIn("other contrasts", done.stderr)
+        mixed = Program(VQSWEEP, None, folder).run("run", folder + "/study.yaml", "--seeds", "1..40", "-o", self.path,
+                                                   "-q", "--allow-mixed")
+        self.assertEqual(mixed.returncode, 0, mixed.stderr)
+        self.assertFalse(study.declared_first(vqsweep_store.load(self.path)))  # it may be done, and shows
 
     def test_records_of_another_version_are_refused(self):
         with self.assertRaises(vqsweep_journal.JournalError):
