@@ -257,6 +257,15 @@ class Input(unittest.TestCase):
         self.assertEqual(run_without_figures(path, "-o", folder, "--preliminary")[0], 0)
         self.assertIn("Unfinished: 270 of 870 trials have not run yet", Page(read(folder + "/report.html")).text())
 
+    def test_contrasts_younger_than_results_are_not_called_planned(self):
+        def mix(file):
+            file["provenance"].attrs["mixed_with"] = "0.1.0 (plan 0123456789abcdef)"
+        path, folder = self.changed("mixed", mix), BOX.name + "/mixed"
+        self.assertEqual(run_without_figures(path, "-o", folder)[0], 0)
+        self.assertIn("they may have been chosen after the fact", Page(read(folder + "/report.html")).text())
+        rows = csv.DictReader(io.StringIO(read(folder + "/tables/evidence.csv")))
+        self.assertEqual({row["status"] for row in rows}, {"exploratory"})
+
     def test_two_files(self):
         def shift(file):
             file["mse_train"][:] = file["mse_train"][:] + 0.001
