@@ -1,6 +1,7 @@
 /* main.c - the command line: which command, its help, its exit code. */
 #include "cli.h"
 #include "node.h"
+#include "supervisor.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -120,5 +121,8 @@ static enum vqs_status dispatch(int argc, char **argv, struct vqs_error *err) {
 int main(int argc, char **argv) {
     struct vqs_error err = {0};
     enum vqs_status status = dispatch(argc, argv, &err);
+    if (status == VQS_ERR_USAGE && vqs_node_speaks()) { /* it never came to a run, and never will */
+        vqs_supervisor_end(status, false);
+    }
     return vqs_cli_conclude(status, &err);
 }

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 
-from program import ENVIRONMENT, Program
+from program import ENVIRONMENT, Program, below, process_table, ranks_below
 
 VQSWEEP, SOURCE, MPIRUN = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2]), sys.argv[3]
 KILLS, SEED = int(sys.argv[4]), int(sys.argv[5]) if len(sys.argv) > 5 else 1
@@ -31,52 +31,14 @@ seeds: 1..60
 VICTIMS = "rank 0", "a worker", "mpirun"
 
 
-def process_table():
-    """{pid: parent} of all processes that can be seen and have not ended."""
-    table = {}
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{name}/stat", encoding="utf-8") as file:
-                state, parent = file.read().rsplit(")", 1)[1].split()[:2]
-        except OSError:
-            continue
-        if state not in "ZX":
-            table[int(name)] = int(parent)
-    return table
-
-
-def rank_of(pid):
-    """The MPI rank of a process that has begun to be one, or None."""
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            words = dict(word.split(b"=", 1) for word in file.read().split(b"\0") if b"=" in word)
-        with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
-            begun = file.read().startswith("vqsweep")
-    except OSError:
-        return None
-    return int(words[b"OMPI_COMM_WORLD_RANK"]) if begun and b"OMPI_COMM_WORLD_RANK" in words else None
-
-
-def victims(root, supervised):
+def victims(root):
     """The processes of a run that may be killed, {what: [pid]}; `root` is run.sh's process, or mpirun's."""
     table = process_table()
-    if root not in table:
-        return {}
-    launchers = [root]
-    if supervised:
-        launchers = [pid for pid, parent in table.items() if parent == root and is_mpirun(pid)]
-    ranks = {pid: rank_of(pid) for pid, parent in table.items() if parent in launchers}
-    found = {"mpirun": launchers, "rank 0": [pid for pid, rank in ranks.items() if rank == 0],
-             "a worker": [pid for pid, rank in ranks.items() if rank]}
+    ranks = ranks_below(root, table)
+    found = {"mpirun": [pid for pid in below(root, table) if pid in table and table[pid].name.startswith("mpirun")],
+             "rank 0": [pid for pid, rank in ranks.items() if rank == 0],
+             "a worker": [pid for pid, rank in ranks.items() if rank > 0]}
     return {what: pids for what, pids in found.items() if pids}
-
-
-def is_mpirun(pid):
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return os.path.basename(MPIRUN).encode() in file.read().split(b"\0")[0]
-    except OSError:
-        return False
 
 
 class Campaign:
@@ -106,9 +68,9 @@ class Campaign:
         counts = dict(line.split(None, 1) for line in end.stdout.splitlines())
         return int(counts["completed"]) if end.returncode in (0, 3, 75) and "completed" in counts else None
 
-    def kill_one(self, file, root, supervised):
+    def kill_one(self, file, root):
         """Kills somebody of the run, and sees what became of the file. Nobody may be there yet, or any more."""
-        found = victims(root, supervised)
+        found = victims(root)
         if not found:
             return
         what = min(found, key=lambda name: (self.kills[name], self.random.random()))
@@ -131,10 +93,10 @@ class Campaign:
             while run.poll() is None:
                 time.sleep(self.random.uniform(0, 3))
                 if sum(self.kills.values()) < KILLS and run.poll() is None:
-                    self.kill_one(file, run.pid, supervised)
+                    self.kill_one(file, run.pid)
             if run.returncode == 0 and self.done(file) == TRIALS:
                 break
-        self.wrong += self.program.results(file) != expected
+        self.wrong += self.program.results(file) != expected or not self.program.is_sound(file)
         for name in os.listdir(self.folder):
             if name.startswith(file):
                 os.remove(os.path.join(self.folder, name))
