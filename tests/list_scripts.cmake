@@ -1,6 +1,4 @@
 # The scripts and the offline reader. Label python keeps them out of the sanitizer run, where there is nothing to see.
-set(VQS_PYTHON /usr/bin/python3) # Debian's: another on the PATH may lack Debian's modules
-
 add_test(NAME test_setup COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/test_setup.sh)
 set_tests_properties(test_setup PROPERTIES LABELS "io;python" TIMEOUT 60)
 
