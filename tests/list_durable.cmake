@@ -1,4 +1,6 @@
 # What keeps a run from losing anything: checkpoints, leases, stops, disks, SLURM.
+set(VQS_PYTHON /usr/bin/python3) # Debian's: another on the PATH may lack Debian's modules
+find_program(MPIRUN NAMES mpirun.openmpi mpirun REQUIRED)
 vqs_test(NAME test_checkpoint LABELS "io;fault" LIBS vqs_store)
 
 add_test(NAME test_durable COMMAND ${VQS_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/test_durable.py
