@@ -1,0 +1,11 @@
+# Benchmarks: bench/run.sh runs them. Nothing slow is a test.
+foreach(isa ${VQS_ISAS})
+    add_library(bench_peaks_${isa} OBJECT bench/peaks_isa.c)
+    target_link_libraries(bench_peaks_${isa} PRIVATE vqs_flags)
+    target_include_directories(bench_peaks_${isa} PRIVATE ${CMAKE_SOURCE_DIR}/src)
+    target_compile_options(bench_peaks_${isa} PRIVATE ${VQS_ISA_FLAGS_${isa}} -ffp-contract=fast)
+    target_compile_definitions(bench_peaks_${isa} PRIVATE VQS_ISA=${isa} VQS_ISA_${isa})
+    list(APPEND VQS_PEAK_OBJECTS $<TARGET_OBJECTS:bench_peaks_${isa}>)
+endforeach()
+add_executable(bench_step bench/bench_step.c bench/bench.c bench/peaks.c ${VQS_PEAK_OBJECTS})
+target_link_libraries(bench_step PRIVATE vqs_core PkgConfig::OPENBLAS m)
