@@ -11,6 +11,7 @@ add_executable(bench_step bench/bench_step.c bench/bench.c bench/peaks.c ${VQS_P
 target_link_libraries(bench_step PRIVATE vqs_core PkgConfig::OPENBLAS m)
 add_executable(export_trial bench/export_trial.c)
 target_link_libraries(export_trial PRIVATE vqs_core)
+# the bookkeeping alone, without MPI
 add_executable(bench_scale bench/bench_scale.c ${CMAKE_SOURCE_DIR}/src/sched_dispatch.c)
 target_include_directories(bench_scale PRIVATE ${CMAKE_SOURCE_DIR}/src)
 target_link_libraries(bench_scale PRIVATE vqs_core m)

@@ -225,24 +225,23 @@ static struct outcome simulate(int n_ranks, double mean) {
 
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
-/* The number of ranks at which efficiency falls through `level`: between two counts on a straight line over the
- * logarithm of ranks. NAN if it does not. */
-static double bend(const double *efficiency, int n, double level) {
-    for (int i = 1; i < n; i++) {
-        if (efficiency[i] < level && efficiency[i - 1] >= level) {
-            const double part = (efficiency[i - 1] - level) / (efficiency[i - 1] - efficiency[i]);
-            return rank_counts[i - 1] * pow((double)rank_counts[i] / rank_counts[i - 1], part);
-        }
+/* Prints the number of ranks at which efficiency falls through `level`: looked for between two counts. */
+static void print_bend(double mean, const double *efficiency, int n, double level) {
+    printf("  under %.0f%%: ", 100 * level);
+    int i = 0;
+    while (i < n && efficiency[i] >= level) {
+        i++;
     }
-    return NAN;
-}
-
-static void print_bend(const char *what, double ranks) {
-    if (isnan(ranks)) {
-        printf("  %s: not within these", what);
-    } else {
-        printf("  %s: %.0f ranks", what, ranks);
+    if (i == 0 || i == n) {
+        printf(i == 0 ? "at once;" : "not within these;");
+        return;
     }
+    double good = rank_counts[i - 1], bad = rank_counts[i];
+    while (bad > fmax(1.02 * good, good + 1)) {
+        const double middle = round(sqrt(good * bad));
+        *(simulate((int)middle, mean).efficiency < level ? &bad : &good) = middle;
+    }
+    printf("%.0f ranks;", bad);
 }
 
 static void print_line(double mean) {
@@ -261,9 +260,9 @@ static void print_line(double mean) {
         printf(" %7.1f%%", 100 * busy[i]);
     }
     printf("\n         ");
-    print_bend("under 95%", bend(efficiency, n, 0.95));
-    print_bend("under 50%", bend(efficiency, n, 0.5));
-    printf("  rank 0 could feed %.0f\n", mean / options.cost);
+    print_bend(mean, efficiency, n, 0.95);
+    print_bend(mean, efficiency, n, 0.5);
+    printf("  trial over cost: %.0f\n", mean / options.cost);
 }
 
 static void parse(int argc, char **argv) {
