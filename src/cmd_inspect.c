@@ -1,6 +1,8 @@
 /* cmd_inspect.c - `vqsweep status` and `vqsweep show`: what a result file holds. */
 #include "cli.h"
 #include "inspect.h"
+#include "lease.h"
+#include "output.h"
 #include "vqsweep/journal.h"
 
 #include <math.h>
@@ -11,70 +13,115 @@
 
 /* ---- status ------------------------------------------------------------------------------------------------------ */
 
-/* While a run goes on its journal knows more than the file. Counts both as one. */
-static enum vqs_status count_with_journal(const char *path, struct vqs_store *store, struct vqs_store_counts *counts,
-                                          size_t *newer, struct vqs_error *err) {
-    struct vqs_journal_index index = {0};
-    size_t n = vqs_store_n_trials(store);
-    struct vqs_store_summary *summaries = malloc(n * sizeof *summaries);
-    char *journal_path = malloc(strlen(path) + sizeof ".journal");
-    enum vqs_status status = summaries && journal_path ? vqs_store_summaries(store, 0, n, summaries, err)
-                                                       : vqs_fail(err, VQS_ERR_MEMORY, "out of memory");
-    bool have_journal = false;
+/* A result file and, while a run goes on, its journal, which knows more. The journal is opened first: it is removed
+ * only after FILE has everything, so that the two together never miss a trial. Nothing is locked. */
+struct state {
+    struct vqs_journal_index index;
+    bool has_journal;
+    struct vqs_store *store;
+    struct vqs_shard shard; /* the part of the plan that FILE is for */
+};
+
+static enum vqs_status open_state(const char *path, struct state *state, struct vqs_error *err) {
+    const size_t size = strlen(path) + sizeof ".journal";
+    char *journal_path = malloc(size);
+    enum vqs_status status = journal_path ? VQS_OK : vqs_fail(err, VQS_ERR_MEMORY, "out of memory");
+    unsigned index = 1, count = 1;
+    *state = (struct state){.shard = {0, 1}};
     if (status == VQS_OK) {
-        strcat(strcpy(journal_path, path), ".journal");
-        have_journal = access(journal_path, F_OK) == 0;
+        snprintf(journal_path, size, "%s.journal", path);
+        state->has_journal = vqs_journal_index_open(journal_path, &state->index, NULL) == VQS_OK;
+        if (!state->has_journal && access(journal_path, F_OK) == 0) { /* there, but not to be read: say why */
+            status = vqs_journal_index_open(journal_path, &state->index, err);
+            state->has_journal = status == VQS_OK;
+        }
     }
-    if (have_journal) {
-        status = vqs_journal_index_open(journal_path, &index, err);
+    status = status ? status : vqs_store_open(path, &state->store, err);
+    const char *shard = status == VQS_OK ? vqs_store_provenance(state->store, "shard") : NULL;
+    if (shard && sscanf(shard, "%u/%u", &index, &count) == 2 && index >= 1 && index <= count) {
+        state->shard = (struct vqs_shard){index - 1, count};
     }
+    free(journal_path);
+    return status;
+}
+
+static void close_state(struct state *state) {
+    if (state->has_journal) {
+        vqs_journal_index_close(&state->index);
+    }
+    vqs_store_close(state->store);
+}
+
+/* Counts file and journal as one. *newer: known to the journal only. *elsewhere: pending, and another shard's. */
+static enum vqs_status count_all(struct state *state, struct vqs_store_counts *counts, size_t *newer, size_t *elsewhere,
+                                 struct vqs_error *err) {
+    const size_t n = vqs_store_n_trials(state->store);
+    struct vqs_store_summary *summaries = malloc(n * sizeof *summaries);
+    enum vqs_status status = summaries ? vqs_store_summaries(state->store, 0, n, summaries, err)
+                                       : vqs_fail(err, VQS_ERR_MEMORY, "out of memory");
     *counts = (struct vqs_store_counts){0};
-    *newer = 0;
+    *newer = *elsewhere = 0;
     for (size_t t = 0; t < n && status == VQS_OK; t++) {
-        const struct vqs_journal_entry *entry = have_journal ? vqs_journal_find(&index, summaries[t].key) : NULL;
+        const struct vqs_journal_entry *entry =
+            state->has_journal ? vqs_journal_find(&state->index, summaries[t].key) : NULL;
         bool in_file = summaries[t].done && summaries[t].outcome != VQS_OUTCOME_FAILED, use = entry && !in_file;
         enum vqs_outcome outcome = use ? entry->outcome : summaries[t].outcome;
         *newer += use && (!summaries[t].done || outcome != VQS_OUTCOME_FAILED);
         if (!summaries[t].done && !entry) {
-            counts->pending++;
+            *elsewhere += !vqs_shard_has(&state->shard, t);
+            counts->pending += vqs_shard_has(&state->shard, t);
         } else {
             counts->failed += outcome == VQS_OUTCOME_FAILED;
             counts->completed += outcome == VQS_OUTCOME_COMPLETED;
             counts->diverged += outcome == VQS_OUTCOME_DIVERGED;
         }
     }
-    if (have_journal) {
-        vqs_journal_index_close(&index);
-    }
-    free(journal_path);
     free(summaries);
     return status;
 }
 
-enum vqs_status vqs_cmd_status(const struct vqs_cli *cli, struct vqs_error *err) {
-    static const char *const shown[] = {"code_version", "command", "hosts", "started_at"};
-    struct vqs_store *store = NULL;
+static void print_holder(const char *path) {
+    struct vqs_lease_holder holder;
+    bool alive;
+    if (vqs_lease_look(path, &holder, &alive)) {
+        printf("%-13s process %ld on %s, %s %.0f s ago\n", alive ? "running" : "interrupted", holder.process,
+               holder.host, alive ? "heard of" : "last heard of", holder.age > 0 ? holder.age : 0);
+    }
+}
+
+static enum vqs_status print_state(const char *path, struct state *state, struct vqs_error *err) {
+    static const char *const shown[] = {"code_version", "mixed_with", "command", "hosts", "started_at", "shard"};
     struct vqs_store_counts counts;
-    size_t newer;
-    enum vqs_status status = vqs_store_open(cli->file, &store, err);
-    if (status == VQS_OK) {
-        status = count_with_journal(cli->file, store, &counts, &newer, err);
+    size_t newer, elsewhere;
+    enum vqs_status status = count_all(state, &counts, &newer, &elsewhere, err);
+    if (status != VQS_OK) {
+        return status;
     }
-    if (status == VQS_OK) {
-        printf("%-13s %zu\n%-13s %zu\n%-13s %zu\n%-13s %zu\n%-13s %zu\n", "trials", vqs_store_n_trials(store),
-               "completed", counts.completed, "diverged", counts.diverged, "failed", counts.failed, "pending",
-               counts.pending);
-        if (newer) {
-            printf("%-13s %zu of these are still in the journal only\n", "journal", newer);
-        }
-        for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
-            const char *value = vqs_store_provenance(store, shown[i]);
-            printf("%-13s %s\n", shown[i], value ? value : "unknown");
-        }
-        /* the exit code tells a script what the counts tell a person: there is no message besides */
-        status = counts.pending ? VQS_ERR_UNFINISHED : counts.failed ? VQS_ERR_TRIALS : VQS_OK;
+    printf("%-13s %zu\n%-13s %zu\n%-13s %zu\n%-13s %zu\n%-13s %zu\n", "trials", vqs_store_n_trials(state->store),
+           "completed", counts.completed, "diverged", counts.diverged, "failed", counts.failed, "pending",
+           counts.pending);
+    if (elsewhere) {
+        printf("%-13s %zu more are another shard's\n", "elsewhere", elsewhere);
     }
-    vqs_store_close(store);
+    if (newer) {
+        printf("%-13s %zu of these are still in the journal only\n", "journal", newer);
+    }
+    print_holder(path);
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+        const char *value = vqs_store_provenance(state->store, shown[i]);
+        if (value) {
+            printf("%-13s %s\n", shown[i], value);
+        }
+    }
+    /* the exit code tells a script what the counts tell a person: there is no message besides */
+    return counts.pending ? VQS_ERR_UNFINISHED : counts.failed ? VQS_ERR_TRIALS : VQS_OK;
+}
+
+enum vqs_status vqs_cmd_status(const struct vqs_cli *cli, struct vqs_error *err) {
+    struct state state;
+    enum vqs_status status = open_state(cli->file, &state, err);
+    status = status ? status : print_state(cli->file, &state, err);
+    close_state(&state);
     return status;
 }
 

@@ -4,6 +4,7 @@
 #include "vqsweep/plan.h"
 #include "vqsweep/train.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,6 +23,15 @@ static void print_studies(const struct vqs_plan *plan) {
     }
 }
 
+static void print_contrasts(const struct vqs_plan *plan) {
+    size_t size;
+    const char *at = vqs_plan_contrasts(plan, &size), *end = at + size;
+    for (const char *next; size && at < end; at = next + 1) {
+        next = memchr(at, '\n', (size_t)(end - at));
+        printf("%scontrast %.*s\n", at + size == end ? "\n" : "", (int)(next - at), at);
+    }
+}
+
 static void print_bytes(double bytes) {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB"};
     int u = 0;
@@ -32,31 +42,55 @@ static void print_bytes(double bytes) {
     printf("%.3g %s", bytes, units[u]);
 }
 
-static void print_cost(const struct vqs_plan *plan) {
-    size_t n = vqs_plan_n_trials(plan), most = 0, largest = 0, longest = 0;
-    double seconds = 0, most_seconds = 0;
+/* What all trials together take, by counted operations. */
+struct cost {
+    size_t memory, largest;  /* most bytes of a trial, and which */
+    double seconds, longest; /* core-seconds of all and of the longest, */
+    size_t longest_trial;
+};
+
+static struct cost add_up(const struct vqs_plan *plan) {
+    struct cost cost = {0};
     struct vqs_settings settings;
-    for (size_t t = 0; t < n; t++) {
+    for (size_t t = 0; t < vqs_plan_n_trials(plan); t++) {
         vqs_plan_trial_settings(plan, t, &settings);
-        size_t memory = vqs_trial_memory(&settings);
-        double cost = vqs_trial_seconds(&settings);
-        largest = memory > most ? t : largest;
-        most = memory > most ? memory : most;
-        longest = cost > most_seconds ? t : longest;
-        most_seconds = cost > most_seconds ? cost : most_seconds;
-        seconds += cost;
+        const size_t memory = vqs_trial_memory(&settings);
+        const double seconds = vqs_trial_seconds(&settings);
+        if (memory > cost.memory) {
+            cost.memory = memory;
+            cost.largest = t;
+        }
+        if (seconds > cost.longest) {
+            cost.longest = seconds;
+            cost.longest_trial = t;
+        }
+        cost.seconds += seconds;
     }
-    vqs_plan_trial_settings(plan, largest, &settings);
+    return cost;
+}
+
+static void print_cost(const struct vqs_plan *plan) {
+    const struct cost cost = add_up(plan);
+    struct vqs_settings settings;
+    vqs_plan_trial_settings(plan, cost.largest, &settings);
     printf("\nmemory   at most ");
-    print_bytes((double)most);
-    printf(" a trial (trial %zu: N %d, D %d, d %d, K %d)\n", largest, settings.N, settings.D, settings.d, settings.K);
+    print_bytes((double)cost.memory);
+    printf(" a trial (trial %zu: N %d, D %d, d %d, K %d)\n", cost.largest, settings.N, settings.D, settings.d,
+           settings.K);
 
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     char here[32];
-    double at_least = seconds / (double)(cores > 0 ? cores : 1);
-    vqs_progress_duration(at_least > most_seconds ? at_least : most_seconds, here, sizeof here);
+    double at_least = cost.seconds / (double)(cores > 0 ? cores : 1);
+    vqs_progress_duration(at_least > cost.longest ? at_least : cost.longest, here, sizeof here);
     printf("cost     about %.3g core-seconds, the longest trial (%zu) %.2g s: about %s on this machine's %ld cores\n",
-           seconds, longest, most_seconds, here, cores);
+           cost.seconds, cost.longest_trial, cost.longest, here, cores);
+}
+
+/* For scripts; cluster/submit.sh sizes its request by these. */
+static void print_figures(const struct vqs_plan *plan) {
+    const struct cost cost = add_up(plan);
+    printf("name=%s\ntrials=%zu\ntrial_bytes=%zu\ncore_seconds=%.0f\nlongest_trial_seconds=%.0f\n", vqs_plan_name(plan),
+           vqs_plan_n_trials(plan), cost.memory, ceil(cost.seconds), ceil(cost.longest));
 }
 
 enum vqs_status vqs_cmd_plan(const struct vqs_cli *cli, struct vqs_error *err) {
@@ -67,11 +101,14 @@ enum vqs_status vqs_cmd_plan(const struct vqs_cli *cli, struct vqs_error *err) {
     if (status == VQS_OK) {
         status = vqs_plan_create((const char *)job.data, job.size, cli->file, &overrides, &plan, err);
     }
-    if (status == VQS_OK) {
+    if (status == VQS_OK && cli->figures) {
+        print_figures(plan);
+    } else if (status == VQS_OK) {
         const char *title = vqs_plan_title(plan);
         printf("job      %s%s%s\n", vqs_plan_name(plan), *title ? ": " : "", title);
         printf("trials   %zu (plan %016llx)\n", vqs_plan_n_trials(plan), (unsigned long long)vqs_plan_key(plan));
         print_studies(plan);
+        print_contrasts(plan);
         print_cost(plan);
     }
     vqs_plan_destroy(plan);

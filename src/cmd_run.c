@@ -9,10 +9,12 @@
 #include "vqsweep/train.h"
 
 #include <cblas.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* What rank 0 is told of every rank. */
 struct rank_facts {
@@ -26,6 +28,7 @@ struct run {
     int rank, n_ranks;
     struct vqs_node node;
     struct vqs_farm farm;
+    struct vqs_sched_summary summary;
     /* rank 0 */
     struct rank_facts *facts; /* [n_ranks] */
     struct vqs_bytes job;
@@ -34,6 +37,8 @@ struct run {
     struct vqs_output *output;
     char *default_path;
     const char *path;
+    /* every rank */
+    struct vqs_bytes trials_folder; /* a text */
 };
 
 /* ---- threads ----------------------------------------------------------------------------------------------------- */
@@ -50,6 +55,11 @@ static enum vqs_status choose_slots(struct run *run, struct vqs_error *err) {
     run->farm.team = cli->team;
     run->farm.slots = threads / cli->team;
     run->farm.prefetch = cli->prefetch;
+    run->farm.trial_checkpoint = (double)cli->trial_checkpoint;
+    run->farm.grace = (double)cli->grace;
+    run->farm.silence = cli->silence;
+    run->farm.stall = cli->stall;
+    run->farm.attempts = cli->attempts;
     memcpy(run->farm.host, run->node.host, sizeof run->farm.host);
     openblas_set_num_threads(1);
     return VQS_OK;
@@ -141,6 +151,9 @@ static void add_run_provenance(struct run *run) {
     if (run->cli->seeds) {
         vqs_provenance_add(p, "seeds", "%s", run->cli->seeds);
     }
+    if (run->cli->shard[1] > 1) {
+        vqs_provenance_add(p, "shard", "%lld/%lld", (long long)run->cli->shard[0], (long long)run->cli->shard[1]);
+    }
     time_t now = time(NULL);
     struct tm utc;
     strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
@@ -217,8 +230,17 @@ static enum vqs_status check_data(struct run *run, struct vqs_error *err) {
 }
 
 static enum vqs_status open_output(struct run *run, struct vqs_error *err) {
+    const struct vqs_cli *cli = run->cli;
+    run->farm.shard = (struct vqs_shard){(uint32_t)cli->shard[0] - 1, (uint32_t)cli->shard[1]};
     add_run_provenance(run);
-    enum vqs_status status = vqs_output_open(run->path, run->plan, &run->job, &run->provenance, &run->output, err);
+    const struct vqs_output_options options = {.path = run->path,
+                                               .plan = run->plan,
+                                               .job = &run->job,
+                                               .seeds = cli->seeds,
+                                               .provenance = &run->provenance,
+                                               .shard = run->farm.shard,
+                                               .allow_mixed = cli->allow_mixed};
+    enum vqs_status status = vqs_output_open(&options, &run->output, err);
     if (status == VQS_OK && vqs_output_notice(run->output)[0]) {
         fprintf(stderr, "vqsweep: warning: %s\n", vqs_output_notice(run->output));
     }
@@ -229,6 +251,41 @@ static enum vqs_status open_output(struct run *run, struct vqs_error *err) {
     }
     run->farm.plan = run->plan;
     run->farm.output = run->output;
+    run->farm.path = run->path;
+    run->farm.retry_failed = cli->retry_failed;
+    run->farm.only_pending = cli->only_pending;
+    return status;
+}
+
+/* ---- what every rank needs to know of the output ------------------------------------------------------------------
+ */
+
+/* Seconds until the run has to have ended: --time-limit, or what the batch system says. */
+static double seconds_left(const struct vqs_cli *cli) {
+    const char *end = getenv("SLURM_JOB_END_TIME");
+    double left = cli->time_limit ? (double)cli->time_limit : INFINITY;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (end && atoll(end) > now.tv_sec) {
+        left = fmin(left, (double)(atoll(end) - now.tv_sec));
+    }
+    return left;
+}
+
+static enum vqs_status share_output(struct run *run, struct vqs_error *err) {
+    enum vqs_status status = VQS_OK;
+    double left = seconds_left(run->cli);
+    if (run->rank == 0) {
+        status = vqs_bytes_append(&run->trials_folder, run->path, strlen(run->path), err);
+        status = status ? status : vqs_bytes_append(&run->trials_folder, ".trials", sizeof ".trials", err);
+    }
+    if ((status = vqs_sched_agree(run->comm, status, err)) == VQS_OK) {
+        status = vqs_sched_broadcast(run->comm, &run->trials_folder, err);
+    }
+    MPI_Bcast(&left, 1, MPI_DOUBLE, 0, run->comm);
+    run->farm.end_at = vqs_clock_seconds() + left;
+    run->farm.grace = fmin(run->farm.grace, left / 2); /* a short limit is not all grace */
+    run->farm.trials_folder = (const char *)run->trials_folder.data;
     return status;
 }
 
@@ -237,6 +294,7 @@ static enum vqs_status open_output(struct run *run, struct vqs_error *err) {
 static enum vqs_status set_up(struct run *run, struct vqs_error *err) {
     enum vqs_status status = VQS_OK;
     vqs_node_set_up(run->comm, &run->node);
+    vqs_node_watch(&run->node);
     status = choose_slots(run, err);
     if (status == VQS_OK && run->rank == 0 && !(run->facts = calloc((size_t)run->n_ranks, sizeof *run->facts))) {
         status = vqs_fail(err, VQS_ERR_MEMORY, "out of memory");
@@ -253,6 +311,9 @@ static enum vqs_status set_up(struct run *run, struct vqs_error *err) {
     }
     if (status == VQS_OK && run->rank == 0) { /* nothing is written before all else is known to be in order */
         status = open_output(run, err);
+    }
+    if ((status = vqs_sched_agree(run->comm, status, err)) == VQS_OK) {
+        status = share_output(run, err);
     }
     if (status == VQS_OK) {
         status = vqs_farm_create(&run->farm, err);
@@ -279,21 +340,21 @@ static enum vqs_status conclude(struct run *run, const struct vqs_sched_summary 
     if (!run->cli->quiet) {
         print_summary(run, summary);
     }
-    if (summary->stopped) {
+    if (vqs_farm_left(&run->farm)) {
         return vqs_fail(err, VQS_ERR_UNFINISHED,
                         "stopped with %zu of %zu trials done; run the same command again to go on", state->done,
                         state->total);
     }
     if (state->failed) {
         return vqs_fail(err, VQS_ERR_TRIALS,
-                        "%zu of %zu trials failed: %s; run the same command again to try them again", state->failed,
-                        state->total, run->farm.first_failures);
+                        "%zu of %zu trials failed: %s; run the same command again to try them again (--retry-failed "
+                        "after %d attempts)",
+                        state->failed, state->total, run->farm.first_failures, run->cli->attempts);
     }
     return VQS_OK;
 }
 
 static enum vqs_status run_job(struct run *run, struct vqs_error *err) {
-    struct vqs_sched_summary summary;
     enum vqs_status status = set_up(run, err);
     int finished = status == VQS_OK && run->rank == 0 && vqs_output_is_finished(run->output);
     if (status == VQS_OK) {
@@ -306,8 +367,18 @@ static enum vqs_status run_job(struct run *run, struct vqs_error *err) {
         print_notices(run);
     }
     vqs_progress_begin(&run->farm.progress, run->rank == 0 ? vqs_node_terminal_width(&run->node) : 0, run->cli->quiet);
-    status = vqs_farm_run(&run->farm, run->comm, &summary, err);
-    return status == VQS_OK && run->rank == 0 ? conclude(run, &summary, err) : status;
+    status = vqs_farm_run(&run->farm, run->comm, &run->summary, err);
+    return status == VQS_OK && run->rank == 0 ? conclude(run, &run->summary, err) : status;
+}
+
+/* After a loss: MPI_Finalize may wait for ranks that are gone, and a thread that hangs still uses what would be freed.
+ */
+static void leave(struct run *run, enum vqs_status status, struct vqs_error *err) {
+    vqs_output_destroy(run->output);
+    if (!run->summary.lost) {
+        MPI_Finalize();
+    }
+    _exit(vqs_cli_conclude(status, err));
 }
 
 enum vqs_status vqs_cmd_run(const struct vqs_cli *cli, struct vqs_error *err) {
@@ -319,11 +390,18 @@ enum vqs_status vqs_cmd_run(const struct vqs_cli *cli, struct vqs_error *err) {
     enum vqs_status status = provided < MPI_THREAD_FUNNELED
                                  ? vqs_fail(err, VQS_ERR_ENVIRONMENT, "this MPI cannot run beside threads")
                                  : run_job(&run, err);
+    if (run.rank == 0) {
+        vqs_supervisor_end(status, status == VQS_ERR_UNFINISHED && run.summary.stranded);
+    }
+    if (run.summary.lost || run.summary.hung) {
+        leave(&run, status, err);
+    }
     vqs_farm_destroy(&run.farm);
     vqs_output_destroy(run.output);
     vqs_plan_destroy(run.plan);
     vqs_provenance_destroy(&run.provenance);
     vqs_bytes_destroy(&run.job);
+    vqs_bytes_destroy(&run.trials_folder);
     free(run.facts);
     free(run.default_path);
     MPI_Finalize();

@@ -1,19 +1,21 @@
 /* farm.c - trials on the scheduler. */
 #include "farm.h"
 
-#include "vqsweep/train.h"
+#include "vqsweep/data.h"
+#include "vqsweep/kernels.h"
 
+#include <errno.h>
+#include <math.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-struct vqs_farm_worker {
-    struct vqs_trainer *trainer;
-    struct vqs_record record;
-};
+/* Memory for data sets that no trial uses at the moment but the next ones may. */
+static const size_t CACHE_BYTES = (size_t)512 << 20;
 
 /* A task on its way to a rank of the same program. */
 struct task {
@@ -21,7 +23,23 @@ struct task {
     struct vqs_settings settings;
 };
 
-/* A signal handler can reach nothing else. Only ever counted up; rank 0's tick looks at it. */
+struct vqs_farm_worker {
+    struct vqs_farm *farm;
+    struct vqs_trainer *trainer;
+    struct vqs_record record;
+    /* the trial in work */
+    struct task task;
+    char *path;     /* of its checkpoint */
+    int from_epoch; /* where this run of it began */
+    double began, saved;
+    double earlier;             /* seconds it took in earlier runs */
+    _Atomic(uint32_t) progress; /* changes as it gets on */
+};
+
+/* In place of a record: the trial was left and stays pending. */
+static const char LEFT[] = "left";
+
+/* A signal handler can reach nothing else. Only ever counted up. */
 static volatile sig_atomic_t signals;
 
 static void count_signal(int number) {
@@ -29,8 +47,75 @@ static void count_signal(int number) {
     signals = signals + 1;
 }
 
+/* A trial is stuck when it shows no progress for this many times the seconds that all of it should take, by the nominal
+ * cost corrected by what trials took so far: generous, for a machine may be shared. */
+static const double STALL_FACTOR = 20;
+
 /* Two signals within this time are one: a launcher and a batch system may both pass on the same one. */
 static const double ONE_SIGNAL_SECONDS = 0.25;
+
+/* ---- trials that are saved and left -------------------------------------------------------------------------------
+ */
+
+/* Running trials get three quarters of the grace; the last of it belongs to the result file. */
+static double leave_after(const struct vqs_farm *farm, double now) {
+    return fmin(now + 0.75 * farm->grace, farm->end_at - 0.25 * farm->grace);
+}
+
+static void begin_leaving(struct vqs_farm *farm) {
+    double not_yet = 0;
+    atomic_compare_exchange_strong(&farm->leave_by, &not_yet, leave_after(farm, vqs_clock_seconds()));
+}
+
+static struct vqs_checkpoint_tag tag_of(const struct vqs_farm_worker *worker) {
+    return (struct vqs_checkpoint_tag){vqs_settings_key(&worker->task.settings), vqs_code_version(),
+                                       vqs_kernels_cpu_class()};
+}
+
+static bool resume_trial(void *ctx, struct vqs_trial_state *state) {
+    struct vqs_farm_worker *worker = ctx;
+    const struct vqs_checkpoint_tag tag = tag_of(worker);
+    struct vqs_error err = {0};
+    if (!worker->path || access(worker->path, F_OK) != 0) {
+        return false;
+    }
+    if (vqs_checkpoint_load(worker->path, &tag, state, &worker->earlier, &err) != VQS_OK) {
+        fprintf(stderr, "vqsweep: warning: trial %u: %s\n", worker->task.trial, err.text);
+        return false;
+    }
+    worker->from_epoch = state->epoch;
+    return true;
+}
+
+/* A checkpoint that cannot be written costs time later, never a result. */
+static void save_trial(struct vqs_farm_worker *worker, const struct vqs_trial_state *state, double now) {
+    const struct vqs_checkpoint_tag tag = tag_of(worker);
+    struct vqs_error err = {0};
+    worker->saved = now;
+    if (worker->path &&
+        vqs_checkpoint_save(worker->path, &tag, state, worker->earlier + now - worker->began, &err) != VQS_OK &&
+        !atomic_exchange(&worker->farm->told_of_disk, true)) {
+        fprintf(stderr, "vqsweep: warning: %s; trials go on without checkpoints until that is mended\n", err.text);
+    }
+}
+
+/* After an epoch: whether the trial goes on. It does unless the run is stopping and the trial would take too long. */
+static bool after_epoch(void *ctx, const struct vqs_trial_state *state) {
+    struct vqs_farm_worker *worker = ctx;
+    struct vqs_farm *farm = worker->farm;
+    const double now = vqs_clock_seconds();
+    worker->progress++;
+    if (signals || now >= farm->end_at - farm->grace) {
+        begin_leaving(farm);
+    }
+    const double leave_by = atomic_load(&farm->leave_by);
+    const double an_epoch = (now - worker->began) / (state->epoch - worker->from_epoch);
+    const bool leaves = leave_by > 0 && now + an_epoch * (worker->task.settings.epochs - state->epoch) > leave_by;
+    if (leaves || now - worker->saved >= farm->trial_checkpoint) {
+        save_trial(worker, state, now);
+    }
+    return !leaves;
+}
 
 /* ---- every rank -------------------------------------------------------------------------------------------------- */
 
@@ -38,23 +123,46 @@ static void run_trial(void *ctx, int slot, const void *data, size_t size, struct
     struct vqs_farm *farm = ctx;
     struct vqs_farm_worker *worker = &farm->workers[slot];
     struct vqs_record *record = &worker->record;
-    struct task task;
+    struct task *task = &worker->task;
     struct timespec now;
     size_t before = result->size;
-    if (size != sizeof task) {
+    if (size != sizeof *task) {
         return; /* an empty result: rank 0 reports it */
     }
-    memcpy(&task, data, sizeof task);
-    vqs_trainer_run(worker->trainer, &task.settings, record, NULL); /* a failure is in the record */
+    memcpy(task, data, sizeof *task);
+    free(worker->path);
+    worker->path = vqs_checkpoint_path(farm->trials_folder, task->trial, vqs_settings_key(&task->settings));
+    worker->began = worker->saved = vqs_clock_seconds();
+    worker->from_epoch = 0;
+    worker->earlier = 0;
+    worker->progress++;
+    vqs_begun_set(&farm->begun, slot, task->trial);
+    enum vqs_status status = vqs_trainer_run(worker->trainer, &task->settings, record, NULL);
+    vqs_begun_clear(&farm->begun, slot);
+    if (status == VQS_ERR_UNFINISHED) {
+        vqs_bytes_append(result, LEFT, sizeof LEFT, NULL);
+        return;
+    } /* any other failure is in the record */
     clock_gettime(CLOCK_REALTIME, &now);
-    record->trial = task.trial;
-    record->attempt = task.attempt;
+    record->trial = task->trial;
+    record->attempt = task->attempt;
     record->rank = farm->rank;
+    record->wall_seconds += worker->earlier;
     record->finished_at = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
     memcpy(record->host, farm->host, sizeof record->host);
+    snprintf(record->code_version, sizeof record->code_version, "%s", vqs_code_version());
     if (vqs_record_pack(record, result, NULL) != VQS_OK) {
         result->size = before;
     }
+}
+
+static uint32_t progress(void *ctx, int slot) {
+    const struct vqs_farm *farm = ctx;
+    return atomic_load(&farm->workers[slot].progress);
+}
+
+static void on_stop(void *ctx) {
+    begin_leaving(ctx);
 }
 
 /* ---- rank 0 ------------------------------------------------------------------------------------------------------ */
@@ -67,7 +175,7 @@ static enum vqs_status describe(void *ctx, uint32_t trial, struct vqs_bytes *byt
 }
 
 /* In place of a record that did not come: one that says so. Its bytes are in farm->scratch. */
-static enum vqs_status make_failed_record(struct vqs_farm *farm, uint32_t trial, int rank, bool came_empty,
+static enum vqs_status make_failed_record(struct vqs_farm *farm, uint32_t trial, int rank, const char *message,
                                           struct vqs_record_head *head, struct vqs_error *err) {
     struct vqs_record record = {0};
     farm->scratch.size = 0;
@@ -76,10 +184,8 @@ static enum vqs_status make_failed_record(struct vqs_farm *farm, uint32_t trial,
     record.trial = trial;
     record.attempt = vqs_output_attempt(farm->output, trial);
     record.rank = rank;
-    snprintf(record.message, sizeof record.message,
-             came_empty ? "rank %d had no memory for the record"
-                        : "rank %d sent something else than this trial's record",
-             rank);
+    snprintf(record.code_version, sizeof record.code_version, "%s", vqs_code_version());
+    snprintf(record.message, sizeof record.message, "%s", message);
     if (status == VQS_OK) {
         vqs_record_seal(&record);
         status = vqs_record_pack(&record, &farm->scratch, err);
@@ -91,14 +197,14 @@ static enum vqs_status make_failed_record(struct vqs_farm *farm, uint32_t trial,
     return status;
 }
 
-/* Remember the first few failures by name. */
+/* Remember the first few failures by name; without a record: those of earlier runs. */
 static void name_failure(struct vqs_farm *farm, uint32_t trial, const void *record, size_t size) {
     struct vqs_record whole = {0};
     char *text = farm->first_failures;
     size_t used = strlen(text), room = sizeof farm->first_failures - used;
     if (farm->state.failed == 1) {
-        bool known = vqs_record_unpack(&whole, record, size, NULL) == VQS_OK;
-        snprintf(text, room, "%u (%.140s)", trial, known ? whole.message : "no reason given");
+        bool known = record && vqs_record_unpack(&whole, record, size, NULL) == VQS_OK;
+        snprintf(text, room, "%u (%.140s)", trial, known ? whole.message : "given up by an earlier run");
         vqs_record_destroy(&whole);
     } else if (farm->state.failed <= 4) {
         snprintf(text + used, room, ", %u", trial);
@@ -107,23 +213,9 @@ static void name_failure(struct vqs_farm *farm, uint32_t trial, const void *reco
     }
 }
 
-static enum vqs_status on_result(void *ctx, uint32_t trial, int rank, const void *result, size_t size,
-                                 struct vqs_error *err) {
-    struct vqs_farm *farm = ctx;
-    struct vqs_record_head head;
-    enum vqs_status status = VQS_OK;
-    if (vqs_record_peek(result, size, &head, NULL) != VQS_OK || head.trial != trial ||
-        head.key != vqs_plan_trial_key(farm->plan, trial)) {
-        status = make_failed_record(farm, trial, rank, size == 0, &head, err);
-        result = farm->scratch.data;
-        size = farm->scratch.size;
-    }
-    if (status == VQS_OK) {
-        status = vqs_output_append(farm->output, &head, result, size, err);
-    }
-    if (status != VQS_OK) {
-        return status;
-    }
+/* The trial has its record, and is done with. */
+static void count_record(struct vqs_farm *farm, uint32_t trial, const struct vqs_record_head *head, const void *record,
+                         size_t size) {
     struct vqs_settings settings;
     vqs_plan_trial_settings(farm->plan, trial, &settings);
     double cost = vqs_trial_seconds(&settings);
@@ -131,96 +223,211 @@ static enum vqs_status on_result(void *ctx, uint32_t trial, int rank, const void
     farm->state.cost_left -= cost;
     farm->state.done++;
     farm->state.done_here++;
-    farm->state.diverged += head.outcome == VQS_OUTCOME_DIVERGED;
-    if (head.outcome == VQS_OUTCOME_FAILED) {
+    farm->state.diverged += head->outcome == VQS_OUTCOME_DIVERGED;
+    if (head->outcome == VQS_OUTCOME_FAILED) {
         farm->state.failed++;
-        name_failure(farm, trial, result, size);
+        name_failure(farm, trial, record, size);
     }
-    return VQS_OK;
 }
 
-/* The first signal stops the run; whatever comes after it in earnest ends the program. A launcher may follow its signal
- * with SIGKILL after a second, so the journal and the file are put in order before anything is waited for. */
-static enum vqs_status heed_signals(struct vqs_farm *farm) {
-    double now = vqs_clock_seconds();
-    int seen = signals;
-    if (seen == farm->signals_seen) {
-        return VQS_OK;
+static enum vqs_status on_result(void *ctx, uint32_t trial, int rank, const void *result, size_t size,
+                                 struct vqs_error *err) {
+    struct vqs_farm *farm = ctx;
+    struct vqs_record_head head;
+    enum vqs_status status = VQS_OK;
+    if (size == sizeof LEFT && !memcmp(result, LEFT, size)) {
+        return VQS_OK; /* it stays pending */
     }
-    farm->signals_seen = seen;
-    if (farm->stop_at > 0 && now - farm->stop_at > ONE_SIGNAL_SECONDS) {
-        enum vqs_status status = vqs_output_sync(farm->output, farm->err);
-        vqs_progress_clear(&farm->progress);
-        fprintf(stderr, "vqsweep: stopped at once; %s\n",
-                status == VQS_OK ? "run the same command again to go on" : farm->err->text);
-        _exit(vqs_status_exit_code(status == VQS_OK ? VQS_ERR_UNFINISHED : status));
+    if (vqs_record_peek(result, size, &head, NULL) != VQS_OK || head.trial != trial ||
+        head.key != vqs_plan_trial_key(farm->plan, trial)) {
+        const char *message =
+            size ? "its rank sent something else than this trial's record" : "its rank had no memory for the record";
+        status = make_failed_record(farm, trial, rank, message, &head, err);
+        result = farm->scratch.data;
+        size = farm->scratch.size;
     }
+    if (status == VQS_OK) {
+        status = vqs_output_append(farm->output, &head, result, size, err);
+    }
+    if (status == VQS_OK) {
+        count_record(farm, trial, &head, result, size);
+    }
+    return status;
+}
+
+/* Every loss leaves a failed record, so that attempts are counted across restarts too. */
+static bool on_loss(void *ctx, uint32_t trial, int rank, const char *why) {
+    struct vqs_farm *farm = ctx;
+    struct vqs_record_head head;
+    const uint32_t attempt = vqs_output_attempt(farm->output, trial);
+    const bool again = attempt % (uint32_t)farm->attempts != 0;
+    char message[200];
+    snprintf(message, sizeof message, "attempt %u: %s", attempt, why);
+    enum vqs_status status = make_failed_record(farm, trial, rank, message, &head, farm->err);
+    if (status == VQS_OK) {
+        status = vqs_output_append(farm->output, &head, farm->scratch.data, farm->scratch.size, farm->err);
+    }
+    if (status == VQS_OK && !again) {
+        count_record(farm, trial, &head, farm->scratch.data, farm->scratch.size);
+    }
+    farm->status = farm->status == VQS_OK ? status : farm->status;
+    vqs_progress_clear(&farm->progress);
+    fprintf(stderr, "vqsweep: warning: trial %u, %s; %s\n", trial, message,
+            again ? "it is tried again" : "given up, the run goes on without it");
+    return again;
+}
+
+static void on_rank(void *ctx, int rank, bool back, double seconds) {
+    struct vqs_farm *farm = ctx;
+    vqs_progress_clear(&farm->progress);
+    if (back) {
+        fprintf(stderr, "vqsweep: rank %d is back\n", rank);
+    } else {
+        fprintf(stderr, "vqsweep: warning: rank %d is lost, silent for %.0f s; the run goes on without it\n", rank,
+                seconds);
+    }
+}
+
+static void say(struct vqs_farm *farm, const char *prefix, const char *text) {
+    vqs_progress_clear(&farm->progress);
+    fprintf(stderr, "vqsweep: %s%s\n", prefix, text);
+}
+
+/* No more waiting: the journal is put in order, and the lease goes with the process. */
+static void leave_now(struct vqs_farm *farm) {
+    struct vqs_error err = {0};
+    enum vqs_status status = vqs_output_checkpoint(farm->output, &err);
+    say(farm, "stopped at once; ", status == VQS_OK ? "run the same command again to go on" : err.text);
+    vqs_output_let_go(farm->output);
+    vqs_begun_close(&farm->begun, false);
+    _exit(vqs_status_exit_code(VQS_ERR_UNFINISHED));
+}
+
+/* The first signal, or the end of the time limit coming near, stops the run; a signal in earnest after that ends the
+ * program. A launcher may follow its signal with SIGKILL after a second, so the journal is put in order, and the file
+ * is written, before anything is waited for. */
+static void heed_stops(struct vqs_farm *farm) {
+    const double now = vqs_clock_seconds();
+    const bool signalled = signals != farm->signals_seen;
+    farm->signals_seen = signals;
     if (farm->stop_at > 0) {
-        return VQS_OK;
+        if (signalled && now - farm->stop_at > ONE_SIGNAL_SECONDS) {
+            leave_now(farm);
+        }
+        return;
+    }
+    if (!signalled && now < farm->end_at - farm->grace) {
+        return;
     }
     farm->stop_at = now;
     farm->state.stopping = true;
     if (!farm->progress.quiet) {
-        vqs_progress_clear(&farm->progress);
-        fprintf(stderr, "vqsweep: stopping: running trials are finished and kept; a second signal does not wait\n");
+        char left[32], text[200];
+        vqs_progress_duration(leave_after(farm, now) - now, left, sizeof left);
+        snprintf(text, sizeof text,
+                 "trials that end within %s are finished, others are saved; a second signal does not wait", left);
+        say(farm, signalled ? "stopping: " : "stopping before the time limit: ", text);
     }
-    enum vqs_status status = vqs_output_sync(farm->output, farm->err);
-    return status == VQS_OK ? vqs_output_write(farm->output, farm->err) : status;
+    struct vqs_error err = {0};
+    if (vqs_output_checkpoint(farm->output, &err) != VQS_OK) { /* the output tries again by itself */
+        say(farm, "warning: ", err.text);
+    }
 }
 
-static bool on_tick(void *ctx, uint32_t done, uint32_t in_flight) {
+static enum vqs_sched_order on_tick(void *ctx, uint32_t done, uint32_t in_flight) {
     struct vqs_farm *farm = ctx;
+    const char *news;
     (void)done;
     (void)in_flight;
     if (farm->status == VQS_OK) {
-        farm->status = vqs_output_tick(farm->output, farm->err);
+        farm->status = vqs_output_tick(farm->output, &news, farm->err);
+        if (news) {
+            say(farm, "warning: ", news);
+        }
     }
-    if (farm->status == VQS_OK) {
-        farm->status = heed_signals(farm);
-    }
+    heed_stops(farm);
     vqs_progress_update(&farm->progress, &farm->state);
-    return farm->stop_at > 0 || farm->status != VQS_OK;
+    vqs_supervisor_running(&farm->supervisor);
+    return farm->stop_at > 0 || farm->status != VQS_OK ? VQS_SCHED_STOP
+           : vqs_output_troubled(farm->output)         ? VQS_SCHED_HOLD
+                                                       : VQS_SCHED_GO;
 }
 
 /* ---- life cycle -------------------------------------------------------------------------------------------------- */
 
 struct costed {
     double seconds;
+    bool suspect;
+    int size; /* trials of equal size differ by less than a factor of 4 in cost */
+    uint64_t data;
     uint32_t trial;
 };
 
-static int longest_first(const void *a, const void *b) {
+/* The long ones first, so that the run ends on short ones; among those of a size, trials on the same data side by side, so
+ * that a rank makes it once. Those that came to nothing before are tried last, for they may take a rank with them. */
+static int dispatch_order(const void *a, const void *b) {
     const struct costed *x = a, *y = b;
+    if (x->suspect != y->suspect) {
+        return x->suspect ? 1 : -1;
+    }
+    if (x->size != y->size) {
+        return x->size > y->size ? -1 : 1;
+    }
+    if (x->data != y->data) {
+        return x->data < y->data ? -1 : 1;
+    }
     if (x->seconds != y->seconds) {
         return x->seconds > y->seconds ? -1 : 1;
     }
     return x->trial < y->trial ? -1 : x->trial > y->trial;
 }
 
-/* Rank 0: the trials without a result, the longest first, and what they may cost. */
+/* A trial is given up after so many attempts, until --retry-failed grants it as many more. */
+static bool is_given_up(const struct vqs_farm *farm, uint32_t attempts) {
+    return attempts > 0 && !farm->retry_failed && (farm->only_pending || attempts % (uint32_t)farm->attempts == 0);
+}
+
+/* Rank 0: the trials without a result, in the order to hand them out, and what they may cost. */
 static enum vqs_status make_order(struct vqs_farm *farm, struct vqs_error *err) {
-    size_t n = vqs_plan_n_trials(farm->plan);
+    size_t n = vqs_plan_n_trials(farm->plan), in_shard = 0;
     struct costed *costed = malloc(n * sizeof *costed);
     farm->order = malloc(n * sizeof *farm->order);
-    if (!costed || !farm->order) {
+    farm->seconds = malloc(n * sizeof *farm->seconds);
+    if (!costed || !farm->order || !farm->seconds) {
         free(costed);
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate the order of %zu trials", n);
     }
     for (size_t t = 0; t < n; t++) {
-        if (!vqs_output_has(farm->output, t)) {
+        const uint32_t attempts = vqs_output_attempt(farm->output, t) - 1;
+        if (!vqs_shard_has(&farm->shard, t)) {
+            continue;
+        }
+        in_shard++;
+        if (vqs_output_has(farm->output, t)) {
+            continue;
+        }
+        if (is_given_up(farm, attempts)) {
+            farm->state.failed++;
+            name_failure(farm, (uint32_t)t, NULL, 0);
+        } else {
             struct vqs_settings settings;
+            const bool suspect = attempts > 0 || vqs_begun_found(&farm->begun, (uint32_t)t);
             vqs_plan_trial_settings(farm->plan, t, &settings);
-            costed[farm->n_tasks] = (struct costed){vqs_trial_seconds(&settings), (uint32_t)t};
-            farm->state.cost_left += costed[farm->n_tasks++].seconds;
+            const double seconds = vqs_trial_seconds(&settings);
+            costed[farm->n_tasks++] = (struct costed){seconds, suspect, (int)floor(log2(seconds) / 2),
+                                                      vqs_settings_data_key(&settings), (uint32_t)t};
+            farm->n_suspects += suspect;
+            farm->state.cost_left += seconds;
         }
     }
-    qsort(costed, farm->n_tasks, sizeof *costed, longest_first);
+    qsort(costed, farm->n_tasks, sizeof *costed, dispatch_order);
     for (uint32_t i = 0; i < farm->n_tasks; i++) {
         farm->order[i] = costed[i].trial;
+        farm->seconds[i] = (float)costed[i].seconds;
     }
     free(costed);
-    farm->state.total = n;
-    farm->state.done = n - farm->n_tasks;
+    farm->state.total = in_shard;
+    farm->state.done = in_shard - farm->n_tasks;
     return VQS_OK;
 }
 
@@ -229,11 +436,21 @@ enum vqs_status vqs_farm_create(struct vqs_farm *farm, struct vqs_error *err) {
     if (!farm->workers) {
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate %d workers", farm->slots);
     }
-    for (int s = 0; s < farm->slots; s++) {
-        enum vqs_status status = vqs_trainer_create(farm->team, &farm->workers[s].trainer, err);
-        if (status != VQS_OK) {
-            return status;
+    enum vqs_status status = vqs_data_cache_create(CACHE_BYTES, &farm->cache, err);
+    for (int s = 0; status == VQS_OK && s < farm->slots; s++) {
+        struct vqs_farm_worker *worker = &farm->workers[s];
+        const struct vqs_trial_hooks hooks = {.ctx = worker, .resume = resume_trial, .epoch = after_epoch};
+        worker->farm = farm;
+        status = vqs_trainer_create(farm->team, farm->cache, &worker->trainer, err);
+        if (status == VQS_OK) {
+            vqs_trainer_set_hooks(worker->trainer, &hooks);
         }
+    }
+    if (status != VQS_OK) {
+        return status;
+    }
+    if (farm->plan) {
+        vqs_begun_open(&farm->begun, farm->path, farm->slots);
     }
     return farm->plan ? make_order(farm, err) : VQS_OK;
 }
@@ -242,31 +459,66 @@ void vqs_farm_destroy(struct vqs_farm *farm) {
     for (int s = 0; s < farm->slots && farm->workers; s++) {
         vqs_trainer_destroy(farm->workers[s].trainer);
         vqs_record_destroy(&farm->workers[s].record);
+        free(farm->workers[s].path);
     }
+    vqs_data_cache_destroy(farm->cache);
+    vqs_begun_close(&farm->begun, true);
     free(farm->workers);
     free(farm->order);
+    free(farm->seconds);
     vqs_bytes_destroy(&farm->scratch);
 }
 
-/* Rank 0 counts the signals that stop a run; the other ranks leave when rank 0 says so. */
-static void handle_signals(bool count) {
+/* Every rank counts the signals that stop a run: rank 0 stops handing out, the others leave what takes too long. */
+static void count_signals(void) {
     static const int stopping[] = {SIGINT, SIGTERM, SIGUSR1};
-    struct sigaction action = {.sa_handler = count ? count_signal : SIG_IGN, .sa_flags = SA_RESTART};
+    struct sigaction action = {.sa_handler = count_signal, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < sizeof stopping / sizeof *stopping; i++) {
         sigaction(stopping[i], &action, NULL);
     }
 }
 
+/* The last records may still wait for a disk that is full: until there is room, a signal or the time limit. */
+static void wait_for_disk(struct vqs_farm *farm) {
+    const struct timespec nap = {0, 50000000};
+    while (farm->status == VQS_OK && vqs_output_troubled(farm->output) && farm->stop_at == 0) {
+        nanosleep(&nap, NULL);
+        on_tick(farm, 0, 0);
+    }
+}
+
 enum vqs_status vqs_farm_run(struct vqs_farm *farm, MPI_Comm comm, struct vqs_sched_summary *summary,
                              struct vqs_error *err) {
-    struct vqs_sched_ops ops = {
-        .ctx = farm, .describe = describe, .run = run_trial, .on_result = on_result, .on_tick = on_tick};
-    struct vqs_sched_config config = {
-        .order = farm->order, .n_tasks = farm->n_tasks, .slots = farm->slots, .prefetch = farm->prefetch};
+    struct vqs_sched_ops ops = {.ctx = farm,
+                                .describe = describe,
+                                .run = run_trial,
+                                .on_result = on_result,
+                                .on_tick = on_tick,
+                                .on_stop = on_stop,
+                                .on_loss = on_loss,
+                                .on_rank = on_rank,
+                                .progress = progress};
+    struct vqs_sched_config config = {.order = farm->order,
+                                      .n_tasks = farm->n_tasks,
+                                      .n_suspects = farm->n_suspects,
+                                      .slots = farm->slots,
+                                      .prefetch = farm->prefetch,
+                                      .silence = farm->silence,
+                                      .stall = farm->stall,
+                                      .factor = STALL_FACTOR,
+                                      .seconds = farm->seconds};
     farm->err = err;
-    handle_signals(farm->rank == 0);
+    count_signals();
     enum vqs_status status = vqs_sched_run(comm, &config, &ops, summary, err);
+    if (status == VQS_OK && farm->rank == 0) {
+        wait_for_disk(farm);
+    }
+    vqs_begun_close(&farm->begun, farm->state.done < farm->state.total);
     vqs_progress_clear(&farm->progress);
     return status == VQS_OK ? farm->status : status;
+}
+
+size_t vqs_farm_left(const struct vqs_farm *farm) {
+    return farm->n_tasks - farm->state.done_here;
 }

@@ -4,44 +4,69 @@
  * meet. A task is a trial's number, attempt and settings; a result is its packed record, complete with rank, host and
  * time, so that rank 0 passes bytes on to the journal.
  *
+ * A run is stopped by a signal or by its time limit. From then on no trial is begun; a running one goes on if it is
+ * likely to end within the grace, and is otherwise left at the end of its epoch, with a checkpoint (checkpoint.h).
+ *
  * Life cycle: fill in the first group on every rank and the second on rank 0, vqs_farm_create (local), vqs_farm_run
  * (collective), read the rest, vqs_farm_destroy.
  */
 #ifndef VQS_FARM_H
 #define VQS_FARM_H
 
+#include "begun.h"
+#include "checkpoint.h"
 #include "output.h"
 #include "progress.h"
+#include "supervisor.h"
 #include "vqsweep/sched.h"
+
+#include <stdatomic.h>
 
 struct vqs_farm_worker; /* trainer and record of one worker thread */
 
 struct vqs_farm {
     /* every rank */
     int rank, slots, team, prefetch;
+    double silence, stall; /* seconds (sched.h) */
+    int attempts;          /* at a trial that is lost or stuck, before it is given up as failed */
     char host[64];
+    const char *trials_folder; /* of checkpoints */
+    double trial_checkpoint;   /* seconds between those of a trial */
+    double end_at;             /* when the time limit ends, on vqs_clock_seconds; INFINITY: never */
+    double grace;              /* seconds before that, or after a signal, for stopping */
     /* rank 0 */
     const struct vqs_plan *plan;
+    const char *path; /* of the output */
     struct vqs_output *output;
+    struct vqs_shard shard;
+    bool retry_failed, only_pending;
     struct vqs_progress progress;
+    struct vqs_supervisor supervisor;
+    struct vqs_begun begun;
     /* the farm's own */
     struct vqs_farm_worker *workers;
+    struct vqs_data_cache *cache; /* shared by the workers */
     uint32_t *order;
-    uint32_t n_tasks;
+    float *seconds; /* expected of each trial, in that order */
+    uint32_t n_tasks, n_suspects;
     struct vqs_bytes scratch;
     struct vqs_progress_state state; /* where the run stands; also the outcome */
     char first_failures[200];        /* "17 (why), 18, 21" */
     int signals_seen;
-    double stop_at; /* when the first signal was seen; 0: none */
+    double stop_at;             /* when the first signal was seen or the time limit came near; 0: none */
+    _Atomic(double) leave_by;   /* when running trials must have ended or been left; 0: not stopping */
+    _Atomic(bool) told_of_disk; /* a checkpoint could not be written, which is said once */
     enum vqs_status status;
     struct vqs_error *err;
 };
 
 enum vqs_status vqs_farm_create(struct vqs_farm *farm, struct vqs_error *err);
-/* Collective. Runs every trial without a result, the longest first. SIGINT, SIGTERM and SIGUSR1 stop it (the summary
- * says so); a second one ends the program at once with the journal in order. */
+/* Collective. Runs every trial of the shard without a result, the longest first. SIGINT, SIGTERM, SIGUSR1 and the time
+ * limit stop it; a second signal ends the program at once with the journal in order. */
 enum vqs_status vqs_farm_run(struct vqs_farm *farm, MPI_Comm comm, struct vqs_sched_summary *summary,
                              struct vqs_error *err);
+/* Rank 0: trials of the shard that were to be run and have no record yet. */
+size_t vqs_farm_left(const struct vqs_farm *farm);
 void vqs_farm_destroy(struct vqs_farm *farm);
 
 #endif

@@ -3,21 +3,31 @@
 
 /* ---- project: lanes are features while there are few filters, filters once they fill a vector --------------------- */
 
+/* Filters [first, last) for the whole tile, `cols` filters and `samples` samples at a time. */
+INLINE void project_narrow_columns(int cols, int samples, int first, int last, size_t ld, const vqs_real *x,
+                                   const uint32_t *rows, const vqs_real *m, vqs_real *out) {
+    for (int l = 0; l < T; l += samples) {
+        const vqs_real *xs[8];
+        for (int s = 0; s < samples; s++) {
+            xs[s] = x + rows[l + s] * ld;
+        }
+        for (int c = first; c < last; c += cols) {
+            project_narrow_block(cols, samples, ld, xs, m + (size_t)c * ld, out + c * T + l);
+        }
+    }
+}
+
 static void project_narrow(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *m,
                            vqs_real *out) {
-    for (int l = 0; l < T; l += 4) {
-        const vqs_real *const xs[4] = {x + rows[l] * ld, x + rows[l + 1] * ld, x + rows[l + 2] * ld,
-                                       x + rows[l + 3] * ld};
-        int c = 0;
-        for (; c + COLS <= C; c += COLS) {
-            project_narrow_block(COLS, ld, xs, m + (size_t)c * ld, out + c * T + l);
-        }
-        for (; c + 2 <= C; c += 2) {
-            project_narrow_block(2, ld, xs, m + (size_t)c * ld, out + c * T + l);
-        }
-        for (; c < C; c++) {
-            project_narrow_block(1, ld, xs, m + (size_t)c * ld, out + c * T + l);
-        }
+    const int fours = COLS == 4 ? C / 4 * 4 : 0, twos = C / 2 * 2;
+    if (fours) {
+        project_narrow_columns(4, 4, 0, fours, ld, x, rows, m, out);
+    }
+    if (twos > fours) {
+        project_narrow_columns(2, COLS == 4 ? 8 : 4, fours, twos, ld, x, rows, m, out);
+    }
+    if (C > twos) {
+        project_narrow_columns(1, COLS == 4 ? 8 : 4, twos, C, ld, x, rows, m, out);
     }
 }
 

@@ -38,30 +38,35 @@ enum { COLS = 2, WIDE_SAMPLES = 4, CODES = 4 };
 #define real_sqrt sqrtf
 #endif
 
-/* out[c][s] = x[s] . m[c]: four rows against `cols` rows, lanes being features. */
-INLINE void project_narrow_block(int cols, size_t ld, const vqs_real *const x[4], const vqs_real *m, vqs_real *out) {
-    vf acc[COLS][4];
-    for (int c = 0; c < cols; c++) {
-        for (int s = 0; s < 4; s++) {
-            acc[c][s] = v_set(0);
-        }
+/* out[c][s] = x[s] . m[c]: `samples` rows (a multiple of 4) against `cols` rows, lanes being features. */
+INLINE void project_narrow_block(int cols, int samples, size_t ld, const vqs_real *const x[], const vqs_real *m,
+                                 vqs_real *out) {
+    vf acc[16];
+    for (int i = 0; i < cols * samples; i++) {
+        acc[i] = v_set(0);
     }
     for (size_t j = 0; j < ld; j += VL) {
-        vf xv[4];
-        for (int s = 0; s < 4; s++) {
+        vf xv[8];
+        for (int s = 0; s < samples; s++) {
             xv[s] = v_load(x[s] + j);
             V_PIN(xv[s]);
         }
         for (int c = 0; c < cols; c++) {
             vf mv = v_load(m + (size_t)c * ld + j);
             V_PIN(mv);
-            for (int s = 0; s < 4; s++) {
-                acc[c][s] += xv[s] * mv;
+            for (int s = 0; s < samples; s++) {
+                acc[c * samples + s] += xv[s] * mv;
             }
         }
     }
-    for (int c = 0; c < cols; c++) {
-        v_sum4(acc[c], out + c * T);
+    if (cols * samples == 16) {
+        vqs_real *const to[4] = {out, out + 4 / samples * T + 4 % samples, out + 8 / samples * T + 8 % samples,
+                                 out + 12 / samples * T + 12 % samples};
+        v_sum16(acc, to);
+    } else {
+        for (int i = 0; i < cols * samples; i += 4) {
+            v_sum4(acc + i, out + i / samples * T + i % samples);
+        }
     }
 }
 

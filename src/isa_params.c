@@ -142,10 +142,10 @@ void KERNEL(gram)(int d, size_t ld, const vqs_real *A, vqs_real *G) {
             const vqs_real *rows[4];
             four_rows(d, ld, A, i, rows);
             if (cols == COLS) {
-                project_narrow_block(COLS, ld, rows, A + (size_t)j * ld, block);
+                project_narrow_block(COLS, 4, ld, rows, A + (size_t)j * ld, block);
             } else {
                 for (int c = 0; c < cols; c++) {
-                    project_narrow_block(1, ld, rows, A + (size_t)(j + c) * ld, block + c * T);
+                    project_narrow_block(1, 4, ld, rows, A + (size_t)(j + c) * ld, block + c * T);
                 }
             }
             for (int c = 0; c < cols; c++) {
@@ -157,29 +157,55 @@ void KERNEL(gram)(int d, size_t ld, const vqs_real *A, vqs_real *G) {
     }
 }
 
-/* Row i is normalised and then taken out of all later rows, four at a time: their products with it do not wait for each
- * other, as they would if each row were finished before the next. */
-void KERNEL(gram_schmidt)(int d, size_t ld, vqs_real *W) {
-    for (int i = 0; i < d; i++) {
-        vqs_real *w = W + (size_t)i * ld, p[4];
+/* Rows [first, first + n) among themselves, one after the other. */
+INLINE void orthonormal_panel(int first, int n, size_t ld, vqs_real *W) {
+    for (int i = 0; i < n; i++) {
+        vqs_real *w = W + (size_t)(first + i) * ld;
         const vqs_real norm2 = KERNEL(dot)(ld, w, w), scale = norm2 > 0 ? 1 / real_sqrt(norm2) : 0;
         for (size_t c = 0; c < ld; c += VL) {
             v_store(w + c, v_load(w + c) * v_set(scale));
         }
-        for (int j = i + 1; j < d; j += 4) {
-            const vqs_real *rows[4];
-            const int n = d - j < 4 ? d - j : 4;
-            four_rows(d, ld, W, j, rows);
-            project_narrow_block(1, ld, rows, w, p);
-            for (size_t c = 0; c < ld; c += VL) {
-                vf wv = v_load(w + c);
-                for (int s = 0; s < n; s++) {
-                    vqs_real *at = W + (size_t)(j + s) * ld + c;
-                    v_store(at, v_load(at) - v_set(p[s]) * wv);
-                }
-            }
+        for (int j = i + 1; j < n; j++) {
+            vqs_real *later = W + (size_t)(first + j) * ld;
+            KERNEL(axpy)(ld, -KERNEL(dot)(ld, w, later), w, later);
         }
     }
+}
+
+/* A panel of orthonormal rows is taken out of four later rows at a time. */
+INLINE void take_out_panel(int first, int j, int d, size_t ld, vqs_real *W) {
+    const vqs_real *rows[4], *panel = W + (size_t)first * ld;
+    const int n = d - j < 4 ? d - j : 4;
+    vqs_real p[COLS * T];
+    four_rows(d, ld, W, j, rows);
+    project_narrow_block(COLS, 4, ld, rows, panel, p);
+    for (size_t c = 0; c < ld; c += VL) {
+        vf w[COLS];
+        for (int i = 0; i < COLS; i++) {
+            w[i] = v_load(panel + (size_t)i * ld + c);
+        }
+        for (int s = 0; s < n; s++) {
+            vqs_real *at = W + (size_t)(j + s) * ld + c;
+            vf v = v_load(at);
+            for (int i = 0; i < COLS; i++) {
+                v -= v_set(p[i * T + s]) * w[i];
+            }
+            v_store(at, v);
+        }
+    }
+}
+
+/* By panels: each is made orthonormal within itself and then taken out of all later rows, so that these are read and
+ * written once for a panel and not once for a row. */
+void KERNEL(gram_schmidt)(int d, size_t ld, vqs_real *W) {
+    int i = 0;
+    for (; i + COLS <= d; i += COLS) {
+        orthonormal_panel(i, COLS, ld, W);
+        for (int j = i + COLS; j < d; j += 4) {
+            take_out_panel(i, j, d, ld, W);
+        }
+    }
+    orthonormal_panel(i, d - i, ld, W);
 }
 
 /* ---- small products on a tile ---------------------------------------------------------------------------------------- */

@@ -14,7 +14,7 @@
 
 /* ---- frames ---------------------------------------------------------------------------------------------------- */
 
-enum { FORMAT_VERSION = 1, FRAME_HEAD = 24, KIND_HEADER = 1, KIND_RECORD = 2, HEADER_FIXED = 16 };
+enum { FORMAT_VERSION = 2, FRAME_HEAD = 24, KIND_HEADER = 1, KIND_RECORD = 2, HEADER_FIXED = 12 };
 
 /* The first byte is no text and a transfer that mends line ends would break the last ones. */
 static const unsigned char magic[8] = {0x93, 'V', 'Q', 'S', 'J', '\r', '\n', 0x1a};
@@ -186,15 +186,34 @@ void vqs_journal_header_destroy(struct vqs_journal_header *header) {
     memset(header, 0, sizeof *header);
 }
 
+static enum vqs_status pack_text(const char *text, size_t room, struct vqs_bytes *bytes, struct vqs_error *err) {
+    const size_t length = strnlen(text, room - 1);
+    unsigned char number[4];
+    store_le(number, length, 4);
+    enum vqs_status status = vqs_bytes_append(bytes, number, sizeof number, err);
+    return status ? status : vqs_bytes_append(bytes, text, length, err);
+}
+
+/* Moves *at past a text that ends before `end` and fits the room. */
+static bool unpack_text(const unsigned char **at, const unsigned char *end, char *text, size_t room) {
+    const uint64_t length = end - *at >= 4 ? load_le(*at, 4) : UINT64_MAX;
+    if (length >= room || length > (uint64_t)(end - *at - 4)) {
+        return false;
+    }
+    memcpy(text, *at + 4, (size_t)length);
+    text[length] = 0;
+    *at += 4 + length;
+    return true;
+}
+
 static enum vqs_status pack_header(const struct vqs_journal_header *header, struct vqs_bytes *bytes,
                                    struct vqs_error *err) {
-    const size_t version = strnlen(header->code_version, sizeof header->code_version - 1);
     unsigned char fixed[HEADER_FIXED];
     store_le(fixed, FORMAT_VERSION, 4);
     store_le(fixed + 4, header->plan_key, 8);
-    store_le(fixed + 12, version, 4);
     enum vqs_status status = vqs_bytes_append(bytes, fixed, sizeof fixed, err);
-    status = status ? status : vqs_bytes_append(bytes, header->code_version, version, err);
+    status = status ? status : pack_text(header->code_version, sizeof header->code_version, bytes, err);
+    status = status ? status : pack_text(header->seeds, sizeof header->seeds, bytes, err);
     return status ? status : vqs_bytes_append(bytes, header->job.data, header->job.size, err);
 }
 
@@ -211,12 +230,13 @@ static enum vqs_status unpack_header(const struct frame *frame, const char *path
                         FORMAT_VERSION);
     }
     header->plan_key = load_le(at + 4, 8);
-    const uint64_t length = load_le(at + 12, 4);
-    if (length >= sizeof header->code_version || length > frame->size - HEADER_FIXED) {
+    const unsigned char *const end = at + frame->size;
+    at += HEADER_FIXED;
+    if (!unpack_text(&at, end, header->code_version, sizeof header->code_version) ||
+        !unpack_text(&at, end, header->seeds, sizeof header->seeds)) {
         return vqs_fail(err, VQS_ERR_STORE, "%s: the journal's header is malformed", path);
     }
-    memcpy(header->code_version, at + HEADER_FIXED, (size_t)length);
-    return vqs_bytes_append(&header->job, at + HEADER_FIXED + length, frame->size - HEADER_FIXED - (size_t)length, err);
+    return vqs_bytes_append(&header->job, at, (size_t)(end - at), err);
 }
 
 /* ---- the writer ------------------------------------------------------------------------------------------------ */
@@ -358,6 +378,49 @@ enum vqs_status vqs_journal_append(struct vqs_journal *journal, const void *reco
 
 enum vqs_status vqs_journal_sync(struct vqs_journal *journal, struct vqs_error *err) {
     return fdatasync(journal->fd) ? io_error(journal->path, "sync", err) : VQS_OK;
+}
+
+/* Copies the first `size` bytes of one file to another; 0 or -1 with errno. */
+static int copy_bytes(int from, int to, uint64_t size, struct vqs_bytes *block) {
+    for (uint64_t at = 0; at < size;) {
+        const uint64_t want = size - at < block->capacity ? size - at : block->capacity;
+        ssize_t n = read_at(from, block->data, (size_t)want, at);
+        for (ssize_t done = 0, written; done < n; done += written) {
+            if ((written = pwrite(to, block->data + done, (size_t)(n - done), (off_t)(at + (uint64_t)done))) < 0) {
+                return -1;
+            }
+        }
+        if (n <= 0) {
+            return -1;
+        }
+        at += (uint64_t)n;
+    }
+    return 0;
+}
+
+enum vqs_status vqs_journal_renew(struct vqs_journal *journal, struct vqs_error *err) {
+    struct vqs_bytes block = {0};
+    char *temporary = vqs_file_temporary(journal->path);
+    enum vqs_status status = reserve(&block, WINDOW, err);
+    int fd = -1;
+    if (!temporary) {
+        status = vqs_fail(err, VQS_ERR_MEMORY, "out of memory");
+    }
+    if (!status && ((fd = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0 ||
+                    copy_bytes(journal->fd, fd, journal->end, &block))) {
+        status = io_error(journal->path, "renew", err);
+    }
+    status = status ? status : vqs_file_publish(temporary, journal->path, err);
+    if (status && fd >= 0) {
+        unlink(temporary);
+        close(fd);
+    } else if (!status) {
+        close(journal->fd);
+        journal->fd = fd;
+    }
+    vqs_bytes_destroy(&block);
+    free(temporary);
+    return status;
 }
 
 enum vqs_status vqs_journal_close(struct vqs_journal *journal, struct vqs_error *err) {

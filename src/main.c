@@ -1,26 +1,37 @@
 /* main.c - the command line: which command, its help, its exit code. */
 #include "cli.h"
 #include "node.h"
+#include "supervisor.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static const struct vqs_command commands[] = {
-    {"run", "JOB", "ostmpq", "run every trial of a job and gather the results in one file",
+    {"run", "JOB", "ostmplgcifPMeuaq", "run every trial of a job and gather the results in one file",
      "Trials run on all cores this rank may use, and on those of every rank under mpirun. The same command again goes\n"
      "on where an earlier run stopped, and says so when nothing is left to do. Finished trials are kept in\n"
-     "FILE.h5.journal until all are there. Ctrl-C, SIGTERM and SIGUSR1 stop the run: what is running is finished and\n"
-     "kept (a second signal does not wait for it).\n\n"
+     "FILE.h5.journal until all are there. Ctrl-C, SIGTERM, SIGUSR1 and the time limit stop the run: trials that end\n"
+     "within the grace are finished, longer ones are saved and go on next time (a second signal does not wait).\n"
+     "Another run of the same file is refused while this one lasts.\n\n"
      "  vqsweep run jobs/smoke.yaml                          on this machine\n"
      "  mpirun vqsweep run jobs/seed_study.yaml              on as many ranks as mpirun has slots\n"
      "  mpirun -n 2 vqsweep run jobs/seed_study.yaml --seeds 1..10 -o ten.h5\n"
      "  mpirun -n 1 --bind-to none vqsweep run JOB --threads 8 --team 4     two trials at a time, four threads each\n\n"
-     "Exit code: 0 complete, 2 bad job or command line, 3 some trials failed, 75 unfinished (run it again).",
+     "Exit code: 0 complete, 2 bad job or command line, 3 some trials failed, 4 the disk, 5 the file is of another "
+     "job\n"
+     "or version, 8 another run writes it, 75 unfinished (run it again).",
      vqs_cmd_run},
-    {"plan", "JOB", "s", "show what a job would run: axes, trials, memory, cost",
+    {"merge", "OUT IN...", "Mq", "put the files of several runs of one plan, such as its shards, into one",
+     "OUT is written whole, and may hold some of the trials already; the inputs are left as they are.\n\n"
+     "  vqsweep run JOB --shard 1/2 -o one.h5; vqsweep run JOB --shard 2/2 -o two.h5\n"
+     "  vqsweep merge all.h5 one.h5 two.h5\n\n"
+     "Exit code: 0 complete, 5 an input is of another plan or version, 75 some trials are still pending.",
+     vqs_cmd_merge},
+    {"plan", "JOB", "sF", "show what a job would run: axes, trials, memory, cost",
      "Nothing is run or written.\n\n"
      "  vqsweep plan jobs/seed_study.yaml\n"
-     "  vqsweep plan jobs/seed_study.yaml --seeds 1..100",
+     "  vqsweep plan jobs/seed_study.yaml --seeds 1..100\n"
+     "  vqsweep plan jobs/seed_study.yaml --figures          for scripts: trials=..., core_seconds=...",
      vqs_cmd_plan},
     {"status", "FILE", "", "count the trials of a result file, also while a run writes it",
      "  vqsweep status results/seed_study.h5\n\n"
@@ -110,16 +121,8 @@ static enum vqs_status dispatch(int argc, char **argv, struct vqs_error *err) {
 int main(int argc, char **argv) {
     struct vqs_error err = {0};
     enum vqs_status status = dispatch(argc, argv, &err);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        status = vqs_fail(&err, VQS_ERR_IO, "cannot write to standard output");
+    if (status == VQS_ERR_USAGE && vqs_node_speaks()) { /* it never came to a run, and never will */
+        vqs_supervisor_end(status, false);
     }
-    /* All ranks agree on the status. One says it and gives the code: mpirun ends all others as soon as one rank leaves
-     * with a code, and would cut the speaker short. */
-    if (!vqs_node_speaks()) {
-        return 0;
-    }
-    if (status != VQS_OK && err.text[0]) {
-        fprintf(stderr, "vqsweep: %s\n", err.text);
-    }
-    return vqs_status_exit_code(status);
+    return vqs_cli_conclude(status, &err);
 }

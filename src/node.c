@@ -3,19 +3,22 @@
 #include "node.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
 
-/* Parent and name of a process; false when there is no such thing to see. */
+/* Parent and name of a process; false when there is no such thing to see, or it has ended. */
 static bool process_info(int pid, int *parent, char name[32]) {
-    char path[64], line[512];
+    char path[64], line[512], state;
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
     FILE *file = fopen(path, "r");
     bool read = file && fgets(line, sizeof line, file);
@@ -23,7 +26,7 @@ static bool process_info(int pid, int *parent, char name[32]) {
         fclose(file);
     }
     char *open = read ? strchr(line, '(') : NULL, *close = read ? strrchr(line, ')') : NULL; /* pid (name) S parent */
-    if (!open || !close || sscanf(close + 1, " %*c %d", parent) != 1) {
+    if (!open || !close || sscanf(close + 1, " %c %d", &state, parent) != 2 || strchr("ZX", state)) {
         return false;
     }
     snprintf(name, 32, "%.*s", (int)(close - open - 1), open + 1);
@@ -65,7 +68,7 @@ static bool bound_by_default(void) {
 /* What the ranks of a node tell each other. */
 struct place {
     cpu_set_t mask, launcher;
-    int by_default;
+    int by_default, rank, pid;
 };
 
 /* The launcher's cores, if these ranks should use them instead of the ones they were bound to. */
@@ -111,7 +114,8 @@ void vqs_node_set_up(MPI_Comm comm, struct vqs_node *node) {
     MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &mates);
     MPI_Comm_rank(mates, &node->rank);
     MPI_Comm_size(mates, &node->n_ranks);
-    struct place mine = {.by_default = bound_by_default()};
+    struct place mine = {.by_default = bound_by_default(), .pid = getpid()};
+    MPI_Comm_rank(comm, &mine.rank);
     struct place *places = calloc((size_t)node->n_ranks, sizeof *places);
     if (sched_getaffinity(0, sizeof mine.mask, &mine.mask) != 0) {
         CPU_SET(0, &mine.mask); /* more cores than the set can name, or a system without masks: be modest */
@@ -135,6 +139,7 @@ void vqs_node_set_up(MPI_Comm comm, struct vqs_node *node) {
             node->allowed = CPU_COUNT(&places[0].mask);
         }
     }
+    node->master_pid = places[0].rank == 0 && mine.rank != 0 ? places[0].pid : 0;
     node->share = share_of(places, node->n_ranks, node->rank);
     node->share = node->share < node->allowed ? node->share : node->allowed;
     for (int r = 1; r < node->n_ranks; r++) {
@@ -143,6 +148,42 @@ void vqs_node_set_up(MPI_Comm comm, struct vqs_node *node) {
     node->cores = CPU_COUNT(&places[0].mask);
     free(places);
     MPI_Comm_free(&mates);
+}
+
+/* ---- leaving when there is nobody to work for -------------------------------------------------------------------- */
+
+static bool is_alive(int pid) {
+    int parent;
+    char name[32];
+    return process_info(pid, &parent, name);
+}
+
+static void *watch(void *arg) {
+    const struct timespec pause = {.tv_nsec = 500000000};
+    const int *pids = arg;
+    while ((!pids[0] || is_alive(pids[0])) && (!pids[1] || is_alive(pids[1]))) {
+        nanosleep(&pause, NULL);
+    }
+    _exit(vqs_status_exit_code(VQS_ERR_UNFINISHED)); /* what is finished is in the journal */
+}
+
+void vqs_node_watch(const struct vqs_node *node) {
+    int *pids = malloc(2 * sizeof *pids); /* the thread's, which ends with the process */
+    sigset_t all, before;
+    pthread_t thread;
+    if (!pids) {
+        return; /* the launcher and the scheduler have ways of their own, only slower ones */
+    }
+    pids[0] = node->launcher_pid && is_alive(node->launcher_pid) ? node->launcher_pid : 0;
+    pids[1] = node->master_pid && is_alive(node->master_pid) ? node->master_pid : 0; /* unless it cannot be seen */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals belong to the main thread */
+    if (pthread_create(&thread, NULL, watch, pids) == 0) {
+        pthread_detach(thread);
+    } else {
+        free(pids);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 int vqs_node_sum(MPI_Comm comm, int value) {

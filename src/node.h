@@ -15,6 +15,7 @@ struct vqs_node {
     char host[64];
     char launcher[32]; /* "mpirun.openmpi", "orted" ..., empty when started by hand */
     int launcher_pid;  /* 0: none found */
+    int master_pid;    /* of rank 0, if it is on this node and another process; else 0 */
     int rank, n_ranks; /* among the ranks of this node */
     int bound;         /* cores of the affinity mask as it was found */
     int allowed;       /* cores of the mask as it is now */
@@ -24,6 +25,9 @@ struct vqs_node {
 
 /* Collective: finds all of the above, and widens the mask of the calling thread where the rule says so. */
 void vqs_node_set_up(MPI_Comm comm, struct vqs_node *node);
+/* From now on the process leaves by itself, within a second, when its launcher or rank 0 (of this node) is gone: it
+ * would wait for ever, perhaps inside MPI. */
+void vqs_node_watch(const struct vqs_node *node);
 /* Collective: the sum of `value` over the ranks of this node. */
 int vqs_node_sum(MPI_Comm comm, int value);
 /* Columns of the terminal that shows what this process writes to stderr, be it through mpirun; 0: no terminal. */

@@ -197,7 +197,7 @@ void vqs_record_seal(struct vqs_record *record) {
     record->digest = vqs_record_digest(record);
 }
 
-enum { FORMAT_VERSION = 1, HEAD_SIZE = 44, RESULT_SIZE = 28 + 8 * VQS_N_METRICS }; /* without curves and snapshots */
+enum { FORMAT_VERSION = 2, HEAD_SIZE = 44, RESULT_SIZE = 28 + 8 * VQS_N_METRICS }; /* without curves and snapshots */
 
 /* Packed records carry no names: the order of both tables is part of the format. */
 static uint32_t tables_hash(void) {
@@ -228,6 +228,7 @@ enum vqs_status vqs_record_pack(const struct vqs_record *record, struct vqs_byte
     put_result(&sink, record);
     put_text(&sink, record->host, sizeof record->host);
     put_text(&sink, record->cpu_class, sizeof record->cpu_class);
+    put_text(&sink, record->code_version, sizeof record->code_version);
     put_text(&sink, record->message, sizeof record->message);
     return sink.status;
 }
@@ -351,6 +352,7 @@ enum vqs_status vqs_record_unpack(struct vqs_record *record, const void *data, s
     }
     if (!take_text(&at, end, record->host, sizeof record->host) ||
         !take_text(&at, end, record->cpu_class, sizeof record->cpu_class) ||
+        !take_text(&at, end, record->code_version, sizeof record->code_version) ||
         !take_text(&at, end, record->message, sizeof record->message) || at != end) {
         return vqs_fail(err, VQS_ERR_STORE, "a packed record of %zu bytes is malformed at its end", size);
     }

@@ -2,8 +2,12 @@
  *
  * A run in messages: every rank tells rank 0 its slots and prefetch (the last collective). Rank 0 sends TASKs, a rank
  * answers each with a RESULT. To stop early rank 0 sends STOP, and a rank answers each task it has not begun with
- * UNDONE. Once nothing is in flight anywhere, rank 0 sends everyone GOODBYE with the status of the run, and all return.
- * Messages of one sender keep their order and a rank speaks only when spoken to, so one run cannot hear the next. */
+ * UNDONE. Both sides send a BEAT every second. Once nothing is waited for anywhere, rank 0 sends everyone GOODBYE with
+ * the status of the run, each rank answers with GOODBYE, and all return. Messages of one sender keep their order and a
+ * goodbye is the last, so one run cannot hear the next.
+ *
+ * Rank 0 sends nothing to a rank that is lost: it learns of a loss by silence only, and MPI may end the program over a
+ * message to a host that is gone. */
 #include "vqsweep/sched.h"
 
 #include "sched_dispatch.h"
@@ -11,12 +15,42 @@
 #include "sched_pool.h"
 
 #include <limits.h>
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* How long a main thread sleeps between looks at MPI: short enough to hide behind a prefetched task, long enough to
  * leave the core to the workers; shorter while a large message needs help to get through. */
 static const double NAP_SECONDS = 0.0005, NAP_IN_TRANSFER = 0.00005, TICK_SECONDS = 0.05;
+static const double BEAT_SECONDS = 1;
+/* Rank 0 may be busy for a while with its files, and a rank that leaves too early is lost. */
+static const double PATIENCE_WITH_RANK_0 = 4;
+/* How long goodbyes may take once a rank was lost. */
+static const double GOODBYE_SECONDS = 5;
+
+/* Time spent listening. A main thread that was busy elsewhere, or stopped, missed what was said meanwhile; only a
+ * little of that time counts, so that nobody is called silent for it. */
+struct ear {
+    double last, listened;
+};
+
+static double listen(struct ear *ear) {
+    double now = vqs_clock_seconds();
+    ear->listened += ear->last > 0 ? fmin(now - ear->last, 0.25) : 0;
+    ear->last = now;
+    return ear->listened;
+}
+
+/* A beat is made for `to` unless the last one is still on its way. */
+static struct vqs_parcel *make_beat(const struct vqs_mail *mail, int to) {
+    return vqs_mail_leaving(mail, to) ? NULL : vqs_parcel_create(VQS_PARCEL_BEAT, 0);
+}
+
+/* Sleep until a local worker finishes or MPI deserves a look. Alone, there is nothing to look at. */
+static void nap(struct vqs_pool *pool, const struct vqs_mail *mail, int n_ranks) {
+    vqs_pool_wait(pool, n_ranks == 1 ? TICK_SECONDS : vqs_mail_busy(mail) ? NAP_IN_TRANSFER : NAP_SECONDS);
+}
 
 /* ---- rank 0 ------------------------------------------------------------------------------------------------------ */
 
@@ -25,8 +59,12 @@ struct master {
     struct vqs_dispatch dispatch;
     struct vqs_mail mail;
     struct vqs_pool *pool;
+    struct ear ear;
+    double now; /* of `ear` */
     uint32_t done;
+    int n_goodbyes; /* heard */
     double busy;
+    bool stranded;
     bool refused; /* on_result failed: it is not called again */
     enum vqs_status status;
     struct vqs_error *err;
@@ -34,17 +72,26 @@ struct master {
 
 static void collect(struct master *m, int rank, struct vqs_parcel *parcel);
 
+/* To a rank that is not lost. Without memory for it, nothing is sent. */
+static void send_short(struct master *m, struct vqs_parcel *parcel, int rank) {
+    if (parcel && !m->dispatch.ranks[rank].lost) {
+        vqs_mail_send(&m->mail, parcel, rank);
+    } else {
+        vqs_parcel_destroy(parcel);
+    }
+}
+
 /* Nothing new is handed out, and what no worker has begun comes back. */
 static void stop(struct master *m) {
     if (m->dispatch.stopped) {
         return;
     }
     vqs_dispatch_stop(&m->dispatch);
-    for (int r = 1; r < m->dispatch.n_ranks; r++) {
-        struct vqs_parcel *parcel = vqs_parcel_create(VQS_PARCEL_STOP, 0);
-        if (parcel) { /* without memory for it, the rank finishes what it has */
-            vqs_mail_send(&m->mail, parcel, r);
-        }
+    if (m->ops->on_stop) {
+        m->ops->on_stop(m->ops->ctx);
+    }
+    for (int r = 1; r < m->dispatch.n_ranks; r++) { /* without memory for it, the rank finishes what it has */
+        send_short(m, vqs_parcel_create(VQS_PARCEL_STOP, 0), r);
     }
     for (struct vqs_parcel *parcel; (parcel = vqs_pool_withdraw(m->pool));) {
         vqs_parcel_header(parcel)->kind = VQS_PARCEL_UNDONE;
@@ -69,7 +116,7 @@ static bool hand_out(struct master *m, int rank) {
                                  : vqs_fail(m->err, VQS_ERR_MEMORY, "cannot allocate the description of task %u", task);
     if (status != VQS_OK) {
         vqs_parcel_destroy(parcel);
-        vqs_dispatch_finish(&m->dispatch, rank, task);
+        vqs_dispatch_return(&m->dispatch, rank, task);
         fail(m, status);
         return false;
     }
@@ -82,30 +129,8 @@ static bool hand_out(struct master *m, int rank) {
     return true;
 }
 
-/* A parcel came back from `rank`: account for it and give the rank its next task. */
-static void collect(struct master *m, int rank, struct vqs_parcel *parcel) {
-    const struct vqs_parcel_header *header = vqs_parcel_header(parcel);
-    if (!vqs_dispatch_finish(&m->dispatch, rank, header->task)) {
-        fail(m, vqs_fail(m->err, VQS_ERR_INTERNAL, "rank %d answered for task %u, which it does not have", rank,
-                         header->task));
-    } else if (header->kind == VQS_PARCEL_RESULT) {
-        hand_out(m, rank); /* before the result is looked at: the worker should not wait for that */
-        m->busy += header->busy;
-        if (!m->refused) {
-            m->done++;
-            enum vqs_status status = m->ops->on_result(m->ops->ctx, header->task, rank, vqs_parcel_payload(parcel),
-                                                       (size_t)header->size, m->err);
-            if (status != VQS_OK) {
-                m->refused = true;
-                fail(m, status);
-            }
-        }
-    }
-    vqs_parcel_destroy(parcel);
-}
-
-/* The first tasks go round by round, so that the longest ones land on different ranks. */
-static void hand_out_first(struct master *m) {
+/* Round by round, so that the longest tasks land on different ranks. */
+static void hand_out_to_all(struct master *m) {
     for (bool any = true; any;) {
         any = false;
         for (int r = 0; r < m->dispatch.n_ranks; r++) {
@@ -114,64 +139,197 @@ static void hand_out_first(struct master *m) {
     }
 }
 
-static void say_goodbye(struct master *m) {
-    for (int r = 1; r < m->dispatch.n_ranks; r++) {
-        struct vqs_parcel *parcel = vqs_parcel_create(VQS_PARCEL_GOODBYE, (uint32_t)m->status);
-        const char *text = m->status == VQS_OK ? "" : m->err->text;
-        if (!parcel || vqs_bytes_append(&parcel->frame, text, strlen(text) + 1, NULL) != VQS_OK) {
-            MPI_Abort(m->mail.comm, vqs_status_exit_code(VQS_ERR_MEMORY)); /* nobody may wait for ever */
-        }
-        vqs_parcel_seal(parcel);
-        vqs_mail_send(&m->mail, parcel, r);
+static void tell_of_rank(const struct master *m, int rank, bool back, double seconds) {
+    if (m->ops->on_rank) {
+        m->ops->on_rank(m->ops->ctx, rank, back, seconds);
     }
 }
 
-/* Sleep until a local worker finishes or MPI deserves a look. Alone, there is nothing to look at. */
-static void nap(struct vqs_pool *pool, const struct vqs_mail *mail, int n_ranks) {
-    vqs_pool_wait(pool, n_ranks == 1 ? TICK_SECONDS : vqs_mail_busy(mail) ? NAP_IN_TRANSFER : NAP_SECONDS);
+static void take_result(struct master *m, int rank, const struct vqs_parcel *parcel) {
+    const struct vqs_parcel_header *header = vqs_parcel_header(parcel);
+    enum vqs_dispatch_worth worth = vqs_dispatch_finish(&m->dispatch, rank, header->task, header->busy);
+    hand_out(m, rank); /* before the result is looked at: the worker should not wait for that */
+    m->busy += header->busy;
+    if (worth == VQS_DISPATCH_UNKNOWN) {
+        fail(m, vqs_fail(m->err, VQS_ERR_INTERNAL, "rank %d answered for task %u, which it does not have", rank,
+                         header->task));
+    } else if (worth == VQS_DISPATCH_FIRST && !m->refused) {
+        m->done++;
+        enum vqs_status status = m->ops->on_result(m->ops->ctx, header->task, rank, vqs_parcel_payload(parcel),
+                                                   (size_t)header->size, m->err);
+        if (status != VQS_OK) {
+            m->refused = true;
+            fail(m, status);
+        }
+    }
 }
 
-/* Send off what is under way; nothing is expected any more. */
-static void flush(struct vqs_mail *mail, struct vqs_pool *pool) {
-    while (vqs_mail_busy(mail)) {
-        vqs_parcel_destroy(vqs_mail_receive(mail));
-        if (vqs_mail_busy(mail)) {
-            vqs_pool_wait(pool, NAP_IN_TRANSFER);
+static void take_beat(struct master *m, int rank, const struct vqs_parcel *parcel) {
+    size_t n = (size_t)vqs_parcel_header(parcel)->size / sizeof(struct vqs_parcel_slot);
+    for (size_t i = 0; i < n; i++) {
+        struct vqs_parcel_slot slot;
+        memcpy(&slot, vqs_parcel_payload(parcel) + i * sizeof slot, sizeof slot);
+        vqs_dispatch_running(&m->dispatch, rank, slot.task, slot.progress, m->now);
+    }
+}
+
+/* A parcel came from `rank`: account for it and give the rank its next task. */
+static void collect(struct master *m, int rank, struct vqs_parcel *parcel) {
+    if (vqs_dispatch_heard(&m->dispatch, rank, m->now)) {
+        tell_of_rank(m, rank, true, 0);
+        hand_out_to_all(m);
+    }
+    switch (vqs_parcel_header(parcel)->kind) {
+    case VQS_PARCEL_RESULT:
+        take_result(m, rank, parcel);
+        break;
+    case VQS_PARCEL_UNDONE:
+        vqs_dispatch_return(&m->dispatch, rank, vqs_parcel_header(parcel)->task);
+        break;
+    case VQS_PARCEL_BEAT:
+        take_beat(m, rank, parcel);
+        break;
+    default:
+        m->n_goodbyes++;
+    }
+    vqs_parcel_destroy(parcel);
+}
+
+static void exchange_beats(struct master *m) {
+    for (int r = 1; r < m->dispatch.n_ranks; r++) {
+        send_short(m, make_beat(&m->mail, r), r);
+    }
+    for (int s = 0; s < m->dispatch.ranks[0].slots; s++) { /* rank 0's own workers */
+        uint32_t task;
+        if (m->ops->progress && vqs_pool_running(m->pool, s, &task)) {
+            vqs_dispatch_running(&m->dispatch, 0, task, m->ops->progress(m->ops->ctx, s), m->now);
         }
+    }
+}
+
+static void take_loss(struct master *m, const struct vqs_dispatch_loss *loss) {
+    char why[128];
+    if (loss->cause == VQS_DISPATCH_SILENT) {
+        vqs_mail_lose(&m->mail, loss->rank);
+        tell_of_rank(m, loss->rank, false, loss->seconds);
+        return;
+    }
+    snprintf(why, sizeof why, loss->cause == VQS_DISPATCH_LOST ? "lost with rank %d" : "stuck on rank %d for %.0f s",
+             loss->rank, loss->seconds);
+    bool again = !loss->begun || !m->ops->on_loss || m->ops->on_loss(m->ops->ctx, loss->task, loss->rank, why);
+    if (again) {
+        vqs_dispatch_retry(&m->dispatch, loss);
+    } else {
+        vqs_dispatch_settle(&m->dispatch, loss);
+    }
+}
+
+/* What is waited for in vain goes elsewhere. */
+static void give_up_overdue(struct master *m) {
+    struct vqs_dispatch_loss loss;
+    bool any = false;
+    while (vqs_dispatch_overdue(&m->dispatch, m->now, &loss)) {
+        take_loss(m, &loss);
+        any = true;
+    }
+    if (any || vqs_dispatch_idle(&m->dispatch)) {
+        hand_out_to_all(m);
+    }
+    if (!m->dispatch.held && vqs_dispatch_idle(&m->dispatch) && !vqs_dispatch_over(&m->dispatch)) {
+        m->stranded = true;
+        fail(m, vqs_fail(m->err, VQS_ERR_UNFINISHED,
+                         "no rank is left that could take the remaining tasks; run the same command again to go on"));
+    }
+}
+
+static int count_lost(const struct vqs_dispatch *dispatch) {
+    int n = 0;
+    for (int r = 0; r < dispatch->n_ranks; r++) {
+        n += dispatch->ranks[r].lost;
+    }
+    return n;
+}
+
+static void say_goodbye(struct master *m) {
+    struct vqs_parcel_goodbye goodbye = {.n_lost = count_lost(&m->dispatch)};
+    snprintf(goodbye.text, sizeof goodbye.text, "%s", m->status == VQS_OK ? "" : m->err->text);
+    for (int r = 1; r < m->dispatch.n_ranks; r++) {
+        struct vqs_parcel *parcel = vqs_parcel_create(VQS_PARCEL_GOODBYE, (uint32_t)m->status);
+        if (!parcel || vqs_bytes_append(&parcel->frame, &goodbye, sizeof goodbye, NULL) != VQS_OK) {
+            MPI_Abort(m->mail.comm, vqs_status_exit_code(VQS_ERR_MEMORY)); /* nobody may wait for ever */
+        }
+        vqs_parcel_seal(parcel);
+        send_short(m, parcel, r);
+    }
+}
+
+/* Until every rank that is not lost has said goodbye too; whoever dies over it is not waited for. */
+static void part(struct master *m) {
+    int expected = m->dispatch.n_ranks - 1 - count_lost(&m->dispatch);
+    double patience = m->dispatch.patience.silence > 0 ? fmax(m->dispatch.patience.silence, GOODBYE_SECONDS) : INFINITY;
+    double until = listen(&m->ear) + patience;
+    while ((m->n_goodbyes < expected || vqs_mail_busy(&m->mail)) && listen(&m->ear) < until) {
+        struct vqs_parcel *parcel = vqs_mail_receive(&m->mail);
+        m->n_goodbyes += parcel && vqs_parcel_header(parcel)->kind == VQS_PARCEL_GOODBYE;
+        if (!parcel) {
+            vqs_pool_wait(m->pool, NAP_IN_TRANSFER);
+        }
+        vqs_parcel_destroy(parcel);
+    }
+}
+
+static void obey_tick(struct master *m, enum vqs_sched_order order) {
+    const bool was_held = m->dispatch.held;
+    m->dispatch.held = order == VQS_SCHED_HOLD;
+    if (order == VQS_SCHED_STOP) {
+        stop(m);
+    } else if (was_held && !m->dispatch.held) {
+        hand_out_to_all(m);
     }
 }
 
 static void run_master(struct master *m) {
-    hand_out_first(m);
-    double next_tick = vqs_clock_seconds();
+    for (int r = 0; r < m->dispatch.n_ranks; r++) {
+        vqs_dispatch_heard(&m->dispatch, r, m->now);
+    }
+    hand_out_to_all(m);
+    double next_tick = vqs_clock_seconds(), next_beat = next_tick;
     while (!vqs_dispatch_over(&m->dispatch)) {
         struct vqs_parcel *local = vqs_pool_take(m->pool), *remote = vqs_mail_receive(&m->mail);
+        m->now = listen(&m->ear);
         if (local) {
             collect(m, 0, local);
         }
         if (remote) {
             collect(m, remote->rank, remote);
         }
-        double now = vqs_clock_seconds();
-        if (now >= next_tick) {
-            next_tick = now + TICK_SECONDS;
-            if (m->ops->on_tick(m->ops->ctx, m->done, m->dispatch.in_flight)) {
-                stop(m);
-            }
+        double clock = vqs_clock_seconds();
+        if (clock >= next_beat) {
+            next_beat = clock + BEAT_SECONDS;
+            exchange_beats(m);
+            give_up_overdue(m);
+        }
+        if (clock >= next_tick) {
+            next_tick = clock + TICK_SECONDS;
+            obey_tick(m, m->ops->on_tick(m->ops->ctx, m->done, m->dispatch.in_flight));
         }
         if (!local && !remote) {
             nap(m->pool, &m->mail, m->dispatch.n_ranks);
         }
     }
     say_goodbye(m);
-    flush(&m->mail, m->pool);
+    part(m);
 }
 
 /* ---- the other ranks --------------------------------------------------------------------------------------------- */
 
 struct servant {
+    const struct vqs_sched_ops *ops;
     struct vqs_mail mail;
     struct vqs_pool *pool;
+    int slots, lost;
+    struct ear ear;
+    double heard; /* rank 0, on the clock of `ear` */
     bool stopping, over;
     enum vqs_status status;
     struct vqs_error *err;
@@ -184,10 +342,26 @@ static void return_undone(struct servant *s, struct vqs_parcel *parcel) {
     vqs_mail_send(&s->mail, parcel, 0);
 }
 
+static void return_goodbye(struct servant *s, const struct vqs_parcel *parcel) {
+    struct vqs_parcel_goodbye goodbye;
+    memcpy(&goodbye, vqs_parcel_payload(parcel), sizeof goodbye);
+    s->over = true;
+    s->lost = goodbye.n_lost;
+    s->status = (enum vqs_status)vqs_parcel_header(parcel)->task;
+    if (s->status != VQS_OK) {
+        vqs_fail(s->err, s->status, "%s", goodbye.text);
+    }
+    struct vqs_parcel *answer = vqs_parcel_create(VQS_PARCEL_GOODBYE, 0);
+    if (!answer) {
+        MPI_Abort(s->mail.comm, vqs_status_exit_code(VQS_ERR_MEMORY)); /* rank 0 would wait for it */
+    } else {
+        vqs_mail_send(&s->mail, answer, 0);
+    }
+}
+
 /* Obey a message from rank 0. */
 static void obey(struct servant *s, struct vqs_parcel *parcel) {
-    const struct vqs_parcel_header *header = vqs_parcel_header(parcel);
-    switch (header->kind) {
+    switch (vqs_parcel_header(parcel)->kind) {
     case VQS_PARCEL_TASK:
         if (s->stopping) {
             return_undone(s, parcel);
@@ -197,34 +371,75 @@ static void obey(struct servant *s, struct vqs_parcel *parcel) {
         return;
     case VQS_PARCEL_STOP:
         s->stopping = true;
+        if (s->ops->on_stop) {
+            s->ops->on_stop(s->ops->ctx);
+        }
         for (struct vqs_parcel *waiting; (waiting = vqs_pool_withdraw(s->pool));) {
             return_undone(s, waiting);
         }
         break;
-    default: /* goodbye */
-        s->over = true;
-        s->status = (enum vqs_status)header->task;
-        if (s->status != VQS_OK) {
-            vqs_fail(s->err, s->status, "%s", (const char *)vqs_parcel_payload(parcel));
-        }
+    case VQS_PARCEL_GOODBYE:
+        return_goodbye(s, parcel);
+        break;
+    default: /* a beat: being heard is all it is for */
+        break;
     }
     vqs_parcel_destroy(parcel);
 }
 
-static void run_servant(struct servant *s, int n_ranks) {
+/* Tell rank 0 that this rank lives, and how far its workers are. */
+static void send_beat(struct servant *s) {
+    struct vqs_parcel *beat = make_beat(&s->mail, 0);
+    for (int i = 0; i < s->slots && beat && s->ops->progress; i++) {
+        struct vqs_parcel_slot slot;
+        if (vqs_pool_running(s->pool, i, &slot.task)) {
+            slot.progress = s->ops->progress(s->ops->ctx, i);
+            vqs_bytes_append(&beat->frame, &slot, sizeof slot, NULL); /* without memory, a shorter beat */
+        }
+    }
+    if (beat) {
+        vqs_parcel_seal(beat);
+        vqs_mail_send(&s->mail, beat, 0);
+    }
+}
+
+/* Without rank 0 there is nobody to work for. */
+static void leave_if_deserted(struct servant *s, double now, double patience) {
+    if (patience > 0 && now - s->heard > patience) {
+        s->status = vqs_fail(s->err, VQS_ERR_UNFINISHED,
+                             "nothing was heard of rank 0 for %.0f s; run the same command again to go on", patience);
+        s->lost = 1;
+        s->over = true;
+        vqs_mail_lose(&s->mail, 0);
+    }
+}
+
+static void run_servant(struct servant *s, int n_ranks, double patience) {
+    double next_beat = vqs_clock_seconds() + BEAT_SECONDS;
     while (!s->over) {
         struct vqs_parcel *order = vqs_mail_receive(&s->mail), *result = vqs_pool_take(s->pool);
+        double now = listen(&s->ear);
         if (order) {
+            s->heard = now;
             obey(s, order);
         }
         if (result) {
             vqs_mail_send(&s->mail, result, 0);
         }
+        if (vqs_clock_seconds() >= next_beat) {
+            next_beat = vqs_clock_seconds() + BEAT_SECONDS;
+            send_beat(s);
+            leave_if_deserted(s, now, patience);
+        }
         if (!order && !result) {
             nap(s->pool, &s->mail, n_ranks);
         }
     }
-    flush(&s->mail, s->pool);
+    double until = listen(&s->ear) + (patience > 0 ? GOODBYE_SECONDS : INFINITY);
+    while (vqs_mail_busy(&s->mail) && listen(&s->ear) < until) {
+        vqs_parcel_destroy(vqs_mail_receive(&s->mail));
+        vqs_pool_wait(s->pool, NAP_IN_TRANSFER);
+    }
 }
 
 /* ---- both -------------------------------------------------------------------------------------------------------- */
@@ -246,8 +461,12 @@ static enum vqs_status set_up(MPI_Comm comm, const struct vqs_sched_config *conf
     if ((status = vqs_sched_agree(comm, status, err)) == VQS_OK) {
         MPI_Gather(mine, 2, MPI_INT, rooms, 2, MPI_INT, 0, comm);
         if (rank == 0) {
-            status =
-                vqs_dispatch_create(dispatch, config->order, config->n_tasks, n_ranks, (const int(*)[2])rooms, err);
+            struct vqs_dispatch_patience patience = {config->silence, config->stall, config->factor, config->seconds};
+            status = vqs_dispatch_create(dispatch, config->order, config->n_tasks, n_ranks, (const int(*)[2])rooms,
+                                         &patience, err);
+            if (status == VQS_OK) {
+                vqs_dispatch_suspect(dispatch, config->n_suspects);
+            }
         }
     }
     free(rooms);
@@ -274,14 +493,22 @@ enum vqs_status vqs_sched_run(MPI_Comm comm, const struct vqs_sched_config *conf
         struct master m = {.ops = ops, .dispatch = dispatch, .mail = {.comm = comm}, .pool = pool, .err = err};
         run_master(&m);
         status = m.status;
-        *summary =
-            (struct vqs_sched_summary){.done = m.done, .stopped = m.done < config->n_tasks, .busy_seconds = m.busy};
+        *summary = (struct vqs_sched_summary){.done = m.done,
+                                              .stopped = m.dispatch.n_settled < config->n_tasks,
+                                              .stranded = m.stranded,
+                                              .lost = count_lost(&m.dispatch),
+                                              .busy_seconds = m.busy};
+        dispatch = m.dispatch;
     } else if (status == VQS_OK) {
-        struct servant s = {.mail = {.comm = comm}, .pool = pool, .err = err};
-        run_servant(&s, n_ranks);
+        struct servant s = {.ops = ops, .mail = {.comm = comm}, .pool = pool, .slots = config->slots, .err = err};
+        run_servant(&s, n_ranks, PATIENCE_WITH_RANK_0 * config->silence);
         status = s.status;
+        summary->lost = s.lost;
     }
-    vqs_pool_destroy(pool);
+    summary->hung = pool && vqs_pool_busy(pool);
+    if (!summary->hung) {
+        vqs_pool_destroy(pool);
+    }
     vqs_dispatch_destroy(&dispatch);
     summary->wall_seconds = vqs_clock_seconds() - begin;
     return status;

@@ -1,78 +1,277 @@
 /* sched_dispatch.c - the bookkeeping of handing out tasks. */
 #include "sched_dispatch.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* Flags of a position: it needs no rank any more; it was or may have been running when it was given up, and is tried
+ * last; it may have ended its rank. */
+enum { SETTLED = 1, SUSPECT = 2, DANGEROUS = 4 };
+
 enum vqs_status vqs_dispatch_create(struct vqs_dispatch *dispatch, const uint32_t *order, uint32_t n_tasks, int n_ranks,
-                                    const int (*rooms)[2], struct vqs_error *err) {
+                                    const int (*rooms)[2], const struct vqs_dispatch_patience *patience,
+                                    struct vqs_error *err) {
     memset(dispatch, 0, sizeof *dispatch);
-    size_t total = 0;
+    size_t total = 0, n = n_ranks > 0 ? (size_t)n_ranks : 0;
     for (int r = 0; r < n_ranks; r++) {
         total += (size_t)rooms[r][0] + (size_t)rooms[r][1];
     }
-    dispatch->ranks = calloc((size_t)n_ranks, sizeof *dispatch->ranks);
+    dispatch->ranks = calloc(n, sizeof *dispatch->ranks);
     dispatch->block = calloc(total, sizeof *dispatch->block);
-    if (!dispatch->ranks || !dispatch->block) {
+    dispatch->flags = calloc((size_t)n_tasks + 1, sizeof *dispatch->flags);
+    dispatch->again = calloc((size_t)n_tasks + 1, sizeof *dispatch->again);
+    if (!dispatch->ranks || !dispatch->block || !dispatch->flags || !dispatch->again) {
         vqs_dispatch_destroy(dispatch);
-        return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate the lists of %d ranks", n_ranks);
+        return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate the lists of %d ranks and %lu tasks", n_ranks,
+                        (unsigned long)n_tasks);
     }
-    uint32_t *list = dispatch->block;
+    struct vqs_dispatch_entry *list = dispatch->block;
     for (int r = 0; r < n_ranks; r++) {
         struct vqs_dispatch_rank *rank = &dispatch->ranks[r];
         rank->slots = rooms[r][0];
         rank->prefetch = rooms[r][1];
         rank->in_flight = list;
         list += rank->slots + rank->prefetch;
-        dispatch->total_slots += (uint64_t)rank->slots;
+        dispatch->n_slots += (uint64_t)rank->slots;
     }
     dispatch->order = order;
     dispatch->n_tasks = n_tasks;
     dispatch->n_ranks = n_ranks;
+    dispatch->patience = *patience;
     return VQS_OK;
 }
 
 void vqs_dispatch_destroy(struct vqs_dispatch *dispatch) {
     free(dispatch->ranks);
     free(dispatch->block);
+    free(dispatch->flags);
+    free(dispatch->again);
     memset(dispatch, 0, sizeof *dispatch);
+}
+
+void vqs_dispatch_suspect(struct vqs_dispatch *dispatch, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) {
+        dispatch->flags[dispatch->n_tasks - 1 - i] |= DANGEROUS;
+    }
+}
+
+/* ---- out and back ------------------------------------------------------------------------------------------------ */
+
+static struct vqs_dispatch_entry *find(const struct vqs_dispatch *dispatch, int r, uint32_t task) {
+    const struct vqs_dispatch_rank *rank = &dispatch->ranks[r];
+    for (int i = 0; i < rank->n_in_flight; i++) { /* oldest first: tasks mostly come back in that order */
+        if (dispatch->order[rank->in_flight[i].position] == task) {
+            return &rank->in_flight[i];
+        }
+    }
+    return NULL;
+}
+
+static bool may_have(const struct vqs_dispatch *dispatch, int r, uint32_t position) {
+    const bool dangerous = dispatch->flags[position] & DANGEROUS;
+    return !(dangerous && r == 0 && dispatch->n_ranks > 1);
+}
+
+/* The first position that `r` may have of those to try again: suspects, or the others. */
+static bool choose_again(struct vqs_dispatch *dispatch, int r, bool suspects, uint32_t *position) {
+    for (uint32_t i = 0; i < dispatch->n_again; i++) {
+        *position = dispatch->again[i];
+        if (!(dispatch->flags[*position] & SUSPECT) == suspects || !may_have(dispatch, r, *position) ||
+            find(dispatch, r, dispatch->order[*position])) { /* where it hangs: it would take slot after slot */
+            continue;
+        }
+        dispatch->n_again--;
+        memmove(&dispatch->again[i], &dispatch->again[i + 1], (dispatch->n_again - i) * sizeof *dispatch->again);
+        return true;
+    }
+    return false;
+}
+
+/* What to try again and is not suspect, what is new, what is suspect. */
+static bool choose(struct vqs_dispatch *dispatch, int r, uint32_t *position) {
+    if (choose_again(dispatch, r, false, position)) {
+        return true;
+    }
+    if (dispatch->next < dispatch->n_tasks && may_have(dispatch, r, dispatch->next)) {
+        *position = dispatch->next++;
+        return true;
+    }
+    return dispatch->next == dispatch->n_tasks && choose_again(dispatch, r, true, position);
 }
 
 bool vqs_dispatch_next(struct vqs_dispatch *dispatch, int r, uint32_t *task) {
     struct vqs_dispatch_rank *rank = &dispatch->ranks[r];
-    uint32_t left = dispatch->n_tasks - dispatch->next;
-    if (dispatch->stopped || left == 0) {
+    uint32_t position, left = dispatch->n_tasks - dispatch->next + dispatch->n_again;
+    if (dispatch->stopped || dispatch->held || left == 0 || rank->lost || rank->n_stuck >= rank->slots) {
         return false;
     }
-    uint64_t spare = left / (2 * dispatch->total_slots);
+    uint64_t spare = left / (2 * dispatch->n_slots);
     int prefetch = spare < (uint64_t)rank->prefetch ? (int)spare : rank->prefetch;
-    if (rank->n_in_flight >= rank->slots + prefetch) {
+    if (rank->n_in_flight >= rank->slots + prefetch || !choose(dispatch, r, &position)) {
         return false;
     }
-    *task = dispatch->order[dispatch->next++];
-    rank->in_flight[rank->n_in_flight++] = *task;
+    *task = dispatch->order[position];
+    rank->in_flight[rank->n_in_flight++] = (struct vqs_dispatch_entry){.position = position, .since = -1};
     dispatch->in_flight++;
     return true;
 }
 
-bool vqs_dispatch_finish(struct vqs_dispatch *dispatch, int r, uint32_t task) {
+/* The rank no longer has it. */
+static void take_away(struct vqs_dispatch *dispatch, struct vqs_dispatch_rank *rank, struct vqs_dispatch_entry *entry) {
+    dispatch->in_flight -= !entry->given_up;
+    if (entry->stuck) { /* it was only slow, or rank 0 impatient */
+        rank->n_stuck--;
+        dispatch->n_slots += !rank->lost;
+    }
+    size_t after = (size_t)(&rank->in_flight[rank->n_in_flight] - (entry + 1));
+    memmove(entry, entry + 1, after * sizeof *entry);
+    rank->n_in_flight--;
+}
+
+static void settle(struct vqs_dispatch *dispatch, uint32_t position) {
+    dispatch->flags[position] |= SETTLED;
+    dispatch->n_settled++;
+    for (uint32_t i = 0; i < dispatch->n_again; i++) {
+        if (dispatch->again[i] == position) {
+            dispatch->n_again--;
+            memmove(&dispatch->again[i], &dispatch->again[i + 1], (dispatch->n_again - i) * sizeof *dispatch->again);
+            return;
+        }
+    }
+}
+
+enum vqs_dispatch_worth vqs_dispatch_finish(struct vqs_dispatch *dispatch, int r, uint32_t task, double seconds) {
+    struct vqs_dispatch_entry *entry = find(dispatch, r, task);
+    if (!entry) {
+        return VQS_DISPATCH_UNKNOWN;
+    }
+    uint32_t position = entry->position;
+    take_away(dispatch, &dispatch->ranks[r], entry);
+    if (dispatch->flags[position] & SETTLED) {
+        return VQS_DISPATCH_LATE;
+    }
+    settle(dispatch, position);
+    if (dispatch->patience.seconds) {
+        dispatch->expected += (double)dispatch->patience.seconds[position];
+        dispatch->taken += seconds;
+    }
+    return VQS_DISPATCH_FIRST;
+}
+
+bool vqs_dispatch_return(struct vqs_dispatch *dispatch, int r, uint32_t task) {
+    struct vqs_dispatch_entry *entry = find(dispatch, r, task);
+    if (entry) {
+        take_away(dispatch, &dispatch->ranks[r], entry);
+    }
+    return entry != NULL;
+}
+
+/* ---- giving up --------------------------------------------------------------------------------------------------- */
+
+bool vqs_dispatch_heard(struct vqs_dispatch *dispatch, int r, double now) {
     struct vqs_dispatch_rank *rank = &dispatch->ranks[r];
-    for (int i = 0; i < rank->n_in_flight; i++) {
-        if (rank->in_flight[i] == task) { /* oldest first: tasks mostly come back in that order */
-            memmove(&rank->in_flight[i], &rank->in_flight[i + 1],
-                    (size_t)(rank->n_in_flight - i - 1) * sizeof *rank->in_flight);
-            rank->n_in_flight--;
-            dispatch->in_flight--;
+    bool back = rank->lost;
+    if (back) {
+        rank->lost = false;
+        dispatch->n_slots += (uint64_t)(rank->slots - rank->n_stuck);
+    }
+    rank->heard = now;
+    return back;
+}
+
+void vqs_dispatch_running(struct vqs_dispatch *dispatch, int r, uint32_t task, uint32_t progress, double now) {
+    struct vqs_dispatch_entry *entry = find(dispatch, r, task);
+    if (entry && (entry->since < 0 || entry->progress != progress)) {
+        entry->progress = progress;
+        entry->since = now;
+    }
+}
+
+/* Seconds without progress that are granted: what was expected is corrected by what tasks took so far. */
+static double limit(const struct vqs_dispatch *dispatch, uint32_t position) {
+    const struct vqs_dispatch_patience *patience = &dispatch->patience;
+    if (patience->stall <= 0) {
+        return INFINITY;
+    }
+    double slower = dispatch->expected > 0 ? fmax(1, dispatch->taken / dispatch->expected) : 1;
+    double whole = patience->seconds ? (double)patience->seconds[position] * slower : 0;
+    return fmax(patience->stall, patience->factor * whole);
+}
+
+static bool is_silent(const struct vqs_dispatch *dispatch, int r, double now) {
+    const struct vqs_dispatch_rank *rank = &dispatch->ranks[r];
+    double silence = dispatch->patience.silence;
+    return r > 0 && silence > 0 && !rank->lost && now - rank->heard > silence;
+}
+
+/* Whether the i-th task of a rank is to be given up. Those begun are the oldest: one for each slot that does not hang.
+ */
+static bool is_overdue(const struct vqs_dispatch *dispatch, const struct vqs_dispatch_rank *rank, int i, double now,
+                       struct vqs_dispatch_loss *loss) {
+    const struct vqs_dispatch_entry *entry = &rank->in_flight[i];
+    int before = 0;
+    for (int k = 0; k < i; k++) {
+        before += !rank->in_flight[k].stuck;
+    }
+    loss->task = dispatch->order[entry->position];
+    loss->position = entry->position;
+    loss->begun = before < rank->slots - rank->n_stuck;
+    loss->cause = rank->lost ? VQS_DISPATCH_LOST : VQS_DISPATCH_STUCK;
+    loss->seconds = now - (rank->lost ? rank->heard : entry->since);
+    if (entry->given_up) {
+        return false;
+    }
+    bool hangs = entry->since >= 0 && loss->seconds > limit(dispatch, entry->position);
+    return rank->lost || hangs || rank->n_stuck >= rank->slots; /* behind tasks that hang, none will be begun */
+}
+
+bool vqs_dispatch_overdue(struct vqs_dispatch *dispatch, double now, struct vqs_dispatch_loss *loss) {
+    for (int r = 0; r < dispatch->n_ranks; r++) {
+        struct vqs_dispatch_rank *rank = &dispatch->ranks[r];
+        if (is_silent(dispatch, r, now)) {
+            rank->lost = true;
+            dispatch->n_slots -= (uint64_t)(rank->slots - rank->n_stuck);
+            *loss = (struct vqs_dispatch_loss){.cause = VQS_DISPATCH_SILENT, .rank = r, .seconds = now - rank->heard};
             return true;
+        }
+        for (int i = 0; i < rank->n_in_flight; i++) {
+            loss->rank = r;
+            if (is_overdue(dispatch, rank, i, now, loss)) {
+                struct vqs_dispatch_entry *entry = &rank->in_flight[i];
+                entry->given_up = true;
+                entry->stuck = !rank->lost && rank->n_stuck < rank->slots;
+                rank->n_stuck += entry->stuck;
+                dispatch->n_slots -= entry->stuck;
+                dispatch->in_flight--;
+                return true;
+            }
         }
     }
     return false;
 }
 
+void vqs_dispatch_retry(struct vqs_dispatch *dispatch, const struct vqs_dispatch_loss *loss) {
+    if (loss->begun) {
+        dispatch->flags[loss->position] |= loss->cause == VQS_DISPATCH_LOST ? SUSPECT | DANGEROUS : SUSPECT;
+    }
+    dispatch->again[dispatch->n_again++] = loss->position;
+}
+
+void vqs_dispatch_settle(struct vqs_dispatch *dispatch, const struct vqs_dispatch_loss *loss) {
+    settle(dispatch, loss->position);
+}
+
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
+
 void vqs_dispatch_stop(struct vqs_dispatch *dispatch) {
     dispatch->stopped = true;
 }
 
+bool vqs_dispatch_idle(const struct vqs_dispatch *dispatch) {
+    return dispatch->in_flight == 0;
+}
+
 bool vqs_dispatch_over(const struct vqs_dispatch *dispatch) {
-    return dispatch->in_flight == 0 && (dispatch->stopped || dispatch->next == dispatch->n_tasks);
+    return dispatch->n_settled == dispatch->n_tasks || (dispatch->stopped && dispatch->in_flight == 0);
 }

@@ -22,6 +22,7 @@ void vqs_mail_send(struct vqs_mail *mail, struct vqs_parcel *parcel, int rank) {
     if (words > INT_MAX || vqs_bytes_append(&parcel->frame, zeros, words * WORD - size, NULL) != VQS_OK) {
         give_up(mail, "cannot send a message", size);
     }
+    parcel->rank = rank;
     MPI_Isend(parcel->frame.data, (int)words, MPI_UINT64_T, rank, TAG, mail->comm, &parcel->request);
     vqs_parcels_put(&mail->leaving, parcel);
 }
@@ -77,6 +78,31 @@ struct vqs_parcel *vqs_mail_receive(struct vqs_mail *mail) {
     return parcel;
 }
 
+static bool any_awaited(const struct vqs_parcels *queue) {
+    const struct vqs_parcel *p = queue->first;
+    while (p && p->unawaited) {
+        p = p->next;
+    }
+    return p != NULL;
+}
+
 bool vqs_mail_busy(const struct vqs_mail *mail) {
-    return mail->leaving.first || mail->arriving.first;
+    return any_awaited(&mail->leaving) || any_awaited(&mail->arriving);
+}
+
+bool vqs_mail_leaving(const struct vqs_mail *mail, int rank) {
+    const struct vqs_parcel *p = mail->leaving.first;
+    while (p && p->rank != rank) {
+        p = p->next;
+    }
+    return p != NULL;
+}
+
+void vqs_mail_lose(struct vqs_mail *mail, int rank) {
+    const struct vqs_parcels *queues[] = {&mail->leaving, &mail->arriving};
+    for (int q = 0; q < 2; q++) {
+        for (struct vqs_parcel *p = queues[q]->first; p; p = p->next) {
+            p->unawaited = p->unawaited || p->rank == rank;
+        }
+    }
 }

@@ -2,7 +2,7 @@
  *
  * The one rule: one thread of a rank uses a mail, and no call blocks. Sends leave from the parcel's own frame; receives
  * are begun when a message shows itself and finished when it is whole, so that a large message, or a sender that died
- * in the middle of one, holds up nobody.
+ * in the middle of one, holds up nobody. A message that never gets through keeps its memory: MPI may still write to it.
  */
 #ifndef VQS_SCHED_MAIL_H
 #define VQS_SCHED_MAIL_H
@@ -18,7 +18,11 @@ struct vqs_mail {
 void vqs_mail_send(struct vqs_mail *mail, struct vqs_parcel *parcel, int rank);
 /* A whole parcel that arrived, now the caller's, or NULL. Also moves on whatever is under way. */
 struct vqs_parcel *vqs_mail_receive(struct vqs_mail *mail);
-/* Whether a message is under way in either direction. */
+/* Whether a message is under way in either direction, those with lost ranks aside. */
 bool vqs_mail_busy(const struct vqs_mail *mail);
+/* Whether a message to `rank` is still under way. */
+bool vqs_mail_leaving(const struct vqs_mail *mail, int rank);
+/* `rank` was lost: what is under way to or from it may be so for ever. Should it arrive all the same, it is taken. */
+void vqs_mail_lose(struct vqs_mail *mail, int rank);
 
 #endif

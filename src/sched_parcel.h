@@ -17,7 +17,9 @@ enum vqs_parcel_kind {
     VQS_PARCEL_RESULT, /* rank -> rank 0: what came of it */
     VQS_PARCEL_UNDONE, /* rank -> rank 0: the run stopped before this task was begun */
     VQS_PARCEL_STOP,   /* rank 0 -> rank: finish what is running, hand back what is waiting */
-    VQS_PARCEL_GOODBYE /* rank 0 -> rank: nothing more will come; `task` is the status, the payload its text */
+    VQS_PARCEL_BEAT,   /* rank 0 -> rank: still there. rank -> rank 0: still there, and what each slot is doing */
+    VQS_PARCEL_GOODBYE /* rank 0 -> rank: nothing more will come; `task` is the status, the payload a struct
+                        * vqs_parcel_goodbye. rank -> rank 0: nothing more will come */
 };
 
 struct vqs_parcel_header {
@@ -26,10 +28,22 @@ struct vqs_parcel_header {
     uint64_t size; /* of the payload, without padding */
 };
 
+/* The payload of a beat: one of these for each slot that is running a task. */
+struct vqs_parcel_slot {
+    uint32_t task, progress;
+};
+
+/* The payload of rank 0's goodbye. */
+struct vqs_parcel_goodbye {
+    int32_t n_lost; /* ranks that will not hear it: nothing collective works any more */
+    char text[sizeof(((struct vqs_error *)0)->text)];
+};
+
 struct vqs_parcel {
     struct vqs_parcel *next;
     struct vqs_bytes frame;
-    int rank;            /* received: whom from */
+    int rank;            /* under way or received: whom to or from */
+    bool unawaited;      /* under way, but maybe for ever: to or from a rank that was lost */
     MPI_Request request; /* while on its way */
 };
 

@@ -10,12 +10,14 @@
 struct worker {
     struct vqs_pool *pool;
     int slot;
+    bool running; /* `task`; both under the pool's lock */
+    uint32_t task;
     pthread_t thread;
 };
 
 struct vqs_pool {
     const struct vqs_sched_ops *ops;
-    pthread_mutex_t lock; /* over the four fields below */
+    pthread_mutex_t lock; /* over the four fields below, and what the workers are running */
     pthread_cond_t work, finished;
     struct vqs_parcels waiting, done;
     bool closing;
@@ -59,9 +61,12 @@ static void *work(void *arg) {
         if (!parcel) {
             break;
         }
+        worker->running = true;
+        worker->task = vqs_parcel_header(parcel)->task;
         pthread_mutex_unlock(&pool->lock);
         run_parcel(worker, parcel, &spare);
         pthread_mutex_lock(&pool->lock);
+        worker->running = false;
         vqs_parcels_put(&pool->done, parcel);
         pthread_cond_signal(&pool->finished);
     }
@@ -157,6 +162,23 @@ struct vqs_parcel *vqs_pool_take(struct vqs_pool *pool) {
 
 struct vqs_parcel *vqs_pool_withdraw(struct vqs_pool *pool) {
     return take_locked(pool, &pool->waiting);
+}
+
+bool vqs_pool_running(struct vqs_pool *pool, int slot, uint32_t *task) {
+    pthread_mutex_lock(&pool->lock);
+    bool running = pool->workers[slot].running;
+    *task = pool->workers[slot].task;
+    pthread_mutex_unlock(&pool->lock);
+    return running;
+}
+
+bool vqs_pool_busy(struct vqs_pool *pool) {
+    uint32_t task;
+    bool busy = false;
+    for (int s = 0; s < pool->n_workers; s++) {
+        busy = busy || vqs_pool_running(pool, s, &task);
+    }
+    return busy;
 }
 
 void vqs_pool_wait(struct vqs_pool *pool, double seconds) {

@@ -23,6 +23,10 @@ void vqs_pool_submit(struct vqs_pool *pool, struct vqs_parcel *parcel);
 struct vqs_parcel *vqs_pool_take(struct vqs_pool *pool);
 /* A task no worker has begun, out of the queue and now the caller's, or NULL. */
 struct vqs_parcel *vqs_pool_withdraw(struct vqs_pool *pool);
+/* Whether worker `slot` is running a task, and which. */
+bool vqs_pool_running(struct vqs_pool *pool, int slot, uint32_t *task);
+/* Whether any worker is. Such a pool must not be destroyed if the task may never end. */
+bool vqs_pool_busy(struct vqs_pool *pool);
 /* Sleep until a parcel is finished, at most `seconds`. */
 void vqs_pool_wait(struct vqs_pool *pool, double seconds);
 

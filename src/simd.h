@@ -341,4 +341,30 @@ INLINE void v_sum4(const vf v[4], vqs_real out[4]) {
 #endif
 }
 
+/* out[i][j] = sum of the lanes of v[4 i + j], for sixteen vectors. */
+INLINE void v_sum16(const vf v[16], vqs_real *const out[4]) {
+#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
+    __m512 u[4], w[2];
+    for (int i = 0; i < 4; i++) { /* each 128-bit lane: a part of the four sums */
+        const __m512 a = (__m512)v[4 * i], b = (__m512)v[4 * i + 1], c = (__m512)v[4 * i + 2], d = (__m512)v[4 * i + 3];
+        const __m512d ab = (__m512d)_mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+        const __m512d cd = (__m512d)_mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+        u[i] = _mm512_add_ps((__m512)_mm512_unpacklo_pd(ab, cd), (__m512)_mm512_unpackhi_pd(ab, cd));
+    }
+    for (int i = 0; i < 2; i++) { /* then the lanes */
+        w[i] = _mm512_add_ps(_mm512_shuffle_f32x4(u[2 * i], u[2 * i + 1], 0x88),
+                             _mm512_shuffle_f32x4(u[2 * i], u[2 * i + 1], 0xdd));
+    }
+    const __m512 sums = _mm512_add_ps(_mm512_shuffle_f32x4(w[0], w[1], 0x88), _mm512_shuffle_f32x4(w[0], w[1], 0xdd));
+    _mm_storeu_ps(out[0], _mm512_castps512_ps128(sums));
+    _mm_storeu_ps(out[1], _mm512_extractf32x4_ps(sums, 1));
+    _mm_storeu_ps(out[2], _mm512_extractf32x4_ps(sums, 2));
+    _mm_storeu_ps(out[3], _mm512_extractf32x4_ps(sums, 3));
+#else
+    for (int i = 0; i < 4; i++) {
+        v_sum4(v + 4 * i, out[i]);
+    }
+#endif
+}
+
 #endif

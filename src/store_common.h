@@ -34,6 +34,7 @@ struct vqs_row {
     X(rank, I32, record.rank, "1", "MPI rank that ran the trial, -1 while pending")                                    \
     X(host, TEXT, record.host, "1", "machine that ran the trial")                                                      \
     X(cpu_class, TEXT, record.cpu_class, "1", "kernels used; results are equal to the bit within a class")             \
+    X(code_version, TEXT, record.code_version, "1", "version of the program that ran the trial")                       \
     X(wall_seconds, F64, record.wall_seconds, "s", "wall time of the trial")                                           \
     X(finished_at, F64, record.finished_at, "seconds since 1970-01-01 00:00:00", "when the trial ended, UTC")          \
     X(n_epochs, I32, record.n_epochs, "epochs", "epochs in the curves of the trial")                                   \

@@ -1,9 +1,9 @@
 /* train.c - one trial: data, model, epochs of steps, evaluation, record.
  *
- * A step is two phases, so that its result does not depend on the number of threads. In the first, the batch is cut into
- * tiles of 32 samples and these into PARTIALS fixed runs of tiles, each with sums of its own; threads take whole runs. In
- * the second, the sums are added up in the order of the runs, codes gather their samples' gradients in the order of
- * the batch, and the parameters move. Threads divide the second phase by parameter, never by sample. */
+ * A step is two phases, so that its result does not depend on the number of threads. In the first, the batch is cut
+ * into tiles of 32 samples and these into PARTIALS fixed runs of tiles, each with sums of its own; threads take whole
+ * runs. In the second, the sums are added up in the order of the runs, codes gather their samples' gradients in the
+ * order of the batch, and the parameters move. Threads divide the second phase by parameter, never by sample. */
 #include "vqsweep/train.h"
 
 #include "tile.h"
@@ -53,11 +53,15 @@ struct work {
 struct vqs_trainer {
     int team;
     const struct vqs_kernels *kernels;
+    struct vqs_trial_hooks hooks;
     struct vqs_arena arena;
-    struct vqs_dataset *data; /* of the last trial, kept: the next one often wants the same */
+    struct vqs_data_cache *cache; /* where data comes from */
+    struct vqs_data_cache *own;   /* the same, if the trainer was given none */
+    const struct vqs_dataset *data; /* of the trial in work */
 };
 
-/* ---- memory --------------------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------------------------------
+ */
 
 static bool is_trained(const struct vqs_settings *s) {
     return vqs_estimator_get(s->estimator)->backward != NULL;
@@ -113,7 +117,8 @@ size_t vqs_trial_memory(const struct vqs_settings *s) {
     return measure.used + vqs_dataset_memory(s) + record;
 }
 
-/* ---- denormal numbers ------------------------------------------------------------------------------------------------ */
+/* ---- denormal numbers
+ * ------------------------------------------------------------------------------------------------ */
 
 /* Weights and moments of dead codes decay into denormal numbers, which some CPUs handle a hundred times slower than
  * others. They are taken as 0 in every thread of a trial while it runs. Returns what to restore. */
@@ -135,7 +140,8 @@ static void restore_denormals(unsigned before) {
 #endif
 }
 
-/* ---- one step ------------------------------------------------------------------------------------------------------- */
+/* ---- one step -------------------------------------------------------------------------------------------------------
+ */
 
 /* The batch in work. */
 struct batch {
@@ -276,7 +282,8 @@ static int update(const struct vqs_settings *s, struct work *w, const struct bat
     return flips;
 }
 
-/* ---- epochs ---------------------------------------------------------------------------------------------------------- */
+/* ---- epochs
+ * ---------------------------------------------------------------------------------------------------------- */
 
 /* What an epoch adds up. */
 struct epoch_sums {
@@ -370,18 +377,32 @@ static void evaluate_part(struct work *w, int team, const struct vqs_samples *pa
     vqs_evaluate(&w->model, part, team, &w->scratch, w->thread, e);
 }
 
-/* Train to the last epoch, or until something is no longer finite. */
-static void train(const struct vqs_settings *s, int team, const struct vqs_dataset *data, struct work *w,
-                  struct vqs_record *record) {
-    int64_t step_number = 0, flips = 0;
-    double zero = 0;
-    int taken = 0;
-    vqs_model_init(s, data, &w->model, &w->scratch);
+/* The initial model, or the one in which an earlier run left the trial. */
+static struct vqs_trial_state begin(const struct vqs_trainer *t, const struct vqs_settings *s, struct work *w,
+                                    struct vqs_record *record) {
+    struct vqs_trial_state state = {.n_params = w->model.n_params,
+                                    .params = w->model.params,
+                                    .moment1 = w->moment1,
+                                    .moment2 = w->moment2,
+                                    .record = record};
+    vqs_model_init(s, t->data, &w->model, &w->scratch);
+    if (t->hooks.resume && t->hooks.resume(t->hooks.ctx, &state)) {
+        vqs_model_refresh(&w->model);
+    }
+    return state;
+}
+
+/* Train to the last epoch, until something is no longer finite, or until the hooks want to leave. */
+static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_settings *s, struct work *w,
+                             struct vqs_record *record, struct vqs_error *err) {
+    const struct vqs_dataset *data = t->data;
+    struct vqs_trial_state at = begin(t, s, w, record);
     record->outcome = VQS_OUTCOME_COMPLETED;
-    for (int epoch = 0;; epoch++) {
-        if (taken < s->snapshots.n && s->snapshots.at[taken] == epoch && epoch < s->epochs) {
-            evaluate_part(w, team, &data->train, &w->train);
-            take_snapshot(w, epoch, w->train.usage, &record->snapshots[taken++]);
+    for (;;) {
+        const int epoch = at.epoch;
+        if (at.n_snapshots < s->snapshots.n && s->snapshots.at[at.n_snapshots] == epoch && epoch < s->epochs) {
+            evaluate_part(w, t->team, &data->train, &w->train);
+            take_snapshot(w, epoch, w->train.usage, &record->snapshots[at.n_snapshots++]);
         }
         if (epoch == s->epochs) {
             break;
@@ -389,22 +410,27 @@ static void train(const struct vqs_settings *s, int team, const struct vqs_datas
         struct epoch_sums sums = {0};
         memset(w->usage, 0, (size_t)s->K * sizeof *w->usage);
         memcpy(w->codes_before, w->model.codes, (size_t)s->K * (size_t)s->d * sizeof *w->codes_before);
-        run_epoch(s, team, data, w, epoch, &step_number, &sums);
-        flips += sums.flips;
-        zero += sums.zero;
+        run_epoch(s, t->team, data, w, epoch, &at.steps, &sums);
+        at.flips += sums.flips;
+        at.zero += sums.zero;
+        at.epoch++;
         if (!record_epoch(s, w, &sums, epoch, record)) {
             record->outcome = VQS_OUTCOME_DIVERGED;
             break;
         }
+        if (t->hooks.epoch && at.epoch < s->epochs && !t->hooks.epoch(t->hooks.ctx, &at)) {
+            return vqs_fail(err, VQS_ERR_UNFINISHED, "left after %d of %d epochs", at.epoch, s->epochs);
+        }
     }
-    record->n_snapshots = taken; /* the last one is added by evaluate() */
-    record->metric[VQS_METRIC_u_zero_events] = zero;
-    record->metric[VQS_METRIC_row_flips] = (double)flips;
+    record->n_snapshots = at.n_snapshots; /* the last one is added by evaluate() */
+    record->metric[VQS_METRIC_u_zero_events] = at.zero;
+    record->metric[VQS_METRIC_row_flips] = (double)at.flips;
+    return VQS_OK;
 }
 
 /* The metrics of the final model, and its codebook as the last snapshot. */
-static enum vqs_status evaluate(const struct vqs_settings *s, int team, const struct vqs_dataset *data,
-                                struct work *w, struct vqs_record *record, struct vqs_error *err) {
+static enum vqs_status evaluate(const struct vqs_settings *s, int team, const struct vqs_dataset *data, struct work *w,
+                                struct vqs_record *record, struct vqs_error *err) {
     evaluate_part(w, team, &data->eval, &w->eval);
     vqs_metrics_part(&w->model, &data->eval, VQS_PART_EVAL, &w->eval, record->metric);
     evaluate_part(w, team, &data->train, &w->train); /* last: its z stays for the Lloyd gap */
@@ -415,7 +441,8 @@ static enum vqs_status evaluate(const struct vqs_settings *s, int team, const st
     return vqs_metrics_subspace(&w->model, data, record->metric, err);
 }
 
-/* ---- the trial -------------------------------------------------------------------------------------------------------- */
+/* ---- the trial
+ * -------------------------------------------------------------------------------------------------------- */
 
 static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings *s, struct work *w,
                                struct vqs_record *record, struct vqs_error *err) {
@@ -424,10 +451,8 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
     if (!status) {
         status = vqs_record_reset(record, is_trained(s) ? s->epochs : 0, snapshot_count(s), s->K, s->d, err);
     }
-    if (!status && (!t->data || t->data->key != vqs_settings_data_key(s))) {
-        vqs_dataset_destroy(t->data);
-        t->data = NULL;
-        status = vqs_dataset_create(s, &t->data, err);
+    if (!status) {
+        status = vqs_data_cache_get(t->cache, s, &t->data, err);
     }
     if (status) {
         return status;
@@ -454,7 +479,7 @@ enum vqs_status vqs_trainer_run(struct vqs_trainer *t, const struct vqs_settings
     const unsigned denormals = flush_denormals();
     enum vqs_status status = prepare(t, s, &w, record, &own);
     if (!status && is_trained(s)) {
-        train(s, t->team, t->data, &w, record);
+        status = train(t, s, &w, record, &own);
     } else if (!status) {
         status = vqs_model_kmeans(s, t->data, &w.model, &w.scratch, &own);
         record->n_snapshots = 0;
@@ -464,6 +489,8 @@ enum vqs_status vqs_trainer_run(struct vqs_trainer *t, const struct vqs_settings
         status = evaluate(s, t->team, t->data, &w, record, &own);
     }
     restore_denormals(denormals);
+    vqs_data_cache_put(t->cache, t->data);
+    t->data = NULL;
     if (status) {
         struct vqs_error ignored = {0};
         vqs_record_reset(record, 0, 0, 0, 0, &ignored);
@@ -481,7 +508,11 @@ enum vqs_status vqs_trainer_run(struct vqs_trainer *t, const struct vqs_settings
 /* OpenBLAS's results depend on its thread count, and its threads would fight ours. */
 void openblas_set_num_threads(int n);
 
-enum vqs_status vqs_trainer_create(int team, struct vqs_trainer **out, struct vqs_error *err) {
+/* What a trainer without a shared cache keeps of data that is not in use. */
+static const size_t own_cache_bytes = (size_t)256 << 20;
+
+enum vqs_status vqs_trainer_create(int team, struct vqs_data_cache *cache, struct vqs_trainer **out,
+                                   struct vqs_error *err) {
     *out = calloc(1, sizeof **out);
     if (!*out) {
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate a trainer");
@@ -489,18 +520,29 @@ enum vqs_status vqs_trainer_create(int team, struct vqs_trainer **out, struct vq
     openblas_set_num_threads(1);
     (*out)->team = team;
     (*out)->kernels = vqs_kernels_get();
+    (*out)->cache = cache;
+    if (!cache) {
+        enum vqs_status status = vqs_data_cache_create(own_cache_bytes, &(*out)->own, err);
+        (*out)->cache = (*out)->own;
+        return status;
+    }
     return VQS_OK;
+}
+
+void vqs_trainer_set_hooks(struct vqs_trainer *t, const struct vqs_trial_hooks *hooks) {
+    t->hooks = *hooks;
 }
 
 void vqs_trainer_destroy(struct vqs_trainer *t) {
     if (t) {
-        vqs_dataset_destroy(t->data);
+        vqs_data_cache_destroy(t->own);
         vqs_arena_destroy(&t->arena);
         free(t);
     }
 }
 
-/* ---- planning --------------------------------------------------------------------------------------------------------- */
+/* ---- planning
+ * --------------------------------------------------------------------------------------------------------- */
 
 double vqs_trial_seconds(const struct vqs_settings *s) {
     const double multiply_adds_per_second = 2e10, seconds_per_normal = 1.5e-9, seconds_per_sample_pass = 5e-9;
@@ -512,9 +554,9 @@ double vqs_trial_seconds(const struct vqs_settings *s) {
     double training = 0;
     if (is_trained(s)) {
         const double steps = s->epochs * ceil(N / s->batch);
-        training = s->epochs * N * ((products * D * d + K * d + d * d) / multiply_adds_per_second +
-                                    seconds_per_sample_pass) +
-                   steps * (products * D * d * 6 + D * d * d + 10 * K * d) / multiply_adds_per_second;
+        training =
+            s->epochs * N * ((products * D * d + K * d + d * d) / multiply_adds_per_second + seconds_per_sample_pass) +
+            steps * (products * D * d * 6 + D * d * d + 10 * K * d) / multiply_adds_per_second;
     } else {
         training = D * D * N / 2e9 + D * D * D / 1e9;
     }

@@ -24,6 +24,7 @@ static inline void make_record(struct vqs_record *record, uint64_t seed, int n_e
     record->finished_at = 1.7e9 + test_uniform(&state);
     snprintf(record->host, sizeof record->host, "node%03d", (int)(seed % 7));
     snprintf(record->cpu_class, sizeof record->cpu_class, "avx2");
+    snprintf(record->code_version, sizeof record->code_version, "0.%d", (int)(seed % 2));
     snprintf(record->message, sizeof record->message, "%s", seed % 4 ? "" : "a message \xc3\xa0 la carte");
     for (int i = 0; i < VQS_N_METRICS; i++) {
         record->metric[i] = i % 7 == 6 ? NAN : test_uniform(&state);
@@ -70,6 +71,7 @@ static inline void assert_same_record(const struct vqs_record *a, const struct v
     ck_assert_mem_eq(&a->finished_at, &b->finished_at, sizeof(double));
     ck_assert_str_eq(a->host, b->host);
     ck_assert_str_eq(a->cpu_class, b->cpu_class);
+    ck_assert_str_eq(a->code_version, b->code_version);
     ck_assert_str_eq(a->message, b->message);
 }
 

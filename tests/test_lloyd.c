@@ -12,10 +12,6 @@ struct fixture {
     vqs_real *z, *codes;
 };
 
-static double *at_sample(double *points, size_t i, int d) {
-    return points + i * (size_t)d;
-}
-
 /* Tiles of the points [n][d]; lanes past the last hold far values that must not matter. */
 static struct fixture make(const struct vqs_kernels *k, const double *points, size_t n, int d, int K) {
     const size_t tiles = (n + T - 1) / T;
@@ -98,7 +94,7 @@ static void naive_step(const double *points, size_t n, int d, int K, double *cen
     free(sums), free(count);
 }
 
-/* ---- against the naive algorithm -------------------------------------------------------------------------------------- */
+/* ---- against the naive algorithm --------------------------------------------------------------------------------- */
 
 START_TEST(follows_the_naive_algorithm) {
     enum { N = 300, D = 3, K = 7 };
@@ -173,7 +169,7 @@ START_TEST(starts_are_samples) {
 }
 END_TEST
 
-/* ---- where the answer is known ------------------------------------------------------------------------------------------ */
+/* ---- where the answer is known ----------------------------------------------------------------------------------- */
 
 /* Clusters far apart: the optimum is their means, and k-means++ starts in each of them. */
 START_TEST(clusters_are_found) {
@@ -182,7 +178,7 @@ START_TEST(clusters_are_found) {
     double *points = draw_points(&state, N, D), means[K * D] = {0}, optimum = 0;
     for (int i = 0; i < N; i++) {
         for (int c = 0; c < D; c++) {
-            double *x = &at_sample(points, (size_t)i, D)[c];
+            double *x = &points[i * D + c];
             *x = (double)(vqs_real)(*x * 0.1 + 100 * cos(i % K + 1.5 * c));
             means[i % K * D + c] += *x / (N / K);
         }
@@ -252,7 +248,7 @@ START_TEST(samples_may_repeat) {
 }
 END_TEST
 
-/* ---- what it promises ------------------------------------------------------------------------------------------------- */
+/* ---- what it promises -------------------------------------------------------------------------------------------- */
 
 START_TEST(the_best_start_is_kept) {
     enum { N = 300, K = 15 };

@@ -78,7 +78,7 @@ START_TEST(format_is_frozen) {
     vqs_record_seal(&record);
     struct vqs_bytes bytes = {0};
     ck_assert_int_eq(vqs_record_pack(&record, &bytes, NULL), VQS_OK);
-    ck_assert_uint_eq(bytes.size, 44 + 28 + 8 * (VQS_N_METRICS + VQS_N_CURVES) + 16 + 3);
+    ck_assert_uint_eq(bytes.size, 44 + 28 + 8 * (VQS_N_METRICS + VQS_N_CURVES) + 16 + 4);
     static const unsigned char key_and_outcome[] = {8, 7, 6, 5, 4, 3, 2, 1, 1, 0, 0, 0, 1, 0, 0, 0};
     ck_assert_mem_eq(bytes.data + 44, key_and_outcome, sizeof key_and_outcome);
     static const unsigned char nan_bytes[] = {0, 0, 0, 0, 0, 0, 0xf8, 0x7f};

@@ -8,7 +8,7 @@ static struct vqs_stream stream_of(int class, uint64_t seed, uint32_t purpose, u
     return (struct vqs_stream){test_class(class), seed, purpose, stream};
 }
 
-/* ---- words ---------------------------------------------------------------------------------------------------------- */
+/* ---- words ------------------------------------------------------------------------------------------------------- */
 
 /* The known-answer vectors of Random123's own distribution (kat_vectors, philox4x32 with 10 rounds). */
 START_TEST(words_are_philox) {
@@ -90,7 +90,7 @@ START_TEST(ranges_may_be_cut_anywhere) {
 }
 END_TEST
 
-/* ---- normals -------------------------------------------------------------------------------------------------------- */
+/* ---- normals ----------------------------------------------------------------------------------------------------- */
 
 static int compare_reals(const void *a, const void *b) {
     const vqs_real x = *(const vqs_real *)a, y = *(const vqs_real *)b;
@@ -204,7 +204,7 @@ START_TEST(streams_are_independent) {
 }
 END_TEST
 
-/* ---- uniforms ------------------------------------------------------------------------------------------------------- */
+/* ---- uniforms ---------------------------------------------------------------------------------------------------- */
 
 START_TEST(uniforms_fill_their_range) {
     enum { N = 64000, BINS = 64 };
@@ -231,7 +231,8 @@ static void words_all_set(uint64_t seed, uint32_t purpose, uint32_t stream, uint
 }
 
 START_TEST(uniforms_never_reach_the_upper_end) {
-    static const double ranges[][2] = {{0, 1}, {-1, 1}, {1, 2}, {1, 1.5}, {-3, -1}, {100, 101}, {-0.1, 0.1}, {1e6, 1e6 + 1}};
+    static const double ranges[][2] = {{0, 1},   {-1, 1},    {1, 2},      {1, 1.5},
+                                       {-3, -1}, {100, 101}, {-0.1, 0.1}, {1e6, 1e6 + 1}};
     const struct vqs_kernels largest = {.words = words_all_set};
     const struct vqs_stream s = {&largest, 0, 0, 0};
     for (size_t i = 0; i < COUNT_OF(ranges); i++) {
@@ -244,7 +245,7 @@ START_TEST(uniforms_never_reach_the_upper_end) {
 }
 END_TEST
 
-/* ---- permutations --------------------------------------------------------------------------------------------------- */
+/* ---- permutations ------------------------------------------------------------------------------------------------ */
 
 START_TEST(permutations_are_permutations) {
     static const uint32_t sizes[] = {1, 2, 3, 63, 64, 65, 1023, 1024, 1025, 5000};

@@ -164,7 +164,7 @@ class Stopped(Case):
     def test_a_second_signal_does_not_wait(self):
         with open(self.path("long.yaml"), "w", encoding="utf-8") as file:
             file.write("name: long\nfixed: {D: 256, d: 64, K: 4096, N: 65536, epochs: 1000}\n")
-        run = self.program.start("run", "long.yaml", "-o", "a.h5")
+        run = self.program.start("run", "long.yaml", "-o", "a.h5", "--grace", "1h")
         while not os.path.exists(self.path("a.h5")):
             time.sleep(0.02)
         time.sleep(1)

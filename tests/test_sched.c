@@ -106,11 +106,11 @@ static enum vqs_status farm_on_result(void *ctx, uint32_t task, int rank, const 
     return VQS_OK;
 }
 
-static bool farm_on_tick(void *ctx, uint32_t done, uint32_t in_flight) {
+static enum vqs_sched_order farm_on_tick(void *ctx, uint32_t done, uint32_t in_flight) {
     struct farm *farm = ctx;
     (void)in_flight;
     farm->ticks++;
-    return farm->stop_at != NEVER && (int64_t)done >= farm->stop_at;
+    return farm->stop_at != NEVER && (int64_t)done >= farm->stop_at ? VQS_SCHED_STOP : VQS_SCHED_GO;
 }
 
 static int my_rank(void) {
@@ -146,8 +146,9 @@ static void farm_destroy(struct farm *farm) {
 
 static enum vqs_status farm_go(struct farm *farm, int slots, int prefetch, struct vqs_sched_summary *summary,
                                struct vqs_error *err) {
-    struct vqs_sched_ops ops = {farm, farm_describe, farm_run, farm_on_result, farm_on_tick};
-    struct vqs_sched_config config = {farm->order, farm->n, slots, prefetch};
+    struct vqs_sched_ops ops = {
+        .ctx = farm, .describe = farm_describe, .run = farm_run, .on_result = farm_on_result, .on_tick = farm_on_tick};
+    struct vqs_sched_config config = {.order = farm->order, .n_tasks = farm->n, .slots = slots, .prefetch = prefetch};
     return vqs_sched_run(MPI_COMM_WORLD, &config, &ops, summary, err);
 }
 
@@ -373,7 +374,8 @@ START_TEST(dispatch_keeps_books_and_prefetches_less_as_tasks_run_out) {
         order[i] = 100 + i;
     }
     struct vqs_dispatch dispatch;
-    ck_assert_int_eq(vqs_dispatch_create(&dispatch, order, 24, 2, rooms, NULL), VQS_OK);
+    ck_assert_int_eq(vqs_dispatch_create(&dispatch, order, 24, 2, rooms, &(struct vqs_dispatch_patience){0}, NULL),
+                     VQS_OK);
     int given[2] = {0, 0};
     for (int r = 0; r < 2; r++) {
         while (vqs_dispatch_next(&dispatch, r, &task)) {
@@ -384,18 +386,169 @@ START_TEST(dispatch_keeps_books_and_prefetches_less_as_tasks_run_out) {
     /* rank 0: 2 slots and, with 20 left, 20/6 = 3 more; rank 1: 1 slot and, with 16 left, 16/6 = 2 more */
     ck_assert_int_eq(given[0], 5);
     ck_assert_int_eq(given[1], 3);
-    ck_assert(!vqs_dispatch_finish(&dispatch, 1, 100)); /* that is rank 0's */
-    ck_assert(vqs_dispatch_finish(&dispatch, 0, 100));
-    ck_assert(!vqs_dispatch_finish(&dispatch, 0, 100));
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 1, 100, 1), VQS_DISPATCH_UNKNOWN); /* that is rank 0's */
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, 100, 1), VQS_DISPATCH_FIRST);
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, 100, 1), VQS_DISPATCH_UNKNOWN);
     ck_assert_uint_eq(dispatch.in_flight, 7);
     ck_assert(!vqs_dispatch_over(&dispatch));
     vqs_dispatch_stop(&dispatch);
     ck_assert(!vqs_dispatch_next(&dispatch, 0, &task));
     for (uint32_t i = 101; i < 108; i++) {
-        ck_assert(vqs_dispatch_finish(&dispatch, i < 105 ? 0 : 1, i));
+        ck_assert_int_eq(vqs_dispatch_finish(&dispatch, i < 105 ? 0 : 1, i, 1), VQS_DISPATCH_FIRST);
     }
     ck_assert(vqs_dispatch_over(&dispatch));
     vqs_dispatch_destroy(&dispatch);
+}
+END_TEST
+
+/* ---- giving up: a dispatch of 12 tasks, numbered as their positions, and the time told by hand ---------------------
+ */
+
+static const struct vqs_dispatch_patience impatient = {.silence = 10, .stall = 5, .factor = 2};
+
+static void dispatch_create(struct vqs_dispatch *dispatch, int ranks, const int (*rooms)[2],
+                            const struct vqs_dispatch_patience *patience) {
+    static const uint32_t order[12] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
+    ck_assert_int_eq(vqs_dispatch_create(dispatch, order, 12, ranks, rooms, patience, NULL), VQS_OK);
+}
+
+/* Fills one rank; how many tasks it got. */
+static int deal(struct vqs_dispatch *dispatch, int rank) {
+    uint32_t task;
+    int n = 0;
+    while (vqs_dispatch_next(dispatch, rank, &task)) {
+        n++;
+    }
+    return n;
+}
+
+static void expect_loss(struct vqs_dispatch *dispatch, double now, enum vqs_dispatch_cause cause, int rank,
+                        uint32_t task, bool begun) {
+    struct vqs_dispatch_loss loss;
+    ck_assert(vqs_dispatch_overdue(dispatch, now, &loss));
+    ck_assert_int_eq(loss.cause, cause);
+    ck_assert_int_eq(loss.rank, rank);
+    if (cause != VQS_DISPATCH_SILENT) {
+        ck_assert_uint_eq(loss.task, task);
+        ck_assert_int_eq(loss.begun, begun);
+        vqs_dispatch_retry(dispatch, &loss);
+    }
+}
+
+START_TEST(a_silent_rank_is_lost_with_its_tasks_and_may_come_back) {
+    static const int rooms[][2] = {{1, 0}, {1, 1}, {1, 0}};
+    struct vqs_dispatch dispatch;
+    struct vqs_dispatch_loss loss;
+    uint32_t task;
+    dispatch_create(&dispatch, 3, rooms, &impatient);
+    ck_assert_int_eq(deal(&dispatch, 0), 1); /* 0 */
+    ck_assert_int_eq(deal(&dispatch, 1), 2); /* 1 runs, 2 waits */
+    vqs_dispatch_heard(&dispatch, 2, 9);
+    ck_assert(!vqs_dispatch_overdue(&dispatch, 10, &loss));
+    expect_loss(&dispatch, 10.5, VQS_DISPATCH_SILENT, 1, 0, false); /* and not rank 0, which is never silent */
+    expect_loss(&dispatch, 10.5, VQS_DISPATCH_LOST, 1, 1, true);
+    expect_loss(&dispatch, 10.5, VQS_DISPATCH_LOST, 1, 2, false);
+    ck_assert(!vqs_dispatch_overdue(&dispatch, 10.5, &loss));
+    ck_assert_int_eq(deal(&dispatch, 1), 0);
+    ck_assert(vqs_dispatch_next(&dispatch, 2, &task));
+    ck_assert_uint_eq(task, 2);                                                    /* what only waited goes first */
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 1, 1, 1), VQS_DISPATCH_FIRST); /* it was only slow */
+    ck_assert(vqs_dispatch_heard(&dispatch, 1, 11));
+    ck_assert(!vqs_dispatch_heard(&dispatch, 1, 11));
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 2, 2, 1), VQS_DISPATCH_FIRST);
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 1, 2, 1), VQS_DISPATCH_LATE); /* a second result: dropped */
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 1, 2, 1), VQS_DISPATCH_UNKNOWN);
+    ck_assert(vqs_dispatch_next(&dispatch, 1, &task));
+    ck_assert_uint_eq(task, 3); /* 1 has its result and is not tried again */
+    vqs_dispatch_destroy(&dispatch);
+}
+END_TEST
+
+START_TEST(a_stuck_task_costs_its_slot_until_it_ends) {
+    static const int rooms[][2] = {{2, 0}, {1, 0}};
+    struct vqs_dispatch dispatch;
+    struct vqs_dispatch_loss loss;
+    dispatch_create(&dispatch, 2, rooms, &impatient);
+    ck_assert_int_eq(deal(&dispatch, 0), 2); /* 0, 1 */
+    for (int now = 0; now <= 20; now++) {    /* 0 gets on, 1 does not */
+        vqs_dispatch_running(&dispatch, 0, 0, (uint32_t)now, now);
+        vqs_dispatch_running(&dispatch, 0, 1, 7, now);
+        vqs_dispatch_heard(&dispatch, 1, now);
+        if (now == 6) {
+            expect_loss(&dispatch, now, VQS_DISPATCH_STUCK, 0, 1, true);
+        }
+        ck_assert(!vqs_dispatch_overdue(&dispatch, now, &loss));
+    }
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, 0, 1), VQS_DISPATCH_FIRST);
+    ck_assert_int_eq(deal(&dispatch, 0), 1); /* one slot is left */
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, 1, 30), VQS_DISPATCH_FIRST);
+    ck_assert_int_eq(deal(&dispatch, 0), 1); /* and the other is back */
+    vqs_dispatch_destroy(&dispatch);
+}
+END_TEST
+
+START_TEST(what_waits_behind_hanging_slots_goes_elsewhere) {
+    static const int rooms[][2] = {{1, 0}, {1, 1}};
+    struct vqs_dispatch dispatch;
+    struct vqs_dispatch_loss loss;
+    uint32_t task;
+    dispatch_create(&dispatch, 2, rooms, &impatient);
+    ck_assert_int_eq(deal(&dispatch, 1), 2);
+    vqs_dispatch_running(&dispatch, 1, 0, 0, 0);
+    vqs_dispatch_heard(&dispatch, 1, 6);
+    expect_loss(&dispatch, 6, VQS_DISPATCH_STUCK, 1, 0, true);
+    expect_loss(&dispatch, 6, VQS_DISPATCH_STUCK, 1, 1, false);
+    ck_assert(!vqs_dispatch_overdue(&dispatch, 6, &loss));
+    ck_assert_int_eq(deal(&dispatch, 1), 0);
+    ck_assert(vqs_dispatch_idle(&dispatch) && !vqs_dispatch_over(&dispatch));
+    for (uint32_t i = 1; i <= 12; i++) { /* the suspect comes last */
+        ck_assert(vqs_dispatch_next(&dispatch, 0, &task));
+        ck_assert_uint_eq(task, i % 12);
+        ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, task, 1), VQS_DISPATCH_FIRST);
+    }
+    ck_assert(vqs_dispatch_over(&dispatch));
+    vqs_dispatch_destroy(&dispatch);
+}
+END_TEST
+
+START_TEST(patience_follows_what_tasks_are_known_to_cost) {
+    static const int rooms[][2] = {{3, 0}};
+    static const float seconds[12] = {1, 1, 10};
+    const struct vqs_dispatch_patience patience = {.stall = 5, .factor = 2, .seconds = seconds};
+    struct vqs_dispatch dispatch;
+    struct vqs_dispatch_loss loss;
+    dispatch_create(&dispatch, 1, rooms, &patience);
+    ck_assert_int_eq(deal(&dispatch, 0), 3);
+    vqs_dispatch_running(&dispatch, 0, 1, 0, 0);
+    vqs_dispatch_running(&dispatch, 0, 2, 0, 0);
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, 0, 4), VQS_DISPATCH_FIRST); /* four times what was expected */
+    ck_assert(!vqs_dispatch_overdue(&dispatch, 7.5, &loss));
+    expect_loss(&dispatch, 8.5, VQS_DISPATCH_STUCK, 0, 1, true); /* 2 x 4 x 1 s */
+    ck_assert(!vqs_dispatch_overdue(&dispatch, 79, &loss));
+    expect_loss(&dispatch, 81, VQS_DISPATCH_STUCK, 0, 2, true); /* 2 x 4 x 10 s */
+    vqs_dispatch_destroy(&dispatch);
+}
+END_TEST
+
+START_TEST(what_may_end_its_rank_never_goes_to_rank_0) {
+    static const int rooms[][2] = {{20, 0}, {20, 0}};
+    for (int ranks = 1; ranks <= 2; ranks++) {
+        struct vqs_dispatch dispatch;
+        dispatch_create(&dispatch, ranks, rooms, &impatient);
+        vqs_dispatch_suspect(&dispatch, 2);
+        ck_assert_int_eq(deal(&dispatch, 0), ranks == 1 ? 12 : 10); /* unless it is alone */
+        if (ranks == 2) {
+            struct vqs_dispatch_loss loss;
+            ck_assert_int_eq(deal(&dispatch, 1), 2);
+            expect_loss(&dispatch, 11, VQS_DISPATCH_SILENT, 1, 0, false);
+            expect_loss(&dispatch, 11, VQS_DISPATCH_LOST, 1, 10, true);
+            ck_assert_int_eq(deal(&dispatch, 0), 0);
+            ck_assert(vqs_dispatch_overdue(&dispatch, 11, &loss));
+            vqs_dispatch_settle(&dispatch, &loss); /* the driver has had enough of 11 */
+            ck_assert_uint_eq(dispatch.n_settled, 1);
+        }
+        vqs_dispatch_destroy(&dispatch);
+    }
 }
 END_TEST
 
@@ -406,6 +559,11 @@ int main(int argc, char **argv) {
     TCase *tests = tcase_create("all");
     tcase_set_timeout(tests, 0);
     tcase_add_test(tests, dispatch_keeps_books_and_prefetches_less_as_tasks_run_out);
+    tcase_add_test(tests, a_silent_rank_is_lost_with_its_tasks_and_may_come_back);
+    tcase_add_test(tests, a_stuck_task_costs_its_slot_until_it_ends);
+    tcase_add_test(tests, what_waits_behind_hanging_slots_goes_elsewhere);
+    tcase_add_test(tests, patience_follows_what_tasks_are_known_to_cost);
+    tcase_add_test(tests, what_may_end_its_rank_never_goes_to_rank_0);
     tcase_add_test(tests, agreement_is_on_the_lowest_failing_rank);
     tcase_add_test(tests, a_broadcast_brings_rank_0s_bytes);
     tcase_add_test(tests, no_tasks_and_fewer_than_workers);

@@ -1,7 +1,5 @@
-/* testing.h - what the check programs share: random values, CPU classes, comparisons against slow oracles.
- *
- * Oracles compute in double. check writes a message for every assertion that passes, so loops over values compare with
- * `close_to` and assert once. */
+/* testing.h - what the check programs share: random values, CPU classes, comparisons against slow oracles. Oracles
+ * compute in double. */
 #ifndef TESTING_H
 #define TESTING_H
 
@@ -23,7 +21,7 @@
 
 #define COUNT_OF(list) (sizeof(list) / sizeof *(list))
 
-/* ---- random values: SplitMix64 ------------------------------------------------------------------------------------ */
+/* ---- random values: SplitMix64 ----------------------------------------------------------------------------------- */
 
 static inline uint64_t test_random(uint64_t *state) {
     uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
@@ -75,7 +73,15 @@ static inline vqs_real *test_rows(uint64_t *state, size_t n, int D) {
     return rows;
 }
 
-/* ---- comparisons -------------------------------------------------------------------------------------------------- */
+/* ---- comparisons ------------------------------------------------------------------------------------------------- */
+
+/* ck_assert_msg for inner loops: check's own writes a message for every assertion that passes, too. */
+#define ASSERT_IN_LOOP(condition, ...)                                                                                 \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            ck_abort_msg(__VA_ARGS__);                                                                                 \
+        }                                                                                                              \
+    } while (0)
 
 /* A sum with the sum of its terms' magnitudes, which is what rounding errors are measured by. */
 struct oracle {
@@ -97,7 +103,7 @@ static inline bool same_bits(const vqs_real *a, const vqs_real *b, size_t n) {
     return memcmp(a, b, n * sizeof *a) == 0;
 }
 
-/* ---- CPU classes -------------------------------------------------------------------------------------------------- */
+/* ---- CPU classes ------------------------------------------------------------------------------------------------- */
 
 /* The i-th class of the build that this CPU has (and that VQSWEEP_CPU_CLASS, if set, names); NULL past the last. */
 static inline const struct vqs_kernels *test_class(int i) {
@@ -123,10 +129,14 @@ static inline int test_class_count(void) {
     while (test_class(n)) {
         n++;
     }
+    if (n == 0) { /* no tests would pass as well */
+        fprintf(stderr, "VQSWEEP_CPU_CLASS=%s: not a class of this CPU\n", getenv("VQSWEEP_CPU_CLASS"));
+        exit(1);
+    }
     return n;
 }
 
-/* ---- running ------------------------------------------------------------------------------------------------------ */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 
 /* Runs the suite without forking (OpenMP does not survive a fork). Returns the program's exit code. */
 static inline int run_unforked(Suite *suite) {

@@ -5,7 +5,7 @@
  *
  * File, little-endian: a header frame (kind 1), then one frame a record (kind 2).
  *   frame    magic, 8 bytes | u32 payload length | u32 kind | u64 checksum | payload | zero padding to 8
- *   header   u32 format version | u64 plan key | u32 length, code version | the job's text
+ *   header   u32 format version | u64 plan key | u32 length, code version | u32 length, seeds | the job's text
  *   record   vqs_record_pack
  * The checksum is XXH3-64 of the payload, seeded with length | kind << 32. After damage a reader looks for the next
  * magic at which a whole frame starts.
@@ -26,6 +26,7 @@ struct vqs_journal; /* a writer */
 struct vqs_journal_header {
     uint64_t plan_key;
     char code_version[64];
+    char seeds[64];       /* given in place of the job's; empty: none */
     struct vqs_bytes job; /* the job's text; owned */
 };
 void vqs_journal_header_destroy(struct vqs_journal_header *header);
@@ -39,8 +40,11 @@ enum vqs_status vqs_journal_reopen(const char *path, struct vqs_journal **out, s
 /* Append one packed record in a single write. On failure the file is cut back to its last whole frame, and the append
  * may be tried again. */
 enum vqs_status vqs_journal_append(struct vqs_journal *journal, const void *record, size_t size, struct vqs_error *err);
-/* fdatasync: what was appended survives a power loss. */
+/* fdatasync: what was appended before survives a power loss. Another thread than the one that appends may call it. */
 enum vqs_status vqs_journal_sync(struct vqs_journal *journal, struct vqs_error *err);
+/* After a failed sync, when the system may have dropped what it could not write: puts a copy, synced, in the journal's
+ * place. On failure the journal is as it was, and renewing may be tried again. */
+enum vqs_status vqs_journal_renew(struct vqs_journal *journal, struct vqs_error *err);
 /* Sync and close; NULL-safe. */
 enum vqs_status vqs_journal_close(struct vqs_journal *journal, struct vqs_error *err);
 

@@ -105,6 +105,7 @@ struct vqs_record {
     double finished_at;    /* seconds since 1970, UTC */
     char host[64];
     char cpu_class[16];    /* kernel path: "avx512", "avx2", "portable" */
+    char code_version[64]; /* of the program that ran it */
     char message[240];     /* why it failed, or empty */
     struct vqs_arena memory; /* what curves and snapshots point into; kept from one trial to the next */
 };
@@ -125,7 +126,7 @@ void vqs_record_seal(struct vqs_record *record);
  *           i32 rank | f64 wall_seconds | f64 finished_at
  *   result  u64 key | u32 outcome | i32 n_epochs | i32 n_snapshots | i32 K | i32 d | f64 metric[VQS_N_METRICS] |
  *           f64 curves[VQS_N_CURVES][n_epochs] | n_snapshots x (i32 epoch | i32 level | f32 codes[K][d] | u32 usage[K])
- *   texts   host | cpu_class | message
+ *   texts   host | cpu_class | code_version | message
  * The second word of the head tells a record of a program with other metrics or curves from one of ours. */
 
 /* Appends the packed record to `bytes`. */

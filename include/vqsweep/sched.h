@@ -10,12 +10,24 @@
  *
  * A run that stops early (on_tick, a failure) lets running tasks finish and collects their results; tasks that no
  * worker has begun are handed back and stay undone.
+ *
+ * A rank that is silent for too long is lost, and a task without progress for too long is stuck, with its slot (a
+ * thread cannot be ended from outside). on_loss decides whether the task is tried again elsewhere. The run goes on with
+ * what is left, as long as rank 0 lives; a result that comes after all counts if it is the first. A rank that hears
+ * nothing of rank 0 leaves. After a loss nothing collective works: see the summary's `lost`.
  */
 #ifndef VQSWEEP_SCHED_H
 #define VQSWEEP_SCHED_H
 
 #include "vqsweep/base.h"
 #include <mpi.h>
+
+/* What rank 0 does next. */
+enum vqs_sched_order {
+    VQS_SCHED_GO,   /* hand out tasks */
+    VQS_SCHED_HOLD, /* hand out none for now; what is under way goes on */
+    VQS_SCHED_STOP  /* hand out no more, and drain */
+};
 
 struct vqs_sched_ops {
     void *ctx;
@@ -27,20 +39,39 @@ struct vqs_sched_ops {
      * result may also mean that the rank had no memory for one. */
     enum vqs_status (*on_result)(void *ctx, uint32_t task, int rank, const void *result, size_t size,
                                  struct vqs_error *err);
-    /* rank 0, main thread, every 50 ms or so: progress, checkpoints. Returns true to stop dispatching and drain. */
-    bool (*on_tick)(void *ctx, uint32_t done, uint32_t in_flight);
+    /* rank 0, main thread: `task` was running at `rank`, which is lost, or where it is stuck; `why` says so in words.
+     * True: try it again. False: it is done with. NULL: always try again. */
+    bool (*on_loss)(void *ctx, uint32_t task, int rank, const char *why);
+    /* rank 0, main thread: `rank` is lost after so many seconds of silence, or is back. May be NULL. */
+    void (*on_rank)(void *ctx, int rank, bool back, double seconds);
+    /* any rank, main thread: a number that changes while worker `slot` gets on with its task. NULL: it never does. */
+    uint32_t (*progress)(void *ctx, int slot);
+    /* rank 0, main thread, every 50 ms or so: progress, checkpoints. */
+    enum vqs_sched_order (*on_tick)(void *ctx, uint32_t done, uint32_t in_flight);
+    /* any rank, main thread: the run is being stopped; running tasks may be cut short. May be NULL. */
+    void (*on_stop)(void *ctx);
 };
 
 struct vqs_sched_config {
     const uint32_t *order; /* rank 0: tasks in the order to hand them out; borrowed */
     uint32_t n_tasks;      /* rank 0 */
-    int slots;             /* worker threads of this rank, >= 1 */
-    int prefetch;          /* tasks kept waiting at a rank beyond its slots, >= 0 */
+    uint32_t n_suspects; /* rank 0: so many at the end of `order` may end their rank; rank 0 gets them only if alone */
+    int slots;           /* worker threads of this rank, >= 1 */
+    int prefetch;        /* tasks kept waiting at a rank beyond its slots, >= 0 */
+    /* When to give up; all 0: never. `seconds` and the stall are rank 0's. */
+    double silence;       /* seconds after which a silent rank is lost; ranks wait 4 times as long for rank 0 */
+    double stall, factor; /* a task is stuck after `stall` seconds without progress, or `factor` times those it is
+                           * expected to take as a whole if that is more */
+    const float *seconds; /* [n_tasks] those, in the order of `order`; borrowed; NULL: unknown */
 };
 
 struct vqs_sched_summary {
     uint32_t done;       /* results collected */
     bool stopped;        /* the run ended before every task was done */
+    bool stranded;       /* that is because no rank was left that could take the rest: VQS_ERR_UNFINISHED */
+    int lost;            /* every rank: ranks lost, to the knowledge of this one. If any, no MPI call may follow, not
+                          * even MPI_Finalize, which may wait for them for ever: _exit */
+    bool hung;           /* every rank: a worker thread is still running, and uses what `run` was given: _exit */
     double busy_seconds; /* rank 0: sum over ranks of time inside `run` */
     double wall_seconds;
 };

@@ -13,7 +13,8 @@
  *                          that always have an effect are int64, the seed is uint64, other numbers and switches are
  *                          double (so that NaN can say "none"), choices, file names and lists are text
  *   /NAME (trial)          for each of: key, status (pending, failed, completed, diverged), attempt, rank, host,
- *                          cpu_class, wall_seconds, finished_at, n_epochs, n_snapshots, codebook_row, digest, message.
+ *                          cpu_class, code_version, wall_seconds, finished_at, n_epochs, n_snapshots, codebook_row,
+ *                          digest, message.
  *                          key and digest are 16 hexadecimal digits, for there are readers without 64-bit integers
  *   /NAME (trial)          for each metric of record.h, double, NaN where undefined
  *   /curve_NAME (trial, epoch)  for each curve of record.h, double, NaN past the trial's n_epochs

@@ -15,16 +15,41 @@
 #include "vqsweep/settings.h"
 
 struct vqs_trainer;
+struct vqs_data_cache; /* data.h */
 
-/* `team`: OpenMP threads that share one trial, >= 1. */
-enum vqs_status vqs_trainer_create(int team, struct vqs_trainer **out, struct vqs_error *err);
+/* `team`: OpenMP threads that share one trial, >= 1. `cache`: data sets shared with other trainers, which outlives this
+ * one; NULL for a cache of its own. */
+enum vqs_status vqs_trainer_create(int team, struct vqs_data_cache *cache, struct vqs_trainer **out,
+                                   struct vqs_error *err);
 void vqs_trainer_destroy(struct vqs_trainer *trainer);
 
 /* Run a trial. Fills everything of the record but trial, attempt, rank, host, finished_at, and seals it. A diverged
- * trial is VQS_OK. On failure (memory, data file) the record is a failed one with the message and the status is
- * returned too. */
+ * trial is VQS_OK. On failure (memory, data file; left by a hook) the record is a failed one with the message and the
+ * status is returned too. */
 enum vqs_status vqs_trainer_run(struct vqs_trainer *trainer, const struct vqs_settings *settings,
                                 struct vqs_record *record, struct vqs_error *err);
+
+/* Where a trial stands between two epochs: everything that what follows depends on. */
+struct vqs_trial_state {
+    int epoch;       /* the next to run, from 0 */
+    int n_snapshots; /* taken so far */
+    int64_t steps;   /* taken so far */
+    int64_t flips;   /* rows that changed sign in them */
+    double zero;     /* samples too close to their code in them */
+    size_t n_params; /* of each of the following, which belong to the trial */
+    vqs_real *params, *moment1, *moment2;
+    struct vqs_record *record; /* its curves and snapshots so far */
+};
+/* Lets a caller follow a trial from epoch to epoch, leave it and come back to it later, to the same bits. */
+struct vqs_trial_hooks {
+    void *ctx;
+    /* Before the first epoch: fill in the state in which the trial was left, and return true; or leave all as it is. */
+    bool (*resume)(void *ctx, struct vqs_trial_state *state);
+    /* After each epoch but the last: false leaves the trial there, and vqs_trainer_run returns VQS_ERR_UNFINISHED. */
+    bool (*epoch)(void *ctx, const struct vqs_trial_state *state);
+};
+/* For the trials from now on; copied. Trials that are not trained (k-means) have no epochs and call none. */
+void vqs_trainer_set_hooks(struct vqs_trainer *trainer, const struct vqs_trial_hooks *hooks);
 
 /* Memory of one trial in bytes: workspace, data, record. Exact for the workspace. Checked settings only. */
 size_t vqs_trial_memory(const struct vqs_settings *settings);

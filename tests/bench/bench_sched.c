@@ -40,11 +40,11 @@ static enum vqs_status on_result(void *ctx, uint32_t task, int rank, const void 
     return VQS_OK;
 }
 
-static bool on_tick(void *ctx, uint32_t done, uint32_t in_flight) {
+static enum vqs_sched_order on_tick(void *ctx, uint32_t done, uint32_t in_flight) {
     (void)ctx;
     (void)done;
     (void)in_flight;
-    return false;
+    return VQS_SCHED_GO;
 }
 
 static double cpu_seconds(void) {
@@ -58,8 +58,9 @@ static void measure(double task_seconds, uint32_t n, int slots, int prefetch) {
     for (uint32_t i = 0; i < n; i++) {
         order[i] = i;
     }
-    struct vqs_sched_ops ops = {&task_seconds, describe, run, on_result, on_tick};
-    struct vqs_sched_config config = {order, n, slots, prefetch};
+    struct vqs_sched_ops ops = {
+        .ctx = &task_seconds, .describe = describe, .run = run, .on_result = on_result, .on_tick = on_tick};
+    struct vqs_sched_config config = {.order = order, .n_tasks = n, .slots = slots, .prefetch = prefetch};
     struct vqs_sched_summary summary;
     int rank, ranks;
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
