@@ -1,13 +1,14 @@
 /* bench_scale.c - how many ranks one rank 0 can feed: the bookkeeping of sched_dispatch.c under a model clock.
  *
- *   bench_scale [--cost US] [--delay US] [--prefetch N] [--trials N] [--ranks N]
+ *   bench_scale [--cost US] [--beat US] [--delay US] [--prefetch N] [--trials N] [--ranks N]
  *
  * The model: each rank has one slot. Rank 0's main thread works for `cost` microseconds a trial, half when it hands the
- * trial out and half when it collects the result, one message at a time, in the order of arrival; the thread has a core
- * of its own. A message takes `delay` microseconds, of which naps are the largest part. Each rank gets `trials` trials,
- * whose times are spread evenly from half the mean to one and a half. Efficiency is all time spent in trials over ranks
- * times the time until the last result: the start, when every rank waits for its first trial, and the end, when ranks
- * run dry, are in it. bench_sched measures `cost` and `delay` of the real scheduler. */
+ * trial out and half when it collects the result, one message at a time, in the order of arrival, and `beat`
+ * microseconds a rank and second on the signs of life that go both ways; the thread has a core of its own. A message
+ * takes `delay` microseconds, of which naps are the largest part. Each rank gets `trials` trials, whose times are
+ * spread evenly from half the mean to one and a half. Efficiency is all time spent in trials over ranks times the time
+ * until the last result: the start, when every rank waits for its first trial, and the end, when ranks run dry, are in
+ * it. bench_sched measures the costs and the delay of the real scheduler. */
 #include "sched_dispatch.h"
 
 #include <math.h>
@@ -16,9 +17,9 @@
 #include <string.h>
 
 static struct {
-    double cost, delay; /* seconds */
+    double cost, beat, delay; /* seconds */
     int prefetch, trials, most_ranks;
-} options = {.cost = 10e-6, .delay = 300e-6, .prefetch = 4, .trials = 50, .most_ranks = 100000};
+} options = {.cost = 10e-6, .beat = 4e-6, .delay = 300e-6, .prefetch = 4, .trials = 50, .most_ranks = 100000};
 
 static const double trial_seconds[] = {0.001, 0.01, 0.1, 1};
 static const int rank_counts[] = {1, 10, 100, 300, 1000, 3000, 10000, 30000, 100000};
@@ -49,6 +50,7 @@ struct model {
     int *n_waiting;
     bool *busy;
     double master; /* when rank 0's main thread is free */
+    double next_beat;
     double worked, trained;
 };
 
@@ -103,10 +105,24 @@ static struct event heap_get(struct model *m) {
 
 /* ---- the actors -------------------------------------------------------------------------------------------------- */
 
-/* Rank 0's main thread works for half the cost of a trial, from `now` or from when it is free. */
-static void master_works(struct model *m, double now) {
-    m->master = fmax(m->master, now) + options.cost / 2;
-    m->worked += options.cost / 2;
+/* Rank 0's main thread works for so many seconds, from `now` or from when it is free. */
+static void master_works(struct model *m, double now, double seconds) {
+    m->master = fmax(m->master, now) + seconds;
+    m->worked += seconds;
+}
+
+/* Every rank is heard, and none is overdue. */
+static void beat(struct model *m) {
+    struct vqs_dispatch_loss loss;
+    for (int r = 0; r < m->n_ranks; r++) {
+        vqs_dispatch_heard(&m->dispatch, r, m->next_beat);
+    }
+    if (vqs_dispatch_overdue(&m->dispatch, m->next_beat, &loss)) {
+        fprintf(stderr, "bench_scale: the bookkeeping gave up rank %d, which is well\n", loss.rank);
+        exit(70);
+    }
+    master_works(m, m->next_beat, options.beat * (m->n_ranks - 1));
+    m->next_beat = fmax(m->next_beat + 1, m->master); /* sched.c beats again when it gets to it */
 }
 
 static bool hand_out(struct model *m, int rank, double now) {
@@ -114,14 +130,17 @@ static bool hand_out(struct model *m, int rank, double now) {
     if (!vqs_dispatch_next(&m->dispatch, rank, &task)) {
         return false;
     }
-    master_works(m, now);
+    master_works(m, now, options.cost / 2);
     queue_put(&m->to_ranks, (struct event){m->master + options.delay, rank, task});
     return true;
 }
 
 static void collect(struct model *m, struct event e) {
-    master_works(m, e.time);
-    vqs_dispatch_finish(&m->dispatch, e.rank, e.task);
+    master_works(m, e.time, options.cost / 2);
+    if (vqs_dispatch_finish(&m->dispatch, e.rank, e.task, m->mean) != VQS_DISPATCH_FIRST) {
+        fprintf(stderr, "bench_scale: the bookkeeping does not know task %u\n", e.task);
+        exit(70);
+    }
     hand_out(m, e.rank, e.time);
 }
 
@@ -160,7 +179,9 @@ static void run(struct model *m) {
     }
     while (!vqs_dispatch_over(&m->dispatch)) {
         const double ended = m->n_running ? m->running[0].time : INFINITY;
-        if (ended <= fmin(queue_time(&m->to_ranks), queue_time(&m->to_master))) {
+        if (m->next_beat <= fmin(ended, fmin(queue_time(&m->to_ranks), queue_time(&m->to_master)))) {
+            beat(m);
+        } else if (ended <= fmin(queue_time(&m->to_ranks), queue_time(&m->to_master))) {
             end(m, heap_get(m));
         } else if (queue_time(&m->to_ranks) <= queue_time(&m->to_master)) {
             arrive(m, queue_get(&m->to_ranks));
@@ -179,7 +200,7 @@ struct outcome {
 static void create(struct model *m, int n_ranks, double mean) {
     struct vqs_error err = {0};
     const size_t ranks = (size_t)n_ranks, at_a_rank = (size_t)options.prefetch + 1, n_tasks = ranks * options.trials;
-    *m = (struct model){.mean = mean, .n_ranks = n_ranks};
+    *m = (struct model){.mean = mean, .n_ranks = n_ranks, .next_beat = 1};
     m->order = take(n_tasks, sizeof *m->order);
     for (size_t i = 0; i < n_tasks; i++) {
         m->order[i] = (uint32_t)i;
@@ -189,7 +210,9 @@ static void create(struct model *m, int n_ranks, double mean) {
         rooms[r][0] = 1;
         rooms[r][1] = options.prefetch;
     }
-    if (vqs_dispatch_create(&m->dispatch, m->order, (uint32_t)n_tasks, n_ranks, (const int(*)[2])rooms, &err)) {
+    const struct vqs_dispatch_patience patience = {.silence = 30, .stall = 600};
+    if (vqs_dispatch_create(&m->dispatch, m->order, (uint32_t)n_tasks, n_ranks, (const int(*)[2])rooms, &patience,
+                            &err)) {
         fprintf(stderr, "bench_scale: %s\n", err.text);
         exit(6);
     }
@@ -271,6 +294,8 @@ static void parse(int argc, char **argv) {
         const double value = atof(argv[i + 1]);
         if (!strcmp(argv[i], "--cost")) {
             options.cost = 1e-6 * value;
+        } else if (!strcmp(argv[i], "--beat")) {
+            options.beat = 1e-6 * value;
         } else if (!strcmp(argv[i], "--delay")) {
             options.delay = 1e-6 * value;
         } else if (!strcmp(argv[i], "--prefetch")) {
@@ -283,18 +308,20 @@ static void parse(int argc, char **argv) {
             good = false;
         }
     }
-    if (!good || !(options.cost > 0) || !(options.delay >= 0) || options.prefetch < 0 || options.prefetch > 1000 ||
-        options.trials < 1 || options.trials > 10000 || options.most_ranks < 1) {
-        fprintf(stderr, "usage: bench_scale [--cost US] [--delay US] [--prefetch N] [--trials N] [--ranks N]\n");
+    if (!good || !(options.cost > 0) || !(options.beat >= 0) || !(options.delay >= 0) || options.prefetch < 0 ||
+        options.prefetch > 1000 || options.trials < 1 || options.trials > 10000 || options.most_ranks < 1) {
+        fprintf(stderr,
+                "usage: bench_scale [--cost US] [--beat US] [--delay US] [--prefetch N] [--trials N] [--ranks N]\n");
         exit(2);
     }
 }
 
 int main(int argc, char **argv) {
     parse(argc, argv);
-    printf("model of a run: rank 0 works %.1f us a trial, messages take %.0f us, prefetch %d, %d trials a rank\n"
+    printf("model of a run: rank 0 works %.1f us a trial and %.1f us a rank and second, messages take %.0f us,\n"
+           "prefetch %d, %d trials a rank\n"
            "share of the ranks' time spent in trials, and of rank 0's main thread at work:\n%10s",
-           1e6 * options.cost, 1e6 * options.delay, options.prefetch, options.trials, "ranks");
+           1e6 * options.cost, 1e6 * options.beat, 1e6 * options.delay, options.prefetch, options.trials, "ranks");
     for (int i = 0; i < N_COUNTS && rank_counts[i] <= options.most_ranks; i++) {
         printf(" %8d", rank_counts[i]);
     }

@@ -3,9 +3,9 @@
  *   bench_step [--rounds N] [--seconds S] [--rows 1,3] [--estimator NAME] [--team 1|2] [--kv] | --list
  *
  * For each shape, each estimator that trains and teams of one and two threads: the time of a step through the public
- * API, taken as the difference between two trials of unequal numbers of epochs, so that it holds all that an epoch does
- * (shuffling, curves, retraction) and nothing that a trial does once. A team of one is judged by its CPU time, which
- * other programs on the machine hardly lengthen; a team of two by the clock on the wall.
+ * API, taken between the ends of the first and of the last epoch but one of a trial, so that it holds all that an epoch
+ * does (shuffling, curves, retraction) and nothing that a trial does once. A team of one is judged by its CPU time,
+ * which other programs on the machine hardly lengthen; a team of two by the clock on the wall.
  *
  * The floor is the time that the counted flops take at the peak of multiply-adds, or that the bytes take which a step
  * has to move at the least, whichever is longer. Prints a table, or with --kv one line of key=value a row, for
@@ -31,7 +31,7 @@ enum { N_ROWS = sizeof rows / sizeof *rows, MAX_ROUNDS = 99, MAX_CASES = 64 };
 
 static struct {
     int rounds;
-    double seconds; /* that the longer trial of a measurement trains, about */
+    double seconds; /* of a measurement, about */
     bool wanted[N_ROWS], kv;
     int estimator; /* -1: all that train */
     int team;      /* 0: both */
@@ -42,7 +42,7 @@ static struct bench_case {
     const struct row *row;
     int estimator, team, epochs;              /* epochs of the longer trial; 0 until the first round */
     double wall[MAX_ROUNDS], cpu[MAX_ROUNDS]; /* seconds a step */
-    double trial[MAX_ROUNDS];                 /* seconds of CPU of a whole trial; a team of one only */
+    double trial[MAX_ROUNDS];                 /* CPU seconds of a whole trial; a team of one only */
 } cases[MAX_CASES];
 static int n_cases;
 static double peaks[N_PEAKS][MAX_ROUNDS];
@@ -95,31 +95,43 @@ struct duration {
     double wall, cpu;
 };
 
-static struct duration run_trial(struct vqs_trainer *trainer, const struct vqs_settings *s, struct vqs_record *record) {
-    struct vqs_error err = {0};
-    const double wall = vqs_clock_seconds(), cpu = bench_process_seconds();
-    check(vqs_trainer_run(trainer, s, record, &err), &err);
-    return (struct duration){vqs_clock_seconds() - wall, bench_process_seconds() - cpu};
+/* When the first and the latest epoch ended. */
+struct watch {
+    int epochs;
+    struct duration first, latest;
+};
+
+static bool on_epoch(void *ctx, const struct vqs_trial_state *state) {
+    struct watch *watch = ctx;
+    watch->epochs = state->epoch;
+    watch->latest = (struct duration){vqs_clock_seconds(), bench_process_seconds()};
+    if (state->epoch == 1) {
+        watch->first = watch->latest;
+    }
+    return true;
 }
 
-/* Seconds a step: a trial of `epochs` epochs less one of a single epoch. The trainer has the data already. */
-static struct duration time_step(struct vqs_trainer *trainer, const struct bench_case *c, int epochs,
-                                 struct vqs_record *record) {
-    struct vqs_settings s = settings_of(c, 1);
-    s.gap_restarts = 0; /* k-means at the end of a trial takes its own, unequal time */
-    const struct duration before = run_trial(trainer, &s, record);
-    s.epochs = epochs;
-    const struct duration after = run_trial(trainer, &s, record);
-    const double steps = (double)(epochs - 1) * steps_an_epoch(&s);
-    return (struct duration){(after.wall - before.wall) / steps, (after.cpu - before.cpu) / steps};
+/* Seconds a step in a trial of so many epochs, at least 3. */
+static struct duration time_step(const struct bench_case *c, int epochs, struct vqs_record *record) {
+    struct vqs_error err = {0};
+    struct vqs_trainer *trainer;
+    struct watch watch = {0};
+    struct vqs_settings s = settings_of(c, epochs);
+    s.gap_restarts = 0; /* no k-means at the end */
+    check(vqs_trainer_create(c->team, NULL, &trainer, &err), &err);
+    vqs_trainer_set_hooks(trainer, &(struct vqs_trial_hooks){.ctx = &watch, .epoch = on_epoch});
+    check(vqs_trainer_run(trainer, &s, record, &err), &err);
+    vqs_trainer_destroy(trainer);
+    const double steps = (double)(watch.epochs - 1) * steps_an_epoch(&s);
+    return (struct duration){(watch.latest.wall - watch.first.wall) / steps,
+                             (watch.latest.cpu - watch.first.cpu) / steps};
 }
 
 /* Enough epochs to fill options.seconds: by the wall too, since a team waits for each other on a busy machine. */
-static int choose_epochs(struct vqs_trainer *trainer, const struct bench_case *c, struct vqs_record *record) {
-    const double least = flops(c->row) / 1e12; /* below any core's, in case a busy machine spoils the difference */
-    const struct duration step = time_step(trainer, c, 4, record);
+static int choose_epochs(const struct bench_case *c, struct vqs_record *record) {
     const struct vqs_settings s = settings_of(c, 1);
-    return 2 + (int)(options.seconds / (steps_an_epoch(&s) * fmax(least, fmax(step.wall, step.cpu))));
+    const struct duration step = time_step(c, 4, record);
+    return 3 + (int)(options.seconds / (steps_an_epoch(&s) * fmax(step.wall, step.cpu)));
 }
 
 /* A whole trial of default length by a trainer that knows nothing, until its record is packed. */
@@ -131,8 +143,8 @@ static double time_trial(const struct bench_case *c, struct vqs_record *record) 
     struct vqs_bytes packed = {0};
     struct vqs_error err = {0};
     const double start = bench_thread_seconds();
-    check(vqs_trainer_create(1, &trainer, &err), &err);
-    run_trial(trainer, &s, record);
+    check(vqs_trainer_create(1, NULL, &trainer, &err), &err);
+    check(vqs_trainer_run(trainer, &s, record, &err), &err);
     check(vqs_record_pack(record, &packed, &err), &err);
     vqs_trainer_destroy(trainer);
     const double taken = bench_thread_seconds() - start;
@@ -141,19 +153,13 @@ static double time_trial(const struct bench_case *c, struct vqs_record *record) 
 }
 
 static void measure_case(struct bench_case *c, int round) {
-    struct vqs_error err = {0};
     struct vqs_record record = {0};
-    struct vqs_trainer *trainer;
-    check(vqs_trainer_create(c->team, &trainer, &err), &err);
-    const struct vqs_settings s = settings_of(c, 1);
-    run_trial(trainer, &s, &record); /* makes the data */
     if (c->epochs == 0) {
-        c->epochs = choose_epochs(trainer, c, &record);
+        c->epochs = choose_epochs(c, &record);
     }
-    const struct duration step = time_step(trainer, c, c->epochs, &record);
+    const struct duration step = time_step(c, c->epochs, &record);
     c->wall[round] = step.wall;
     c->cpu[round] = step.cpu;
-    vqs_trainer_destroy(trainer);
     c->trial[round] = c->team == 1 ? time_trial(c, &record) : NAN;
     vqs_record_destroy(&record);
 }
@@ -197,8 +203,7 @@ static struct report report_of(struct bench_case *c, const double peak[N_PEAKS])
     struct vqs_settings s;
     vqs_settings_default(&s);
     s = settings_of(c, s.epochs);
-    double seconds = c->team == 1 ? r.cpu.median : r.wall.median;
-    seconds = seconds > 0 ? seconds : NAN; /* a difference lost in the noise of a busy machine */
+    const double seconds = c->team == 1 ? r.cpu.median : r.wall.median;
     r.gflops = 1e-9 * flops(c->row) / seconds;
     r.of_sgemm = 1e9 * r.gflops / (c->team * peak[PEAK_SGEMM]);
     r.of_floor = floor_seconds(c->row, peak) / (c->team * seconds);

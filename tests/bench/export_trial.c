@@ -68,7 +68,7 @@ static void write_curves(FILE *file, const struct vqs_settings *s) {
     struct vqs_error err = {0};
     struct vqs_trainer *trainer;
     struct vqs_record record = {0};
-    check(vqs_trainer_create(1, &trainer, &err), &err);
+    check(vqs_trainer_create(1, NULL, &trainer, &err), &err);
     check(vqs_trainer_run(trainer, s, &record, &err), &err);
     const size_t n = (size_t)s->epochs;
     fwrite(record.curves + VQS_CURVE_loss_rec * n, sizeof(double), n, file);
