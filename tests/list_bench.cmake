@@ -15,3 +15,6 @@ target_link_libraries(export_trial PRIVATE vqs_core)
 add_executable(bench_scale bench/bench_scale.c ${CMAKE_SOURCE_DIR}/src/sched_dispatch.c)
 target_include_directories(bench_scale PRIVATE ${CMAKE_SOURCE_DIR}/src)
 target_link_libraries(bench_scale PRIVATE vqs_core m)
+
+add_test(NAME test_bench COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/test_bench.sh ${CMAKE_CURRENT_BINARY_DIR})
+set_tests_properties(test_bench PROPERTIES LABELS bench TIMEOUT 300)
