@@ -19,7 +19,7 @@
 static struct {
     double cost, beat, delay; /* seconds */
     int prefetch, trials, most_ranks;
-} options = {.cost = 10e-6, .beat = 4e-6, .delay = 300e-6, .prefetch = 4, .trials = 50, .most_ranks = 100000};
+} options = {.cost = 10e-6, .beat = 4e-6, .delay = 300e-6, .prefetch = 4, .trials = 100, .most_ranks = 100000};
 
 static const double trial_seconds[] = {0.001, 0.01, 0.1, 1};
 static const int rank_counts[] = {1, 10, 100, 300, 1000, 3000, 10000, 30000, 100000};
@@ -272,6 +272,9 @@ static void print_line(double mean) {
     int n = 0;
     printf("%7.0f ms", 1e3 * mean);
     for (; n < N_COUNTS && rank_counts[n] <= options.most_ranks; n++) {
+        if (n > 0 && efficiency[n - 1] < 0.2) { /* nothing new beyond */
+            break;
+        }
         const struct outcome o = simulate(rank_counts[n], mean);
         efficiency[n] = o.efficiency;
         busy[n] = o.master;

@@ -65,7 +65,8 @@ class ByHand:
         self.x = torch.from_numpy(problem.x)
         self.sq = self.x.pow(2).sum(1)
         M = torch.cat([torch.tensor(problem.W), torch.tensor(problem.V)])
-        self.params = torch.cat([M.repeat(trials, 1).flatten(), torch.tensor(problem.codes).repeat(trials, 1).flatten()])
+        codes = torch.tensor(problem.codes)
+        self.params = torch.cat([M.repeat(trials, 1).flatten(), codes.repeat(trials, 1).flatten()])
         self.grads, self.m, self.v, self.work = (torch.zeros_like(self.params) for _ in range(4))
         cut = trials * 2 * d * D
         self.M, self.gM = (a[:cut].view(trials, 2 * d, D) for a in (self.params, self.grads))

@@ -41,7 +41,7 @@ def make_problem(D, d, K, B):
 
 
 def read_problem(path):
-    """A trial of vqsweep: a line "D d K B N epochs", then x, W, V^T, codes, the order of each epoch, two loss curves."""
+    """A trial of vqsweep: a line "D d K B N epochs", then x, W, V^T, codes, the order of each epoch, two curves."""
     with open(path, "rb") as file:
         D, d, K, B, n, epochs = map(int, file.readline().split())
 

@@ -45,12 +45,12 @@ def against_peers(found, rows):
     for row in rows:
         step = found["step", row, "ste", "1", None]
         times = [float(value) for value in step["cpu_us"]]
-        ours = statistics.median(times)
+        ours, span = statistics.median(times), f"{min(times):.1f}..{max(times):.1f}"
         peers = {name: median(found.get(("peer", row, None, None, name)), "cpu_us") / ours for name in PEERS}
         batched = min((peers[name] for name in ("torch_by_hand", "torch_batched")), key=lambda r: (r != r, r))
         known = [name for name in PEERS if peers[name] == peers[name]]
         best = min(known, key=peers.get, default=None)
-        print(f"{row:<16} {ours:9.2f} {f'{min(times):.1f}..{max(times):.1f}':>15} {median(step, 'us'):8.1f} "
+        print(f"{row:<16} {ours:9.2f} {span:>15} {median(step, 'us'):8.1f} "
               f"{median(step, 'gflops'):8.1f} {median(step, 'of_sgemm'):6.0%} {median(step, 'of_floor'):6.0%} "
               f"{median(step, 'trial'):6.2f}   {text(peers['torch_eager'], '.1f'):>6} {text(batched, '.1f'):>8} "
               f"{text(peers['numpy'], '.1f'):>6}   {text(peers.get(best, nan), '.1f'):>5} {best or ''}")
@@ -76,8 +76,9 @@ def main():
     machine(found["machine", None, None, None, None])
     against_peers(found, rows)
     among_estimators(found, rows)
-    print("\nsgemm, floor: share of OpenBLAS's rate, and of what multiply-adds and memory would allow. trial: a whole\n"
-          "trial over its steps times a step. eager, batched: PyTorch as one would write it, and\nby hand, the faster of one trial and of 16 side by side.")
+    print("\nsgemm, floor: share of OpenBLAS's rate, and of what multiply-adds and memory would allow. trial: a whole trial\n"
+          "over its steps times a step. eager: PyTorch as one would write it; batched: by hand, the faster of one trial and\n"
+          "of 16 side by side.")
 
 
 if __name__ == "__main__":
