@@ -1,5 +1,6 @@
 # shellcheck shell=bash disable=SC2034 # the variables are for the script that sources this
-# Shared by jobs/quickstart.sh and tests/run.sh, to be sourced: the packages, the stages, and what mpirun needs to know.
+# Shared by jobs/quickstart.sh, tests/run.sh and tests/bench/run.sh, to be sourced: the packages, the stages, and what
+# mpirun needs to know.
 
 # ---- packages: what vqsweep stands on, each with its reason ----------------------------------------------------------
 packages=(
@@ -33,7 +34,8 @@ test_packages=( # what tests/run.sh wants besides
     shellcheck         # reads these scripts
     chromium-driver    # reads the report as a person does, in chromium
 )
-# Not installed: python3-sklearn, whose hand-written digits jobs/digits.yaml reads, and ninja-build; make will do.
+# Not installed: python3-sklearn, whose hand-written digits jobs/digits.yaml reads; python3-torch, which the benchmarks
+# compare with; and ninja-build; make will do.
 
 die() { # die EXIT_CODE TEXT
     printf '%s\n' "$2" >&2
