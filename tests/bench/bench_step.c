@@ -278,13 +278,15 @@ static void usage(void) {
 
 static void want_rows(const char *list) {
     memset(options.wanted, 0, sizeof options.wanted);
-    for (char *end; *list; list = *end ? end + 1 : end) {
+    char *end;
+    do {
         const long row = strtol(list, &end, 10);
         if (row < 1 || row > N_ROWS || (*end && *end != ',')) {
             usage();
         }
         options.wanted[row - 1] = true;
-    }
+        list = end + 1;
+    } while (*end);
 }
 
 static void parse(int argc, char **argv) {

@@ -17,15 +17,20 @@ rounds=5
 seconds=0.1   # of each measurement of ours, and three times that of each peer's
 teams=()
 seeds=
+number() { # number OPTION [VALUE]
+    [[ ${2:-} =~ ^[1-9][0-9]{0,5}$ ]] || die 2 "tests/bench/run.sh: $1 needs a number"
+}
 while [ $# -gt 0 ]; do
     case $1 in
     --quick) rounds=2 seconds=0.02 teams=(--team 1) ;;
     --rounds)
-        rounds=${2:-}
+        number "$@"
+        rounds=$2
         shift
         ;;
     --seed-study)
-        what=seed_study seeds=${2:-}
+        number "$@"
+        what=seed_study seeds=$2
         shift
         ;;
     --sched | --scale | --store) what=${1#--} ;;
@@ -33,7 +38,6 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[[ $rounds =~ ^[1-9][0-9]?$ ]] || die 2 "tests/bench/run.sh: --rounds needs a number from 1 to 99"
 box=$(mktemp -d)
 trap 'rm -rf "$box"' EXIT
 
@@ -78,7 +82,6 @@ step() {
 }
 
 seed_study() {
-    [[ $seeds =~ ^[1-9][0-9]*$ ]] || die 2 "tests/bench/run.sh: --seed-study needs a number of seeds"
     local trials TIMEFORMAT='%R s, %U s of CPU time'
     trials=$(build/release/vqsweep plan jobs/seed_study.yaml --seeds "1..$seeds" | awk '$1 == "trials" { print $2 }')
     printf 'seed study, %d seeds, %s trials: ' "$seeds" "$trials"
@@ -103,8 +106,8 @@ store() {
     "$bin/bench_store" "${1:-100000}" "$box"
 }
 
-# Rank 0's time a trial: the messages, least where it is busiest and looks for them in vain least often, and the journal.
-# What it spends on a sign of life is taken as that on a trial's messages, of which there are two as well.
+# Rank 0's time a trial: the messages (the least measured, where it is busy and seldom looks for them in vain), and the
+# journal. What it spends on a sign of life is taken as that on a trial's messages, of which there are two as well.
 scale() {
     local messages journal
     messages=$(mpirun.openmpi -n 2 "$bin/bench_sched" |

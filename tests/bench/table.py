@@ -76,9 +76,9 @@ def main():
     machine(found["machine", None, None, None, None])
     against_peers(found, rows)
     among_estimators(found, rows)
-    print("\nsgemm, floor: share of OpenBLAS's rate, and of what multiply-adds and memory would allow. trial: a whole trial\n"
-          "over its steps times a step. eager: PyTorch as one would write it; batched: by hand, the faster of one trial and\n"
-          "of 16 side by side.")
+    print("\nsgemm, floor: share of OpenBLAS's rate, and of what multiply-adds and memory would allow. trial: a whole\n"
+          "trial over its steps times a step. eager: PyTorch as one would write it; batched: by hand, the faster of one\n"
+          "trial and of 16 side by side.")
 
 
 if __name__ == "__main__":
