@@ -19,12 +19,14 @@ TRIALS = 60
 # Trial t has the seed t + 1, by which faults.h names it.
 JOB = """
 name: faulty
-fixed: {K: 64, D: 32, d: 4, N: 8192, epochs: 120, gap_restarts: 0}
+fixed: {K: 64, D: 32, d: 4, N: 8192, epochs: %d, gap_restarts: 0}
 seeds: 1..60
 """
 
 
 class Case(unittest.TestCase):
+    epochs = 120
+
     @classmethod
     def setUpClass(cls):
         folder = tempfile.TemporaryDirectory(prefix="vqs")
@@ -32,7 +34,7 @@ class Case(unittest.TestCase):
         cls.folder = folder.name
         cls.program = Program(FAULTY, MPIRUN, cls.folder)
         with open(os.path.join(cls.folder, "job.yaml"), "w", encoding="utf-8") as file:
-            file.write(JOB)
+            file.write(JOB % cls.epochs)
         end = cls.program.run("run", "job.yaml", "-o", "expected.h5", "-q")
         assert end.returncode == 0, end.stderr
         cls.expected = cls.program.results("expected.h5").splitlines()
@@ -155,6 +157,8 @@ class Ranks(Case):
 
 
 class Supervisor(Case):
+    epochs = 1000  # long enough to be stopped on the way, whatever else the machine does
+
     def test_a_stop_is_passed_on(self):
         run = self.start(2, supervised=True)
         self.rank(run, 0)
