@@ -3,7 +3,6 @@
 
 #include "vqsweep/kernels.h"
 
-#include <errno.h>
 #include <math.h>
 #include <signal.h>
 #include <stdatomic.h>
