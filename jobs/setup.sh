@@ -1,5 +1,6 @@
 # shellcheck shell=bash disable=SC2034 # the variables are for the script that sources this
-# Shared by jobs/quickstart.sh and tests/run.sh, to be sourced: the packages, the stages, and what mpirun needs to know.
+# Shared by jobs/quickstart.sh, tests/run.sh and tests/bench/run.sh, to be sourced: the packages, the stages, and what
+# mpirun needs to know.
 
 # ---- packages: what vqsweep stands on, each with its reason ----------------------------------------------------------
 packages=(
@@ -19,6 +20,11 @@ packages=(
     python3-h5py       # analysis: reads the result file
     python3-numpy      # analysis: arithmetic
     python3-pandas     # analysis: one row per trial
+    python3-scipy      # analysis: tests and intervals
+    python3-matplotlib # analysis: figures of the report
+    python3-jinja2     # analysis: the report's page
+    python3-yaml       # analysis: the contrasts that a job declares
+    python3-xxhash     # analysis: checksums in the journal of a run that goes on
 )
 test_packages=( # what tests/run.sh wants besides
     python3-xarray     # the result file opens in xarray ...
@@ -26,8 +32,10 @@ test_packages=( # what tests/run.sh wants besides
     hdf5-tools         # ... in h5dump
     netcdf-bin         # ... and in ncdump
     shellcheck         # reads these scripts
+    chromium-driver    # reads the report as a person does, in chromium
 )
-# Not installed: python3-sklearn, whose hand-written digits jobs/digits.yaml reads, and ninja-build; make will do.
+# Not installed: python3-sklearn, whose hand-written digits jobs/digits.yaml reads; python3-torch, which the benchmarks
+# compare with; and ninja-build; make will do.
 
 die() { # die EXIT_CODE TEXT
     printf '%s\n' "$2" >&2

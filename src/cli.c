@@ -256,7 +256,12 @@ int vqs_cli_conclude(enum vqs_status status, struct vqs_error *err) {
     if (fflush(stdout) != 0 || ferror(stdout)) {
         status = vqs_fail(err, VQS_ERR_IO, "cannot write to standard output");
     }
-    if (status != VQS_OK && err->text[0] && vqs_node_speaks()) { /* all ranks agree on the status, one says it */
+    /* All ranks agree on the status. One says it and gives the code: mpirun ends all others as soon as one rank leaves
+     * with a code, and would cut the speaker short. */
+    if (!vqs_node_speaks()) {
+        return 0;
+    }
+    if (status != VQS_OK && err->text[0]) {
         fprintf(stderr, "vqsweep: %s\n", err->text);
     }
     return vqs_status_exit_code(status);

@@ -23,6 +23,15 @@ static void print_studies(const struct vqs_plan *plan) {
     }
 }
 
+static void print_contrasts(const struct vqs_plan *plan) {
+    size_t size;
+    const char *at = vqs_plan_contrasts(plan, &size), *end = at + size;
+    for (const char *next; size && at < end; at = next + 1) {
+        next = memchr(at, '\n', (size_t)(end - at));
+        printf("%scontrast %.*s\n", at + size == end ? "\n" : "", (int)(next - at), at);
+    }
+}
+
 static void print_bytes(double bytes) {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB"};
     int u = 0;
@@ -99,6 +108,7 @@ enum vqs_status vqs_cmd_plan(const struct vqs_cli *cli, struct vqs_error *err) {
         printf("job      %s%s%s\n", vqs_plan_name(plan), *title ? ": " : "", title);
         printf("trials   %zu (plan %016llx)\n", vqs_plan_n_trials(plan), (unsigned long long)vqs_plan_key(plan));
         print_studies(plan);
+        print_contrasts(plan);
         print_cost(plan);
     }
     vqs_plan_destroy(plan);

@@ -358,6 +358,7 @@ enum vqs_status vqs_cmd_run(const struct vqs_cli *cli, struct vqs_error *err) {
     if (run.rank == 0) {
         vqs_supervisor_end(status, status == VQS_ERR_UNFINISHED && run.summary.stranded);
     }
+    vqs_node_let_master_go(&run.node);
     if (run.summary.lost || run.summary.hung) {
         leave(&run, status, err);
     }

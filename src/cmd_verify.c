@@ -96,7 +96,7 @@ static enum vqs_status check_sample(struct verify *v, size_t sample, struct vqs_
             trials[n++] = t;
         }
     }
-    enum vqs_status status = vqs_trainer_create(1, &trainer, err);
+    enum vqs_status status = vqs_trainer_create(1, NULL, &trainer, err);
     for (size_t i = 0; i < sample && i < n && status == VQS_OK; i++) {
         size_t pick = i + (size_t)(next_random(&v->random) % (n - i)), trial = trials[pick];
         trials[pick] = trials[i];

@@ -95,14 +95,13 @@ static enum vqs_status make_subspace(const struct vqs_settings *s, const struct 
                                      struct vqs_dataset *data, struct vqs_error *err) {
     const size_t r = (size_t)s->r, n_centres = (size_t)s->mixture_centres;
     const struct vqs_stream basis = {k, s->seed, VQS_RNG_DATA, STREAM_BASIS};
-    vqs_real *scratch = malloc((r * data->ld + n_centres * r + 64 * r) * sizeof *scratch);
+    vqs_real *scratch = malloc((n_centres * r + 64 * r) * sizeof *scratch);
     if (!scratch) {
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate the latents of the data");
     }
-    vqs_real *centres = scratch + r * data->ld, *latent = centres + n_centres * r;
-    /* A Gaussian matrix orthonormalised with a positive diagonal is Haar-distributed (Mezzadri 2007). */
+    vqs_real *centres = scratch, *latent = centres + n_centres * r;
     normal_rows(&basis, 0, r, s->D, data->ld, 1, data->basis);
-    vqs_retract(k, VQS_RETRACTION_MGS, s->r, data->ld, data->basis, scratch);
+    vqs_orthonormalize(k, s->r, data->ld, data->basis);
     const struct vqs_stream centre = {k, s->seed, VQS_RNG_DATA, STREAM_CENTRES};
     vqs_rng_normal(&centre, 0, n_centres * r, (vqs_real)s->latent_scale, centres);
     draw_samples(s, k, VQS_RNG_DATA, VQS_RNG_NOISE, centres, data, latent, &data->train);
@@ -184,28 +183,45 @@ static enum vqs_status make_from_file(const struct vqs_settings *s, const struct
 
 /* ---- both ----------------------------------------------------------------------------------------------------------- */
 
-/* |x_i|^2 of each sample, and the variance per element about the mean. `sum` and `mean` are scratch of ld values. Sums
- * run over blocks of rows in `vqs_real` and over blocks in double. */
-static void summarize(const struct vqs_kernels *k, int D, size_t ld, vqs_real *sum, double *mean,
-                      struct vqs_samples *s) {
+/* The mean of each column, padding included. Sums run over blocks of rows in `vqs_real` and over blocks in double. `sum`
+ * is scratch of ld values. */
+static void column_means(const struct vqs_kernels *k, size_t ld, const struct vqs_samples *s, vqs_real *sum,
+                         double *mean) {
     enum { ROWS = 256 };
-    double total = 0, mean2 = 0;
     memset(mean, 0, ld * sizeof *mean);
     for (size_t first = 0; first < s->n; first += ROWS) {
         memset(sum, 0, ld * sizeof *sum);
         for (size_t i = first; i < s->n && i < first + ROWS; i++) {
-            s->sq[i] = k->dot(ld, s->x + i * ld, s->x + i * ld);
-            total += (double)s->sq[i];
             k->axpy(ld, 1, s->x + i * ld, sum);
         }
         for (size_t j = 0; j < ld; j++) {
-            mean[j] += (double)sum[j];
+            mean[j] += (double)sum[j] / (double)s->n;
         }
     }
+}
+
+/* |x_i|^2 of each sample, and the variance per element: from distances to the mean, since far from zero the difference
+ * of mean square and squared mean keeps no digits. `mean` and `sum` are scratch of ld values. */
+static void summarize(const struct vqs_kernels *k, int D, size_t ld, vqs_real *sum, double *mean,
+                      struct vqs_samples *s) {
+    column_means(k, ld, s, sum, mean);
     for (size_t j = 0; j < ld; j++) {
-        mean2 += mean[j] * mean[j];
+        sum[j] = (vqs_real)mean[j];
     }
-    s->variance = (total / (double)s->n - mean2 / ((double)s->n * (double)s->n)) / D;
+    double total = 0;
+    for (size_t first = 0; first < s->n; first += VQS_TILE) {
+        uint32_t rows[VQS_TILE];
+        vqs_real distance[VQS_TILE];
+        for (size_t l = 0; l < VQS_TILE; l++) {
+            rows[l] = (uint32_t)(first + l < s->n ? first + l : s->n - 1);
+        }
+        k->decode_error(0, ld, s->x, rows, NULL, sum, NULL, distance);
+        for (size_t i = first; i < s->n && i < first + VQS_TILE; i++) {
+            s->sq[i] = k->dot(ld, s->x + i * ld, s->x + i * ld);
+            total += (double)distance[i - first];
+        }
+    }
+    s->variance = total / ((double)s->n * D);
 }
 
 enum vqs_status vqs_dataset_create(const struct vqs_settings *settings, struct vqs_dataset **out,

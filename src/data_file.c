@@ -54,21 +54,27 @@ static enum vqs_status check_stream(gzFile file, const char *path, struct vqs_er
 
 /* ---- CSV --------------------------------------------------------------------------------------------------------- */
 
-static bool is_separator(char c) {
-    return c == ',' || c == ';' || c == ' ' || c == '\t' || c == '\r' || c == '\n';
+static bool is_blank(char c) {
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* Append the numbers of one line to `m`; *columns counts them. */
+static bool is_separator(char c) {
+    return c == ',' || c == ';' || is_blank(c);
+}
+
+static char *skip_blanks(char *at) {
+    while (is_blank(*at)) {
+        at++;
+    }
+    return at;
+}
+
+/* Append the numbers of one line to `m`; *columns counts them. Between two there are blanks and at most one comma or
+ * semicolon: an empty field is an error, or what follows it would move into another column. */
 static enum vqs_status parse_line(char *line, const char *path, long number, struct matrix *m, int *columns,
                                   struct vqs_error *err) {
     *columns = 0;
-    for (char *at = line;;) {
-        while (is_separator(*at)) {
-            at++;
-        }
-        if (!*at) {
-            return VQS_OK;
-        }
+    for (char *at = skip_blanks(line); *at;) {
         char *end;
         double value = strtod(at, &end);
         if (end == at || (*end && !is_separator(*end)) || !isfinite(value) || fabs(value) > 1e30) {
@@ -82,18 +88,28 @@ static enum vqs_status parse_line(char *line, const char *path, long number, str
         if (status) {
             return status;
         }
-        at = end;
+        at = skip_blanks(end);
+        if (*at == ',' || *at == ';') {
+            at = skip_blanks(at + 1);
+        }
     }
+    return VQS_OK;
 }
 
 static enum vqs_status csv_lines(gzFile file, const char *path, int label_columns, size_t limit, char *line,
                                  struct matrix *m, size_t *n, int *D, struct vqs_error *err) {
     enum vqs_status status = VQS_OK;
+    z_off_t seen = 0;
     *n = 0;
     *D = 0;
     for (long number = 1; (!limit || *n < limit) && gzgets(file, line, MAX_LINE); number++) {
-        if (strlen(line) == MAX_LINE - 1) {
+        const size_t length = strlen(line);
+        if (length == MAX_LINE - 1) {
             return vqs_fail(err, VQS_ERR_DATA, "%s:%ld: a line of more than %d characters", path, number, MAX_LINE);
+        }
+        seen += (z_off_t)length;
+        if (seen != gztell(file)) { /* more was read than the text that is seen */
+            return vqs_fail(err, VQS_ERR_DATA, "%s:%ld: a zero byte; expected plain text", path, number);
         }
         int columns;
         status = parse_line(line, path, number, m, &columns, err);
@@ -251,7 +267,10 @@ static enum vqs_status idx_samples(gzFile file, const char *path, size_t limit, 
             }
         }
     }
-    return VQS_OK;
+    if (*n == h->n && gzread(file, row, 1) == 1) {
+        return vqs_fail(err, VQS_ERR_DATA, "%s: goes on after the %zu samples that its header names", path, h->n);
+    }
+    return check_stream(file, path, err); /* a gzip file's checksum stands at its end */
 }
 
 enum vqs_status vqs_idx_read(const char *path, size_t limit, float **values, size_t *n, int *D, struct vqs_error *err) {

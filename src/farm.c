@@ -1,6 +1,7 @@
 /* farm.c - trials on the scheduler. */
 #include "farm.h"
 
+#include "vqsweep/data.h"
 #include "vqsweep/kernels.h"
 
 #include <math.h>
@@ -11,6 +12,9 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+/* Memory for data sets that no trial uses at the moment but the next ones may. */
+static const size_t CACHE_BYTES = (size_t)512 << 20;
 
 /* A task on its way to a rank of the same program. */
 struct task {
@@ -351,14 +355,24 @@ static enum vqs_sched_order on_tick(void *ctx, uint32_t done, uint32_t in_flight
 
 struct costed {
     double seconds;
-    uint32_t trial;
     bool suspect;
+    int size; /* trials of equal size differ by less than a factor of 4 in cost */
+    uint64_t data;
+    uint32_t trial;
 };
 
-static int suspects_last_longest_first(const void *a, const void *b) {
+/* The long ones first, so that the run ends on short ones; among those of a size, trials on the same data side by side, so
+ * that a rank makes it once. Those that came to nothing before are tried last, for they may take a rank with them. */
+static int dispatch_order(const void *a, const void *b) {
     const struct costed *x = a, *y = b;
     if (x->suspect != y->suspect) {
         return x->suspect ? 1 : -1;
+    }
+    if (x->size != y->size) {
+        return x->size > y->size ? -1 : 1;
+    }
+    if (x->data != y->data) {
+        return x->data < y->data ? -1 : 1;
     }
     if (x->seconds != y->seconds) {
         return x->seconds > y->seconds ? -1 : 1;
@@ -371,8 +385,7 @@ static bool is_given_up(const struct vqs_farm *farm, uint32_t attempts) {
     return attempts > 0 && !farm->retry_failed && (farm->only_pending || attempts % (uint32_t)farm->attempts == 0);
 }
 
-/* Rank 0: the trials without a result, the longest first, and what they may cost. Those that came to nothing before are
- * tried last, for they may take a rank with them. */
+/* Rank 0: the trials without a result, in the order to hand them out, and what they may cost. */
 static enum vqs_status make_order(struct vqs_farm *farm, struct vqs_error *err) {
     size_t n = vqs_plan_n_trials(farm->plan), in_shard = 0;
     struct costed *costed = malloc(n * sizeof *costed);
@@ -398,12 +411,14 @@ static enum vqs_status make_order(struct vqs_farm *farm, struct vqs_error *err) 
             struct vqs_settings settings;
             const bool suspect = attempts > 0 || vqs_begun_found(&farm->begun, (uint32_t)t);
             vqs_plan_trial_settings(farm->plan, t, &settings);
-            costed[farm->n_tasks] = (struct costed){vqs_trial_seconds(&settings), (uint32_t)t, suspect};
+            const double seconds = vqs_trial_seconds(&settings);
+            costed[farm->n_tasks++] = (struct costed){seconds, suspect, (int)floor(log2(seconds) / 2),
+                                                      vqs_settings_data_key(&settings), (uint32_t)t};
             farm->n_suspects += suspect;
-            farm->state.cost_left += costed[farm->n_tasks++].seconds;
+            farm->state.cost_left += seconds;
         }
     }
-    qsort(costed, farm->n_tasks, sizeof *costed, suspects_last_longest_first);
+    qsort(costed, farm->n_tasks, sizeof *costed, dispatch_order);
     for (uint32_t i = 0; i < farm->n_tasks; i++) {
         farm->order[i] = costed[i].trial;
         farm->seconds[i] = (float)costed[i].seconds;
@@ -419,15 +434,18 @@ enum vqs_status vqs_farm_create(struct vqs_farm *farm, struct vqs_error *err) {
     if (!farm->workers) {
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate %d workers", farm->slots);
     }
-    for (int s = 0; s < farm->slots; s++) {
+    enum vqs_status status = vqs_data_cache_create(CACHE_BYTES, &farm->cache, err);
+    for (int s = 0; status == VQS_OK && s < farm->slots; s++) {
         struct vqs_farm_worker *worker = &farm->workers[s];
         const struct vqs_trial_hooks hooks = {.ctx = worker, .resume = resume_trial, .epoch = after_epoch};
         worker->farm = farm;
-        enum vqs_status status = vqs_trainer_create(farm->team, &worker->trainer, err);
-        if (status != VQS_OK) {
-            return status;
+        status = vqs_trainer_create(farm->team, farm->cache, &worker->trainer, err);
+        if (status == VQS_OK) {
+            vqs_trainer_set_hooks(worker->trainer, &hooks);
         }
-        vqs_trainer_set_hooks(worker->trainer, &hooks);
+    }
+    if (status != VQS_OK) {
+        return status;
     }
     if (farm->plan) {
         vqs_begun_open(&farm->begun, farm->path, farm->slots);
@@ -441,6 +459,7 @@ void vqs_farm_destroy(struct vqs_farm *farm) {
         vqs_record_destroy(&farm->workers[s].record);
         free(farm->workers[s].path);
     }
+    vqs_data_cache_destroy(farm->cache);
     vqs_begun_close(&farm->begun, true);
     free(farm->workers);
     free(farm->order);

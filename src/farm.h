@@ -45,6 +45,7 @@ struct vqs_farm {
     struct vqs_begun begun;
     /* the farm's own */
     struct vqs_farm_worker *workers;
+    struct vqs_data_cache *cache; /* shared by the workers */
     uint32_t *order;
     float *seconds; /* expected of each trial, in that order */
     uint32_t n_tasks, n_suspects;

@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum section { NAME, TITLE, FIXED, SEEDS, STUDIES, GRID, ZIP, LIST, EXCLUDE, N_SECTIONS };
-static const char *const section_name[N_SECTIONS] = {"name", "title", "fixed", "seeds",  "studies",
-                                                     "grid", "zip",   "list",  "exclude"};
+enum section { NAME, TITLE, FIXED, SEEDS, STUDIES, GRID, ZIP, LIST, EXCLUDE, CONTRASTS, N_SECTIONS };
+static const char *const section_name[N_SECTIONS] = {"name", "title", "fixed", "seeds",   "studies",
+                                                     "grid", "zip",   "list",  "exclude", "contrasts"};
 #define STUDY_SECTIONS (1u << FIXED | 1u << SEEDS | 1u << GRID | 1u << ZIP | 1u << LIST | 1u << EXCLUDE)
 #define AXIS_SECTIONS  (1u << GRID | 1u << ZIP | 1u << LIST | 1u << EXCLUDE)
-#define JOB_SECTIONS   (1u << NAME | 1u << TITLE | 1u << STUDIES | STUDY_SECTIONS)
+#define JOB_SECTIONS   (1u << NAME | 1u << TITLE | 1u << STUDIES | 1u << CONTRASTS | STUDY_SECTIONS)
 
 /* ---- sections ---------------------------------------------------------------------------------------------------- */
 
@@ -353,7 +353,8 @@ static enum vqs_status read_job(struct vqs_reader *in, const char *seeds) {
     for (int i = 0; i < job->n_studies; i++) {
         vqs_settings_default(&job->studies[i].base);
     }
-    return sections[STUDIES] ? read_studies(in, sections, seeds) : read_single_study(in, root, sections, seeds);
+    TRY(sections[STUDIES] ? read_studies(in, sections, seeds) : read_single_study(in, root, sections, seeds));
+    return sections[CONTRASTS] ? vqs_reader_contrasts(in, sections[CONTRASTS]) : VQS_OK;
 }
 
 static enum vqs_status complain_yaml(struct vqs_reader *in, const yaml_parser_t *parser, const char *text,
@@ -424,5 +425,6 @@ void vqs_job_destroy(struct vqs_job *job) {
     vqs_bytes_destroy(&job->assignments);
     vqs_bytes_destroy(&job->firsts);
     vqs_bytes_destroy(&job->exclusions);
+    vqs_bytes_destroy(&job->contrasts);
     memset(job, 0, sizeof *job);
 }

@@ -62,6 +62,7 @@ struct vqs_job {
     int n_studies;
     struct vqs_study *studies;
     struct vqs_bytes values, assignments, firsts, exclusions; /* arrays that the studies share */
+    struct vqs_bytes contrasts; /* a line of text each: only people and the plan's key want them here */
 };
 
 enum vqs_status vqs_job_parse(const char *text, size_t size, const char *file,

@@ -1,7 +1,7 @@
 /* job_reader.h - reading names, settings and values from YAML nodes, each complaint with its line. Internal.
  *
  * The one rule: whatever a file holds, a function here returns VQS_OK or leaves one line "FILE:LINE: KEY: what is
- * wrong; what was expected". Only job.c uses it.
+ * wrong; what was expected". Only job.c and job_contrasts.c use it.
  */
 #ifndef VQS_JOB_READER_H
 #define VQS_JOB_READER_H
@@ -81,5 +81,8 @@ enum vqs_status vqs_reader_value(struct vqs_reader *in, enum vqs_setting_id id, 
 /* One value of a setting, appended to the job's assignments, and how many there are. */
 enum vqs_status vqs_reader_assign(struct vqs_reader *in, enum vqs_setting_id id, const yaml_node_t *node);
 size_t vqs_reader_n_assignments(const struct vqs_reader *in);
+
+/* The declared contrasts, checked against the studies, which must have been read (job_contrasts.c). */
+enum vqs_status vqs_reader_contrasts(struct vqs_reader *in, const yaml_node_t *list);
 
 #endif

@@ -30,7 +30,8 @@ void vqs_lloyd_carve(struct vqs_arena *arena, size_t n, int d, int K, struct vqs
     size_t codes = (size_t)K * (size_t)d;
     s->near = vqs_arena_take(arena, n_tiles(n) * T, sizeof *s->near);
     s->codes = vqs_arena_take(arena, codes, sizeof *s->codes);
-    s->half_norm = vqs_arena_take(arena, (size_t)K, sizeof *s->half_norm);
+    s->packed = vqs_arena_take(arena, vqs_packed_codes(K) * (size_t)d, sizeof *s->packed);
+    s->half_norm = vqs_arena_take(arena, vqs_packed_codes(K), sizeof *s->half_norm);
     s->sums = vqs_arena_take(arena, codes, sizeof *s->sums);
     s->counts = vqs_arena_take(arena, (size_t)K, sizeof *s->counts);
 }
@@ -77,30 +78,48 @@ static void seed_codes(const struct vqs_lloyd_problem *p, uint32_t restart, stru
     }
 }
 
-/* Assign all samples to the codes; sums and counts of each code; returns the distortion. */
-static double assign_all(const struct vqs_lloyd_problem *p, struct vqs_lloyd_scratch *s) {
-    const int d = p->d;
-    double distortion = 0;
-    p->kernels->half_norms(p->K, d, s->codes, s->half_norm);
-    memset(s->sums, 0, (size_t)p->K * (size_t)d * sizeof *s->sums);
+/* Assign all samples to the codes; sums and counts of each code. Returns the distortion well enough to compare, as
+ * sum |z|^2 - 2 sum_k c_k . s_k + sum_k n_k |c_k|^2 with s_k the sum of a code's samples, in double. */
+static double assign_all(const struct vqs_lloyd_problem *p, double z_squares, struct vqs_lloyd_scratch *s) {
+    const size_t d = (size_t)p->d;
+    p->kernels->pack_codes(p->K, p->d, s->codes, s->packed, s->half_norm);
+    memset(s->sums, 0, (size_t)p->K * d * sizeof *s->sums);
     memset(s->counts, 0, (size_t)p->K * sizeof *s->counts);
     for (size_t tile = 0; tile < n_tiles(p->n); tile++) {
         const vqs_real *z = tile_of(p, tile);
         uint32_t k[T];
-        p->kernels->assign(p->K, d, s->codes, s->half_norm, z, k);
+        p->kernels->assign(p->K, p->d, s->packed, s->half_norm, z, k);
         const int lanes = lanes_of(p, tile);
         for (int l = 0; l < lanes; l++) {
-            double *sum = s->sums + (size_t)k[l] * (size_t)d;
-            const vqs_real *code = s->codes + (size_t)k[l] * (size_t)d;
-            for (int c = 0; c < d; c++) {
-                double v = (double)z[c * T + l], e = v - (double)code[c];
-                sum[c] += v;
-                distortion += e * e;
-            }
+            double *sum = s->sums + k[l] * d;
             s->counts[k[l]]++;
+            for (size_t c = 0; c < d; c++) {
+                sum[c] += (double)z[c * T + (size_t)l];
+            }
+        }
+    }
+    double distortion = z_squares;
+    for (size_t j = 0; j < (size_t)p->K; j++) {
+        for (size_t c = 0; c < d; c++) {
+            const double code = (double)s->codes[j * d + c];
+            distortion += code * (s->counts[j] * code - 2 * s->sums[j * d + c]);
         }
     }
     return distortion;
+}
+
+static double sum_of_squares(const struct vqs_lloyd_problem *p) {
+    double sum = 0;
+    for (size_t tile = 0; tile < n_tiles(p->n); tile++) {
+        const vqs_real *z = tile_of(p, tile);
+        const int lanes = lanes_of(p, tile);
+        for (int c = 0; c < p->d; c++) {
+            for (int l = 0; l < lanes; l++) {
+                sum += (double)z[c * T + l] * (double)z[c * T + l];
+            }
+        }
+    }
+    return sum;
 }
 
 static void move_codes(const struct vqs_lloyd_problem *p, struct vqs_lloyd_scratch *s) {
@@ -112,15 +131,35 @@ static void move_codes(const struct vqs_lloyd_problem *p, struct vqs_lloyd_scrat
     }
 }
 
+/* sum |z - q|^2 from its definition, for the codes in scratch. */
+static double distortion_of(const struct vqs_lloyd_problem *p, struct vqs_lloyd_scratch *s) {
+    double sum = 0;
+    p->kernels->pack_codes(p->K, p->d, s->codes, s->packed, s->half_norm);
+    for (size_t tile = 0; tile < n_tiles(p->n); tile++) {
+        const vqs_real *z = tile_of(p, tile);
+        uint32_t k[T];
+        p->kernels->assign(p->K, p->d, s->packed, s->half_norm, z, k);
+        const int lanes = lanes_of(p, tile);
+        for (int l = 0; l < lanes; l++) {
+            for (int c = 0; c < p->d; c++) {
+                const double e = (double)z[c * T + l] - (double)s->codes[k[l] * (size_t)p->d + (size_t)c];
+                sum += e * e;
+            }
+        }
+    }
+    return sum;
+}
+
 double vqs_lloyd(const struct vqs_lloyd_problem *p, struct vqs_lloyd_scratch *s, vqs_real *codes) {
+    const double z_squares = sum_of_squares(p);
     double best = INFINITY;
     for (int restart = 0; restart < p->restarts; restart++) {
         seed_codes(p, (uint32_t)restart, s);
-        double distortion = assign_all(p, s);
+        double distortion = assign_all(p, z_squares, s);
         for (int i = 0; i < p->iterations; i++) {
             double before = distortion;
             move_codes(p, s);
-            distortion = assign_all(p, s);
+            distortion = assign_all(p, z_squares, s);
             if (!(before - distortion > p->tolerance * before)) {
                 break;
             }
@@ -130,5 +169,6 @@ double vqs_lloyd(const struct vqs_lloyd_problem *p, struct vqs_lloyd_scratch *s,
             memcpy(codes, s->codes, (size_t)p->K * (size_t)p->d * sizeof *codes);
         }
     }
-    return isfinite(best) ? best : NAN;
+    memcpy(s->codes, codes, (size_t)p->K * (size_t)p->d * sizeof *codes);
+    return isfinite(best) ? distortion_of(p, s) : NAN;
 }

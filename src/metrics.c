@@ -27,7 +27,7 @@ static void evaluate_tile(const struct vqs_model *m, const struct vqs_samples *s
     const int n = vqs_tile_rows(samples->n, tile, rows), d = m->d;
     vqs_real *q = y + m->rows * T, error[T];
     vqs_model_encode(m, samples->x, rows, y, z);
-    m->kernels->assign(m->K, d, m->codes, m->half_norm, z, k);
+    m->kernels->assign(m->K, d, m->packed_codes, m->half_norm, z, k);
     double distortion = 0, squared_error = 0;
     for (int l = 0; l < T; l++) {
         const vqs_real *c = m->codes + (size_t)k[l] * (size_t)d;

@@ -30,7 +30,8 @@ void vqs_model_carve(const struct vqs_settings *s, const struct vqs_kernels *k, 
     m->params = vqs_arena_take(arena, m->n_params + VQS_ROW_UNIT, sizeof *m->params); /* kernels may read past codes */
     m->packed = vqs_arena_take(arena, k->pack_size(m->rows, m->ld), sizeof *m->packed);
     m->gram = vqs_arena_take(arena, m->tied ? 0 : d * d, sizeof *m->gram);
-    m->half_norm = vqs_arena_take(arena, (size_t)s->K, sizeof *m->half_norm);
+    m->packed_codes = vqs_arena_take(arena, vqs_packed_codes(s->K) * d, sizeof *m->packed_codes);
+    m->half_norm = vqs_arena_take(arena, vqs_packed_codes(s->K), sizeof *m->half_norm);
     m->decoded_bias = vqs_arena_take(arena, m->bias ? d : 0, sizeof *m->decoded_bias);
     const size_t samples = (size_t)(s->N > s->N_eval ? s->N : s->N_eval), tiles = (samples + T - 1) / T;
     scratch->z = vqs_arena_take(arena, tiles * T * d, sizeof *scratch->z);
@@ -50,7 +51,7 @@ void vqs_model_carve(const struct vqs_settings *s, const struct vqs_kernels *k, 
 
 void vqs_model_refresh(struct vqs_model *m) {
     const struct vqs_kernels *k = m->kernels;
-    k->half_norms(m->K, m->d, m->codes, m->half_norm);
+    k->pack_codes(m->K, m->d, m->codes, m->packed_codes, m->half_norm);
     if (k->pack_size(m->rows, m->ld)) {
         k->pack(m->rows, m->ld, m->W, m->packed);
     }
@@ -130,7 +131,7 @@ void vqs_model_init(const struct vqs_settings *s, const struct vqs_dataset *data
     for (int i = 0; i < m->d; i++) {
         vqs_rng_normal(&encoder, (uint64_t)i * D, D, 1, m->W + (size_t)i * m->ld);
     }
-    vqs_retract(m->kernels, VQS_RETRACTION_MGS, m->d, m->ld, m->W, scratch->retract);
+    vqs_orthonormalize(m->kernels, m->d, m->ld, m->W);
     for (int i = 0; i < m->d && !m->tied; i++) {
         vqs_rng_uniform(&decoder, (uint64_t)i * D, D, -bound, bound, m->V + (size_t)i * m->ld);
     }
@@ -160,15 +161,26 @@ void dsyevr_(const char *jobz, const char *range, const char *uplo, const int *n
              double *z, const int *ldz, int *isuppz, double *work, const int *lwork, int *iwork, const int *liwork,
              int *info);
 
-/* The upper triangle of sum x x^T, column-major. */
-static void second_moment(const struct vqs_samples *s, int D, size_t ld, double *moment) {
-    for (size_t i = 0; i < s->n; i++) {
-        const vqs_real *x = s->x + i * ld;
+/* sum x x^T into moment [D][D]. Sums over BLOCK tiles run in `vqs_real` and over blocks in double. `tile` is scratch of
+ * [D][VQS_TILE], `block` of [D][ld]. */
+static void second_moment(const struct vqs_kernels *k, const struct vqs_samples *s, int D, size_t ld, vqs_real *tile,
+                          vqs_real *block, double *moment) {
+    enum { BLOCK = 8 };
+    const size_t tiles = (s->n + T - 1) / T;
+    for (size_t t = 0; t < tiles; t++) {
+        uint32_t rows[T];
+        const int n = vqs_tile_rows(s->n, t, rows);
         for (int c = 0; c < D; c++) {
-            const double xc = (double)x[c];
-            double *column = moment + (size_t)c * (size_t)D;
-            for (int r = 0; r <= c; r++) {
-                column[r] += xc * (double)x[r];
+            for (int l = 0; l < T; l++) {
+                tile[c * T + l] = l < n ? s->x[rows[l] * ld + (size_t)c] : 0;
+            }
+        }
+        k->outer(D, ld, s->x, rows, tile, t % BLOCK != 0, block);
+        if (t % BLOCK == BLOCK - 1 || t == tiles - 1) {
+            for (size_t c = 0; c < (size_t)D; c++) {
+                for (size_t r = 0; r < (size_t)D; r++) {
+                    moment[c * (size_t)D + r] += (double)block[c * ld + r];
+                }
             }
         }
     }
@@ -180,8 +192,9 @@ static enum vqs_status principal_directions(const struct vqs_samples *s, struct 
     const size_t n = (size_t)D;
     double *moment = calloc(n * n + n * (size_t)d + n + (size_t)lwork, sizeof *moment);
     int *iwork = malloc((2 * n + (size_t)liwork) * sizeof *iwork);
+    vqs_real *block = malloc(n * (m->ld + T) * sizeof *block);
     enum vqs_status status = VQS_OK;
-    if (!moment || !iwork) {
+    if (!moment || !iwork || !block) {
         status = vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate the %d x %d moments for the principal directions", D,
                           D);
         goto done;
@@ -189,7 +202,7 @@ static enum vqs_status principal_directions(const struct vqs_samples *s, struct 
     double *vectors = moment + n * n, *values = vectors + n * (size_t)d, *work = values + n;
     const double none = 0;
     int found = 0, info = 0;
-    second_moment(s, D, m->ld, moment);
+    second_moment(m->kernels, s, D, m->ld, block + n * m->ld, block, moment);
     dsyevr_("V", "I", "U", &D, moment, &D, &none, &none, &first, &D, &none, &found, values, vectors, &D, iwork, work,
             &lwork, iwork + 2 * n, &liwork, &info);
     if (info != 0 || found != d) {
@@ -210,6 +223,7 @@ static enum vqs_status principal_directions(const struct vqs_samples *s, struct 
 done:
     free(moment);
     free(iwork);
+    free(block);
     return status;
 }
 

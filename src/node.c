@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,32 +159,50 @@ static bool is_alive(int pid) {
     return process_info(pid, &parent, name);
 }
 
+/* What the watching thread looks at; it ends with the process. */
+struct vqs_node_watcher {
+    int launcher;      /* process; 0: not watched */
+    atomic_int master; /* the same; 0 once rank 0 may go */
+};
+
 static void *watch(void *arg) {
     const struct timespec pause = {.tv_nsec = 500000000};
-    const int *pids = arg;
-    while ((!pids[0] || is_alive(pids[0])) && (!pids[1] || is_alive(pids[1]))) {
+    struct vqs_node_watcher *watcher = arg;
+    for (;;) {
+        const int master = atomic_load(&watcher->master);
+        const bool gone = (watcher->launcher && !is_alive(watcher->launcher)) || (master && !is_alive(master));
+        if (gone && atomic_load(&watcher->master) == master) {
+            _exit(vqs_status_exit_code(VQS_ERR_UNFINISHED)); /* what is finished is in the journal */
+        }
         nanosleep(&pause, NULL);
     }
-    _exit(vqs_status_exit_code(VQS_ERR_UNFINISHED)); /* what is finished is in the journal */
+    return NULL;
 }
 
-void vqs_node_watch(const struct vqs_node *node) {
-    int *pids = malloc(2 * sizeof *pids); /* the thread's, which ends with the process */
+void vqs_node_watch(struct vqs_node *node) {
+    struct vqs_node_watcher *watcher = calloc(1, sizeof *watcher);
     sigset_t all, before;
     pthread_t thread;
-    if (!pids) {
+    if (!watcher) {
         return; /* the launcher and the scheduler have ways of their own, only slower ones */
     }
-    pids[0] = node->launcher_pid && is_alive(node->launcher_pid) ? node->launcher_pid : 0;
-    pids[1] = node->master_pid && is_alive(node->master_pid) ? node->master_pid : 0; /* unless it cannot be seen */
+    watcher->launcher = node->launcher_pid && is_alive(node->launcher_pid) ? node->launcher_pid : 0;
+    atomic_init(&watcher->master, node->master_pid && is_alive(node->master_pid) ? node->master_pid : 0);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* signals belong to the main thread */
-    if (pthread_create(&thread, NULL, watch, pids) == 0) {
+    if (pthread_create(&thread, NULL, watch, watcher) == 0) {
         pthread_detach(thread);
+        node->watcher = watcher;
     } else {
-        free(pids);
+        free(watcher);
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void vqs_node_let_master_go(struct vqs_node *node) {
+    if (node->watcher) {
+        atomic_store(&node->watcher->master, 0);
+    }
 }
 
 int vqs_node_sum(MPI_Comm comm, int value) {

@@ -11,6 +11,8 @@
 
 #include <mpi.h>
 
+struct vqs_node_watcher;
+
 struct vqs_node {
     char host[64];
     char launcher[32]; /* "mpirun.openmpi", "orted" ..., empty when started by hand */
@@ -20,6 +22,7 @@ struct vqs_node {
     int bound;         /* cores of the affinity mask as it was found */
     int allowed;       /* cores of the mask as it is now */
     int cores;         /* of all ranks of this node together */
+    struct vqs_node_watcher *watcher;
     int share;         /* of those, this rank's, none of which another rank of the node counts as its own; at least 1 */
 };
 
@@ -27,7 +30,9 @@ struct vqs_node {
 void vqs_node_set_up(MPI_Comm comm, struct vqs_node *node);
 /* From now on the process leaves by itself, within a second, when its launcher or rank 0 (of this node) is gone: it
  * would wait for ever, perhaps inside MPI. */
-void vqs_node_watch(const struct vqs_node *node);
+void vqs_node_watch(struct vqs_node *node);
+/* From now on rank 0 may go: the run is over, and ranks end in any order. */
+void vqs_node_let_master_go(struct vqs_node *node);
 /* Collective: the sum of `value` over the ranks of this node. */
 int vqs_node_sum(MPI_Comm comm, int value);
 /* Columns of the terminal that shows what this process writes to stderr, be it through mpirun; 0: no terminal. */

@@ -24,25 +24,34 @@ static size_t row(int i, size_t ld) {
     return (size_t)i * ld;
 }
 
+/* Once loses as many digits as the matrix's condition number has; twice is enough (Giraud et al. 2005). A retraction
+ * starts next to an orthonormal matrix and needs it once. */
+void vqs_orthonormalize(const struct vqs_kernels *k, int d, size_t ld, vqs_real *W) {
+    k->gram_schmidt(d, ld, W);
+    k->gram_schmidt(d, ld, W);
+}
+
 /* Newton-Schulz: W <- (3/2 I - 1/2 W W^T) W, quadratic once |W W^T - I| < 1. A step of Adam leaves it far inside; what
  * comes from outside (a first, arbitrary W) is made orthonormal by Gram-Schmidt first. */
 static void retract_polar(const struct vqs_kernels *k, int d, size_t ld, vqs_real *W, vqs_real *scratch) {
     vqs_real *G = scratch, *next = scratch + (size_t)d * (size_t)d;
-    const vqs_real tolerance = sizeof(vqs_real) == 4 ? (vqs_real)1e-6 : (vqs_real)1e-14;
-    for (int iteration = 0; iteration < 8; iteration++) {
+    const vqs_real squares_away = sizeof(vqs_real) == 4 ? (vqs_real)1e-7 : (vqs_real)1e-16; /* below rounding next time */
+    bool last = false;
+    for (int iteration = 0; iteration < 8 && !last; iteration++) {
         k->gram(d, ld, W, G);
         vqs_real off = 0; /* |G - I|_F^2 */
         for (int i = 0; i < d * d; i++) {
             vqs_real e = G[i] - (i % (d + 1) == 0);
             off += e * e;
         }
-        if (off <= tolerance * tolerance || !isfinite(off)) {
+        if (!isfinite(off)) {
             return;
         }
         if (off >= (vqs_real)0.5) {
-            k->gram_schmidt(d, ld, W);
+            vqs_orthonormalize(k, d, ld, W);
             return;
         }
+        last = off <= squares_away;
         for (int i = 0; i < d; i++) {
             memset(next + row(i, ld), 0, ld * sizeof *next);
             for (int j = 0; j < d; j++) {

@@ -363,6 +363,9 @@ enum vqs_status vqs_plan_create(const char *text, size_t size, const char *file,
     struct trial *fitted = realloc(plan->trials, plan->n_trials * sizeof *plan->trials);
     plan->trials = fitted ? fitted : plan->trials;
     plan->key = hash_trials(plan);
+    if (plan->job.contrasts.size) { /* so that a run is not resumed with contrasts thought of after its results */
+        plan->key = XXH3_64bits_withSeed(plan->job.contrasts.data, plan->job.contrasts.size, plan->key);
+    }
     for (int s = 0; s < plan->job.n_studies; s++) {
         for (int x = 0; x < plan->job.studies[s].n_axes; x++) {
             describe_axis(&plan->job, &plan->job.studies[s].axis[x], plan->views[s].axis[x],
@@ -433,4 +436,9 @@ size_t vqs_plan_study_merged(const struct vqs_plan *plan, int study) {
 
 const char *vqs_plan_study_axis(const struct vqs_plan *plan, int study, int i) {
     return i < plan->job.studies[study].n_axes ? plan->views[study].axis[i] : NULL;
+}
+
+const char *vqs_plan_contrasts(const struct vqs_plan *plan, size_t *size) {
+    *size = plan->job.contrasts.size;
+    return (const char *)plan->job.contrasts.data;
 }

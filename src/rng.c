@@ -1,7 +1,14 @@
 /* rng.c - element-wise access to the groups of random numbers that the kernels make. */
 #include "vqsweep/rng.h"
 
+#include <math.h>
 #include <string.h>
+
+#ifdef VQS_REAL_IS_DOUBLE
+#define real_nextafter nextafter
+#else
+#define real_nextafter nextafterf
+#endif
 
 enum { GROUP = VQS_RNG_GROUP };
 
@@ -43,12 +50,14 @@ void vqs_rng_normal(const struct vqs_stream *s, uint64_t first, size_t n, vqs_re
 
 void vqs_rng_uniform(const struct vqs_stream *s, uint64_t first, size_t n, vqs_real low, vqs_real high,
                      vqs_real *out) {
+    const vqs_real below_high = real_nextafter(high, low);
     uint32_t words[GROUP];
     for (size_t done = 0; done < n;) {
         size_t part = n - done < GROUP ? n - done : GROUP;
         vqs_rng_words(s, first + done, part, words);
-        for (size_t i = 0; i < part; i++) { /* 24 bits: exact in float, so never `high` by rounding up */
-            out[done + i] = low + (high - low) * ((vqs_real)(words[i] >> 8) * (vqs_real)(1.0 / 16777216.0));
+        for (size_t i = 0; i < part; i++) { /* 24 bits, exact in float; the sum may still round up to `high` */
+            const vqs_real x = low + (high - low) * ((vqs_real)(words[i] >> 8) * (vqs_real)(1.0 / 16777216.0));
+            out[done + i] = x < high ? x : below_high;
         }
         done += part;
     }

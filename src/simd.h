@@ -34,6 +34,18 @@ typedef int32_t vi __attribute__((vector_size(VBYTES)));
 
 #define INLINE static inline __attribute__((always_inline))
 
+/* Keep a loaded value in a register: without it gcc loads again inside every multiply-add that uses the value. */
+#if defined(VQS_ISA_avx512)
+#define V_PIN(v) __asm__("" : "+v"(v))
+#elif defined(__x86_64__)
+#define V_PIN(v) __asm__("" : "+x"(v))
+#else
+#define V_PIN(v) ((void)0)
+#endif
+
+/* Keep a pointer in a register, so that what is near it is addressed by constant offsets. */
+#define P_PIN(p) __asm__("" : "+r"(p))
+
 INLINE vf v_load(const vqs_real *p) {
     vf v;
     memcpy(&v, p, sizeof v);
@@ -101,6 +113,17 @@ INLINE vqs_real v_sum(vf v) {
 #endif
 }
 
+INLINE vf v_min(vf a, vf b) {
+#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
+    return (vf)_mm512_min_ps((__m512)a, (__m512)b);
+#elif defined(VQS_INTRINSICS)
+    return (vf)_mm256_min_ps((__m256)a, (__m256)b);
+#else
+    vi less = a < b;
+    return (vf)(((vi)a & less) | ((vi)b & ~less));
+#endif
+}
+
 /* where candidate < *best: *best = candidate, *index = its index. NaN candidates never win. */
 INLINE void v_keep_less(vf candidate, vi index_of, vf *best, vi *index) {
 #if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
@@ -156,6 +179,34 @@ INLINE void v_transpose_8x16(__m512 r[8]) {
 }
 #endif
 
+/* out[i * 8 + j] = in[j * stride + i] for i, j < 8. */
+INLINE void v_transpose_8x8(const vqs_real *in, int stride, vqs_real *out) {
+#if defined(VQS_INTRINSICS)
+    __m256 t[8], u[8];
+    for (int i = 0; i < 8; i += 2) {
+        const __m256 a = _mm256_loadu_ps(in + i * stride), b = _mm256_loadu_ps(in + (i + 1) * stride);
+        t[i] = _mm256_unpacklo_ps(a, b);
+        t[i + 1] = _mm256_unpackhi_ps(a, b);
+    }
+    for (int i = 0; i < 8; i += 4) {
+        u[i] = (__m256)_mm256_unpacklo_pd((__m256d)t[i], (__m256d)t[i + 2]);
+        u[i + 1] = (__m256)_mm256_unpackhi_pd((__m256d)t[i], (__m256d)t[i + 2]);
+        u[i + 2] = (__m256)_mm256_unpacklo_pd((__m256d)t[i + 1], (__m256d)t[i + 3]);
+        u[i + 3] = (__m256)_mm256_unpackhi_pd((__m256d)t[i + 1], (__m256d)t[i + 3]);
+    }
+    for (int i = 0; i < 4; i++) {
+        _mm256_storeu_ps(out + i * 8, _mm256_permute2f128_ps(u[i], u[i + 4], 0x20));
+        _mm256_storeu_ps(out + (i + 4) * 8, _mm256_permute2f128_ps(u[i], u[i + 4], 0x31));
+    }
+#else
+    for (int i = 0; i < 8; i++) {
+        for (int j = 0; j < 8; j++) {
+            out[i * 8 + j] = in[j * stride + i];
+        }
+    }
+#endif
+}
+
 /* columns[i * step + l] = rows(l)[i] for eight components i and VQS_TILE lanes l; row l starts at table + at[l] * stride. */
 INLINE void v_rows_to_columns_8(const vqs_real *table, int stride, const uint32_t *at, vqs_real *columns) {
 #if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
@@ -199,6 +250,21 @@ INLINE void v_columns_to_rows_8(const vqs_real *columns, int stride, vqs_real *r
             rows[l * stride + i] = columns[i * 32 + l];
         }
     }
+#endif
+}
+
+/* The first of eight values that is not above `bound`; 0 if none is. */
+INLINE uint32_t v_first_at_most(const vqs_real a[8], vqs_real bound) {
+#if defined(VQS_INTRINSICS)
+    const int mask = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(a), _mm256_set1_ps(bound), _CMP_LE_OQ));
+    return mask ? (uint32_t)__builtin_ctz((unsigned)mask) : 0;
+#else
+    for (uint32_t i = 0; i < 8; i++) {
+        if (a[i] <= bound) {
+            return i;
+        }
+    }
+    return 0;
 #endif
 }
 
@@ -271,6 +337,32 @@ INLINE void v_sum4(const vf v[4], vqs_real out[4]) {
 #else
     for (int i = 0; i < 4; i++) {
         out[i] = v_sum(v[i]);
+    }
+#endif
+}
+
+/* out[i][j] = sum of the lanes of v[4 i + j], for sixteen vectors. */
+INLINE void v_sum16(const vf v[16], vqs_real *const out[4]) {
+#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
+    __m512 u[4], w[2];
+    for (int i = 0; i < 4; i++) { /* each 128-bit lane: a part of the four sums */
+        const __m512 a = (__m512)v[4 * i], b = (__m512)v[4 * i + 1], c = (__m512)v[4 * i + 2], d = (__m512)v[4 * i + 3];
+        const __m512d ab = (__m512d)_mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+        const __m512d cd = (__m512d)_mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+        u[i] = _mm512_add_ps((__m512)_mm512_unpacklo_pd(ab, cd), (__m512)_mm512_unpackhi_pd(ab, cd));
+    }
+    for (int i = 0; i < 2; i++) { /* then the lanes */
+        w[i] = _mm512_add_ps(_mm512_shuffle_f32x4(u[2 * i], u[2 * i + 1], 0x88),
+                             _mm512_shuffle_f32x4(u[2 * i], u[2 * i + 1], 0xdd));
+    }
+    const __m512 sums = _mm512_add_ps(_mm512_shuffle_f32x4(w[0], w[1], 0x88), _mm512_shuffle_f32x4(w[0], w[1], 0xdd));
+    _mm_storeu_ps(out[0], _mm512_castps512_ps128(sums));
+    _mm_storeu_ps(out[1], _mm512_extractf32x4_ps(sums, 1));
+    _mm_storeu_ps(out[2], _mm512_extractf32x4_ps(sums, 2));
+    _mm_storeu_ps(out[3], _mm512_extractf32x4_ps(sums, 3));
+#else
+    for (int i = 0; i < 4; i++) {
+        v_sum4(v + 4 * i, out[i]);
     }
 #endif
 }

@@ -5,7 +5,6 @@
 #include "store_common.h"
 #include "store_file.h"
 
-#include <errno.h>
 #include <hdf5_hl.h>
 #include <inttypes.h>
 #include <math.h>
@@ -14,14 +13,6 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-#define TRY(call)                                                                                                      \
-    do {                                                                                                               \
-        enum vqs_status try_ = (call);                                                                                 \
-        if (try_) {                                                                                                    \
-            return try_;                                                                                               \
-        }                                                                                                              \
-    } while (0)
 
 enum {
     BLOCK = 1024,             /* rows of a column written at a time, and in a chunk */
@@ -331,7 +322,7 @@ static enum vqs_status make_columns(struct writer *w) {
                                   .type = w->type[i],
                                   .size = {w->n_trials},
                                   .chunk = {w->n_trials < BLOCK ? w->n_trials : BLOCK},
-                                  .compress = true,
+                                  .compress = i < VQS_FIRST_METRIC,
                                   .scale = {w->trial_scale}};
         TRY(make_dataset(w, &spec, &w->set[i]));
     }
@@ -409,7 +400,7 @@ static void fill_row(struct writer *w, size_t at, const struct vqs_settings *set
             memcpy(cell, &row->record.metric[i - VQS_FIRST_METRIC], sizeof(double));
         }
         if (column->cell == VQS_CELL_TEXT) {
-            vqs_mend_utf8(cell, column->width);
+            vqs_mend_utf8((char *)cell);
         }
     }
 }

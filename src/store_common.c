@@ -196,7 +196,9 @@ void vqs_codebook_group(int K, int d, char name[VQS_GROUP_NAME]) {
     snprintf(name, VQS_GROUP_NAME, "codebooks/K%d_d%d", K, d);
 }
 
-void vqs_mend_utf8(unsigned char *text, size_t size) {
+void vqs_mend_utf8(char *cell) {
+    unsigned char *text = (unsigned char *)cell;
+    const size_t size = strlen(cell);
     for (size_t i = 0; i < size;) {
         const unsigned char c = text[i];
         size_t length = c < 0x80                ? 1

@@ -8,6 +8,15 @@
 
 #include <hdf5.h>
 
+/* Returns the failure of a call, if it fails. */
+#define TRY(call)                                                                                                      \
+    do {                                                                                                               \
+        enum vqs_status try_ = (call);                                                                                 \
+        if (try_) {                                                                                                    \
+            return try_;                                                                                               \
+        }                                                                                                              \
+    } while (0)
+
 /* ---- columns: one 1-D dataset each ----------------------------------------------------------------------------- */
 
 /* A row of the file, less the settings. */
@@ -67,7 +76,7 @@ void vqs_codebook_group(int K, int d, char name[VQS_GROUP_NAME]);
 
 /* Bytes that are not UTF-8 (a text cut within a character, a foreign file name) become '?': one such byte would keep a
  * reader from a whole column. */
-void vqs_mend_utf8(unsigned char *text, size_t size);
+void vqs_mend_utf8(char *text);
 
 /* ---- HDF5 ------------------------------------------------------------------------------------------------------ */
 

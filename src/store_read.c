@@ -11,14 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TRY(call)                                                                                                      \
-    do {                                                                                                               \
-        enum vqs_status try_ = (call);                                                                                 \
-        if (try_) {                                                                                                    \
-            return try_;                                                                                               \
-        }                                                                                                              \
-    } while (0)
-
 enum { BLOCK = 1024 }; /* rows read at a time */
 
 struct vqs_store {
@@ -376,8 +368,9 @@ _Static_assert(sizeof((struct vqs_record *)0)->message < MAX_WIDTH, "a run colum
 static enum vqs_status walk_rows(struct vqs_store *store, const int *runs, int n_runs, size_t first, size_t n,
                                  void (*use)(const struct vqs_row *row, size_t i, void *ctx), void *ctx,
                                  struct vqs_error *err) {
-    struct vqs_row *rows = calloc(BLOCK, sizeof *rows);
-    unsigned char *cells = malloc((size_t)BLOCK * MAX_WIDTH);
+    const size_t block = n < BLOCK ? n + !n : BLOCK;
+    struct vqs_row *rows = calloc(block, sizeof *rows);
+    unsigned char *cells = malloc(block * MAX_WIDTH);
     vqs_quiet_begin(&store->quiet);
     enum vqs_status status = rows && cells ? VQS_OK : vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate a block of rows");
     for (size_t start = 0; !status && start < n; start += BLOCK) {
@@ -482,10 +475,11 @@ static enum vqs_status read_snapshots(struct vqs_store *store, size_t trial, int
     char group[VQS_GROUP_NAME];
     const struct vqs_snapshot *first = &record->snapshots[0];
     const hsize_t from[3] = {(hsize_t)row}, size[3] = {(hsize_t)n, (hsize_t)first->K, (hsize_t)first->d};
-    int64_t *numbers = calloc(3 * (size_t)n, sizeof *numbers), *epochs = numbers + n, *levels = numbers + 2 * n;
+    int64_t *numbers = calloc(3 * (size_t)n, sizeof *numbers);
     if (!numbers) {
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate numbers of %d snapshots", n);
     }
+    int64_t *epochs = numbers + n, *levels = epochs + n;
     vqs_codebook_group(first->K, first->d, group);
     enum vqs_status status;
     if ((status = read_numbers(store, group, "trial", from[0], size[0], numbers, err)) ||

@@ -19,7 +19,8 @@ struct vqs_step {
     int d, K;
     bool tied, bias;
     const vqs_real *codes;        /* [K][d] */
-    const vqs_real *half_norm;    /* [K] */
+    const vqs_real *packed_codes; /* for `assign`, with half_norm */
+    const vqs_real *half_norm;
     const vqs_real *gram;         /* [d][d] G, unused when tied: W W^T = I */
     const vqs_real *encoder_bias; /* [d], with bias */
     const vqs_real *decoded_bias; /* [d] V^T C, with bias */
@@ -43,10 +44,5 @@ struct vqs_tile {
     double rec, vq, zero;
     vqs_real *gsum; /* [d] sum gz, with bias */
 };
-
-#ifdef VQS_ISA
-#include "isa.h"
-void VQS_ISA_NAME(vqs_tile_step)(const struct vqs_step *step, struct vqs_tile *tile);
-#endif
 
 #endif

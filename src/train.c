@@ -55,7 +55,9 @@ struct vqs_trainer {
     const struct vqs_kernels *kernels;
     struct vqs_trial_hooks hooks;
     struct vqs_arena arena;
-    struct vqs_dataset *data; /* of the last trial, kept: the next one often wants the same */
+    struct vqs_data_cache *cache; /* where data comes from */
+    struct vqs_data_cache *own;   /* the same, if the trainer was given none */
+    const struct vqs_dataset *data; /* of the trial in work */
 };
 
 /* ---- memory ---------------------------------------------------------------------------------------------------------
@@ -163,6 +165,7 @@ static struct vqs_step make_step(const struct vqs_settings *s, const struct work
         .tied = m->tied,
         .bias = m->bias,
         .codes = m->codes,
+        .packed_codes = m->packed_codes,
         .half_norm = m->half_norm,
         .gram = m->gram,
         .encoder_bias = m->encoder_bias,
@@ -271,6 +274,8 @@ static int update(const struct vqs_settings *s, struct work *w, const struct bat
         .beta1 = (vqs_real)s->adam_beta1,
         .beta2 = (vqs_real)s->adam_beta2,
         .eps = (vqs_real)s->adam_eps,
+        .rest1 = (vqs_real)(1 - s->adam_beta1),
+        .rest2 = (vqs_real)(1 - s->adam_beta2),
         .rate = (vqs_real)(s->lr / (1 - pow(s->adam_beta1, (double)step_number))),
         .inv_sqrt_2 = (vqs_real)(1 / sqrt(1 - pow(s->adam_beta2, (double)step_number))),
     };
@@ -449,10 +454,8 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
     if (!status) {
         status = vqs_record_reset(record, is_trained(s) ? s->epochs : 0, snapshot_count(s), s->K, s->d, err);
     }
-    if (!status && (!t->data || t->data->key != vqs_settings_data_key(s))) {
-        vqs_dataset_destroy(t->data);
-        t->data = NULL;
-        status = vqs_dataset_create(s, &t->data, err);
+    if (!status) {
+        status = vqs_data_cache_get(t->cache, s, &t->data, err);
     }
     if (status) {
         return status;
@@ -489,6 +492,8 @@ enum vqs_status vqs_trainer_run(struct vqs_trainer *t, const struct vqs_settings
         status = evaluate(s, t->team, t->data, &w, record, &own);
     }
     restore_denormals(denormals);
+    vqs_data_cache_put(t->cache, t->data);
+    t->data = NULL;
     if (status) {
         struct vqs_error ignored = {0};
         vqs_record_reset(record, 0, 0, 0, 0, &ignored);
@@ -506,7 +511,11 @@ enum vqs_status vqs_trainer_run(struct vqs_trainer *t, const struct vqs_settings
 /* OpenBLAS's results depend on its thread count, and its threads would fight ours. */
 void openblas_set_num_threads(int n);
 
-enum vqs_status vqs_trainer_create(int team, struct vqs_trainer **out, struct vqs_error *err) {
+/* What a trainer without a shared cache keeps of data that is not in use. */
+static const size_t own_cache_bytes = (size_t)256 << 20;
+
+enum vqs_status vqs_trainer_create(int team, struct vqs_data_cache *cache, struct vqs_trainer **out,
+                                   struct vqs_error *err) {
     *out = calloc(1, sizeof **out);
     if (!*out) {
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate a trainer");
@@ -514,6 +523,12 @@ enum vqs_status vqs_trainer_create(int team, struct vqs_trainer **out, struct vq
     openblas_set_num_threads(1);
     (*out)->team = team;
     (*out)->kernels = vqs_kernels_get();
+    (*out)->cache = cache;
+    if (!cache) {
+        enum vqs_status status = vqs_data_cache_create(own_cache_bytes, &(*out)->own, err);
+        (*out)->cache = (*out)->own;
+        return status;
+    }
     return VQS_OK;
 }
 
@@ -523,7 +538,7 @@ void vqs_trainer_set_hooks(struct vqs_trainer *t, const struct vqs_trial_hooks *
 
 void vqs_trainer_destroy(struct vqs_trainer *t) {
     if (t) {
-        vqs_dataset_destroy(t->data);
+        vqs_data_cache_destroy(t->own);
         vqs_arena_destroy(&t->arena);
         free(t);
     }

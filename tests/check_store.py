@@ -1,7 +1,7 @@
 """check_store.py TEST_STORE DIRECTORY: a result file as h5py, xarray, netCDF4, ncdump and h5dump read it.
 
-TEST_STORE --write FILE writes a small sweep to FILE and what it holds to FILE.tsv; this compares the two without any help
-from vqsweep. Exits with 77, naming what is missing, where a module or a program is not installed."""
+TEST_STORE --write FILE writes a small sweep to FILE and what it holds to FILE.tsv; this compares the two without any
+help from vqsweep. Exits with 77, naming what is missing, where a module or a program is not installed."""
 
 import math
 import os

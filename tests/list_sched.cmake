@@ -16,7 +16,6 @@ add_executable(bench_sched bench/bench_sched.c)
 target_link_libraries(bench_sched PRIVATE vqs_sched)
 
 # The real program. test_cli needs no MPI; the others start it under mpirun.
-set(VQS_PYTHON /usr/bin/python3) # Debian's: another on the PATH may lack Debian's modules
 add_test(NAME test_cli COMMAND ${VQS_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/test_cli.py $<TARGET_FILE:vqsweep>
     ${CMAKE_SOURCE_DIR})
 set_tests_properties(test_cli PROPERTIES LABELS "io;python" TIMEOUT 120)

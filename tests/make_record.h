@@ -8,19 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "testing.h"
 #include "vqsweep/record.h"
-
-/* SplitMix64. */
-static inline uint64_t test_random(uint64_t *state) {
-    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
-
-static inline double test_uniform(uint64_t *state) {
-    return (double)(test_random(state) >> 11) * 0x1p-53;
-}
 
 /* A sealed record with something in every field; some metrics stay NaN. */
 static inline void make_record(struct vqs_record *record, uint64_t seed, int n_epochs, int n_snapshots, int K, int d) {

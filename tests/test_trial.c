@@ -31,7 +31,7 @@ static void settings_of(const char *text, struct vqs_settings *s) {
 
 static struct vqs_trainer *trainer_of(int team) {
     struct vqs_trainer *trainer = NULL;
-    ck_assert(vqs_trainer_create(team, &trainer, NULL) == VQS_OK);
+    ck_assert(vqs_trainer_create(team, NULL, &trainer, NULL) == VQS_OK);
     return trainer;
 }
 

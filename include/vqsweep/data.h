@@ -41,6 +41,18 @@ void vqs_dataset_destroy(struct vqs_dataset *data);
 /* Bytes that vqs_dataset_create will hold. */
 size_t vqs_dataset_memory(const struct vqs_settings *settings);
 
+/* Data sets shared by the trainers of a process. Trials of equal data key that run near each other in time pay for the
+ * data once. Thread-safe; a thread that wants a data set which another is making waits for it. */
+struct vqs_data_cache;
+/* Data sets that nobody uses are kept while all together take at most `bytes`; those in use are always kept. */
+enum vqs_status vqs_data_cache_create(size_t bytes, struct vqs_data_cache **out, struct vqs_error *err);
+/* No data set may be in use; NULL-safe. */
+void vqs_data_cache_destroy(struct vqs_data_cache *cache);
+/* The data set of checked settings, to be given back by vqs_data_cache_put. Errors as vqs_dataset_create. */
+enum vqs_status vqs_data_cache_get(struct vqs_data_cache *cache, const struct vqs_settings *settings,
+                                   const struct vqs_dataset **out, struct vqs_error *err);
+void vqs_data_cache_put(struct vqs_data_cache *cache, const struct vqs_dataset *data);
+
 /* A whole numeric file: values is [n][D], D the columns that are data. Owned by the caller (free). `limit`: stop reading
  * after so many samples (0: all). VQS_ERR_DATA with file, line or offset, and what was expected. */
 enum vqs_status vqs_csv_read(const char *path, int label_columns, size_t limit, float **values, size_t *n, int *D,

@@ -23,11 +23,18 @@ static inline size_t vqs_row_stride(int D) {
     return ((size_t)D + VQS_ROW_UNIT - 1) / VQS_ROW_UNIT * VQS_ROW_UNIT;
 }
 
+/* Codes that `assign` reads side by side. */
+#define VQS_CODE_PACK 8
+static inline size_t vqs_packed_codes(int K) { /* K rounded up to whole packs */
+    return ((size_t)K + VQS_CODE_PACK - 1) / VQS_CODE_PACK * VQS_CODE_PACK;
+}
+
 /* Random numbers come in groups of this many (rng.h). */
 #define VQS_RNG_GROUP 64
 
 struct vqs_adam_step {
     vqs_real beta1, beta2, eps;
+    vqs_real rest1, rest2; /* 1 - beta1, 1 - beta2, taken in double: vqs_real has few digits next to 1 */
     vqs_real rate;       /* lr / (1 - beta1^t) */
     vqs_real inv_sqrt_2; /* 1 / sqrt(1 - beta2^t) */
 };
@@ -53,10 +60,11 @@ struct vqs_kernels {
     /* acc[c][j] = (add ? acc[c][j] : 0) + sum_l g[c][l] x[rows[l]][j] */
     void (*outer)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *g, bool add,
                   vqs_real *acc);
-    /* k[l] = argmin_j half_norm[j] - z_l . c_j, lowest j on ties. Codes are [K][d]. Lanes of NaN give 0. */
-    void (*assign)(int K, int d, const vqs_real *codes, const vqs_real *half_norm, const vqs_real *z, uint32_t *k);
-    /* half_norm[j] = |c_j|^2 / 2 */
-    void (*half_norms)(int K, int d, const vqs_real *codes, vqs_real *half_norm);
+    /* The codes as `assign` wants them: packs of VQS_CODE_PACK codes, [packs][d][VQS_CODE_PACK], the last filled up; and
+     * half_norm[j] = |c_j|^2 / 2, [packs][VQS_CODE_PACK], infinite where it only fills up. */
+    void (*pack_codes)(int K, int d, const vqs_real *codes, vqs_real *packed, vqs_real *half_norm);
+    /* k[l] = argmin_j half_norm[j] - z_l . c_j, lowest j on ties, over packed codes. Lanes of NaN give 0. */
+    void (*assign)(int K, int d, const vqs_real *packed, const vqs_real *half_norm, const vqs_real *z, uint32_t *k);
     /* out[i][l] = sum_j G[i][j] in[j][l], G is [d][d] */
     void (*mix)(int d, const vqs_real *G, const vqs_real *in, vqs_real *out);
     /* err[l] = sum_j (x[rows[l]][j] - offset[j] - sum_c q[c][l] v[c][j])^2 */
@@ -89,7 +97,8 @@ struct vqs_kernels {
     vqs_real (*dot)(size_t n, const vqs_real *a, const vqs_real *b);
     /* y += alpha x */
     void (*axpy)(size_t n, vqs_real alpha, const vqs_real *x, vqs_real *y);
-    /* Adam (Kingma, Ba 2015, algorithm 1): m, v, p updated in place by the gradient g. */
+    /* Adam (Kingma, Ba 2015, algorithm 1): m, v, p updated in place by the gradient g. n is a multiple of
+     * VQS_ROW_UNIT. */
     void (*adam)(const struct vqs_adam_step *step, size_t n, const vqs_real *g, vqs_real *m, vqs_real *v, vqs_real *p);
 };
 

@@ -30,7 +30,8 @@ struct vqs_model {
     /* derived */
     vqs_real *packed;       /* for project() of `rows` rows */
     vqs_real *gram;         /* [d][d] V^T V; NULL when tied */
-    vqs_real *half_norm;    /* [K] */
+    vqs_real *packed_codes; /* for assign(), with half_norm */
+    vqs_real *half_norm;
     vqs_real *decoded_bias; /* [d] V^T C; NULL without bias */
     vqs_real bias_norm2;
 };

@@ -11,6 +11,10 @@
 #include "vqsweep/kernels.h"
 #include "vqsweep/settings.h"
 
+/* Orthonormal rows of an arbitrary matrix of full rank, first to last: QR with a
+ * positive diagonal, which makes a Gaussian matrix Haar-distributed (Mezzadri 2007). */
+void vqs_orthonormalize(const struct vqs_kernels *k, int d, size_t ld, vqs_real *W);
+
 /* Scratch that vqs_retract wants, in values. */
 size_t vqs_retract_scratch(enum vqs_retraction kind, int d, size_t ld);
 /* Restore W W^T = I. `mgs`: modified Gram-Schmidt from the first row on, which is QR with a positive diagonal; `polar`:

@@ -16,10 +16,19 @@
  *       list:    [{estimator: projector, a: 1, b: 0}, ...]         explicit points
  *       exclude: [{estimator: ste, K: [4, 8]}]                     points to leave out
  *       seeds:   1..10                                             instead of the job's
+ *   contrasts:                                                     the comparisons meant to be made, optional
+ *     - {name: alive, study: scaling, metric: dead_codes_train, axis: estimator, values: [ste, rotation],
+ *        where: {K: 32}, each: [decoder]}
  * A job of one study may put grid, zip, list and exclude at its top level. A study is list x zip x grid x seeds, the
  * last axis fastest, less the excluded points (a point is left out when every setting named matches; an exclusion that
  * matches nothing is an error). A setting may stand in one place of a study only; what the job's `fixed` says holds
  * where the study says nothing.
+ *
+ * A contrast is the mean of `metric` at the second of two values of a setting less that at the first, over pairs of
+ * trials equal in all else, among the study's trials that are as `where` says; `each` asks for it in each combination
+ * of some settings. The program only checks contrasts; analysis/ evaluates them. The job's text stands in the journal
+ * and in the result file before the first trial runs, and contrasts are part of the plan's key: other contrasts make
+ * another plan.
  *
  * A trial that several studies ask for is one trial and belongs to each. The same settings twice in one study are an
  * error; points of a study that differ only in settings without effect (beta under k-means) are merged and counted.
@@ -33,7 +42,7 @@
 #include "vqsweep/base.h"
 #include "vqsweep/settings.h"
 
-#define VQS_PLAN_MAX_TRIALS 10000000
+#define VQS_PLAN_MAX_TRIALS  10000000
 #define VQS_PLAN_MAX_STUDIES 64
 
 struct vqs_plan;
@@ -54,7 +63,8 @@ void vqs_plan_destroy(struct vqs_plan *plan);
 const char *vqs_plan_name(const struct vqs_plan *plan);
 const char *vqs_plan_title(const struct vqs_plan *plan); /* empty when the job has none */
 size_t vqs_plan_n_trials(const struct vqs_plan *plan);
-/* Hash of all trial keys and study memberships, in order: equal exactly when two plans are the same. */
+/* Hash of all trial keys and study memberships, in order, and of the contrasts: equal exactly when two plans are the
+ * same. */
 uint64_t vqs_plan_key(const struct vqs_plan *plan);
 uint64_t vqs_plan_trial_key(const struct vqs_plan *plan, size_t trial);
 /* Settings of trial number `trial`. */
@@ -68,6 +78,10 @@ const char *vqs_plan_study_name(const struct vqs_plan *plan, int study);
 size_t vqs_plan_study_size(const struct vqs_plan *plan, int study); /* trials that belong to it */
 bool vqs_plan_in_study(const struct vqs_plan *plan, size_t trial, int study);
 size_t vqs_plan_study_merged(const struct vqs_plan *plan, int study); /* points merged, differing without effect */
+
+/* The declared contrasts, a line each: "alive: dead_codes_train in scaling, estimator rotation - ste, K=32, each
+ * decoder". `size` bytes without a NUL at the end; none when 0. */
+const char *vqs_plan_contrasts(const struct vqs_plan *plan, size_t *size);
 
 /* Axes of a study as text, for people: axis i is "estimator: ste, rotation" (NULL past the last). */
 const char *vqs_plan_study_axis(const struct vqs_plan *plan, int study, int i);

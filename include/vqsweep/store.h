@@ -1,7 +1,7 @@
 /* store.h - the one HDF5 file of a sweep: a view of plan, provenance and records, for people and programs.
  *
- * The one rule: a result file is never modified. It is built whole beside its place (temporary, closed, fsynced, renamed
- * over the old one, directory fsynced), so that whatever dies, the file at `path` is complete and readable.
+ * The one rule: a result file is never modified. It is built whole beside its place (temporary, closed, fsynced,
+ * renamed over the old one, directory fsynced), so that whatever dies, the file at `path` is complete and readable.
  *
  * Schema, version 1. The file is HDF5 and keeps the conventions of netCDF-4: every dimension is a dimension scale with
  * its coordinate, every dataset has `long_name` and, where it has a unit, `units`; metrics and curves have `formula`.
@@ -19,8 +19,8 @@
  *   /NAME (trial)          for each metric of record.h, double, NaN where undefined
  *   /curve_NAME (trial, epoch)  for each curve of record.h, double, NaN past the trial's n_epochs
  *   /studies/NAME (NAME)   the trials of a study, ascending; attributes axis_1, axis_2, ..., merged_points
- *   /codebooks/K16_d2      for each shape of codebook: codes (snapshot, code, component) float32, usage (snapshot, code)
- *                          uint32, and trial, epoch, level (snapshot), sorted by trial. A trial's n_snapshots
+ *   /codebooks/K16_d2      for each shape of codebook: codes (snapshot, code, component) float32, usage (snapshot,
+ *                          code) uint32, and trial, epoch, level (snapshot), sorted by trial. A trial's n_snapshots
  *                          codebooks stand from its codebook_row on
  *   /job                   text, a scalar: the job as it was given; attributes name, plan_key
  *   /provenance            an attribute for each item

@@ -15,9 +15,12 @@
 #include "vqsweep/settings.h"
 
 struct vqs_trainer;
+struct vqs_data_cache; /* data.h */
 
-/* `team`: OpenMP threads that share one trial, >= 1. */
-enum vqs_status vqs_trainer_create(int team, struct vqs_trainer **out, struct vqs_error *err);
+/* `team`: OpenMP threads that share one trial, >= 1. `cache`: data sets shared with other trainers, which outlives this
+ * one; NULL for a cache of its own. */
+enum vqs_status vqs_trainer_create(int team, struct vqs_data_cache *cache, struct vqs_trainer **out,
+                                   struct vqs_error *err);
 void vqs_trainer_destroy(struct vqs_trainer *trainer);
 
 /* Run a trial. Fills everything of the record but trial, attempt, rank, host, finished_at, and seals it. A diverged

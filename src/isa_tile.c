@@ -1,10 +1,6 @@
-/* tile.c - one tile of a training step. Compiled once for each instruction set. */
+/* isa_tile.c - one tile of a training step. */
+#include "isa_kernels.h"
 #include "tile.h"
-
-#include "isa.h"
-#include "simd.h"
-
-#define T VQS_TILE
 
 #define FOR_LANES _Pragma("omp simd") for (int l = 0; l < T; l++)
 
@@ -56,7 +52,7 @@ static void encode_and_assign(const struct vqs_step *s, struct vqs_tile *t) {
         vqs_real *restrict z = t->z + i * T;
         FOR_LANES z[l] = y[l] + b;
     }
-    s->kernels->assign(s->K, d, s->codes, s->half_norm, t->z, t->k);
+    s->kernels->assign(s->K, d, s->packed_codes, s->half_norm, t->z, t->k);
     gather_codes(s, t->k, t->q);
 }
 
@@ -141,7 +137,7 @@ static void write_outer(const struct vqs_step *s, struct vqs_tile *t) {
     }
 }
 
-void VQS_ISA_NAME(vqs_tile_step)(const struct vqs_step *s, struct vqs_tile *t) {
+void KERNEL(tile_step)(const struct vqs_step *s, struct vqs_tile *t) {
     vqs_real rec[T], vq[T], zero[T];
     encode_and_assign(s, t);
     reconstruction(s, t, rec);

@@ -1,0 +1,246 @@
+/* isa_codes.c - samples against codes: assignment, gathering of gradients, moments. */
+#include "isa_kernels.h"
+
+#include <math.h>
+
+/* ---- assign: lanes are samples ------------------------------------------------------------------------------------- */
+
+enum { PACK = VQS_CODE_PACK };
+
+/* Eight components of sixteen codes at a time; the last codes and components one by one. */
+void KERNEL(pack_codes)(int K, int d, const vqs_real *codes, vqs_real *packed, vqs_real *half_norm) {
+    for (int first = 0; first < K; first += PACK, packed += PACK * d, half_norm += PACK) {
+        const int n = K - first < PACK ? K - first : PACK;
+        const vqs_real *c = codes + (size_t)first * (size_t)d;
+        int i = 0;
+        for (; n == PACK && i + PACK <= d; i += PACK) {
+            v_transpose_8x8(c + i, d, packed + i * PACK);
+        }
+        for (; i < d; i++) {
+            for (int j = 0; j < PACK; j++) {
+                packed[i * PACK + j] = j < n ? c[j * d + i] : 0;
+            }
+        }
+        vqs_real sum[PACK] = {0};
+        for (i = 0; i < d; i++) {
+#pragma omp simd
+            for (int j = 0; j < PACK; j++) {
+                sum[j] += packed[i * PACK + j] * packed[i * PACK + j];
+            }
+        }
+        for (int j = 0; j < PACK; j++) { /* neither what only fills up a pack nor a lost code is ever the nearest */
+            const bool usable = j < n && sum[j] < (vqs_real)INFINITY;
+            half_norm[j] = usable ? sum[j] / 2 : (vqs_real)INFINITY;
+            for (i = 0; !usable && i < d; i++) { /* a NaN would also hide the others of its pack */
+                packed[i * PACK + j] = 0;
+            }
+        }
+    }
+}
+
+/* half_norm - z . c of CODES codes, from number `from` of a pack on, for two vectors of samples. */
+INLINE void score_block(int d, const vqs_real *packed, const vqs_real *half_norm, int from, const vqs_real *z,
+                        vf score[CODES][2]) {
+    for (int j = 0; j < CODES; j++) {
+        score[j][0] = score[j][1] = v_set(half_norm[from + j]);
+    }
+    for (int i = 0; i < d; i++) {
+        vf z0 = v_load(z + i * T), z1 = v_load(z + i * T + VL);
+        V_PIN(z0);
+        V_PIN(z1);
+        for (int j = 0; j < CODES; j++) {
+            vf c = v_set(packed[i * PACK + from + j]);
+            V_PIN(c);
+            score[j][0] -= c * z0;
+            score[j][1] -= c * z1;
+        }
+    }
+}
+
+/* Few codes: each is compared. */
+INLINE void assign_each(int packs, int d, const vqs_real *packed, const vqs_real *half_norm, const vqs_real *z,
+                        uint32_t *k) {
+    vf best[2] = {v_set((vqs_real)INFINITY), v_set((vqs_real)INFINITY)};
+    vi index[2] = {v_set_int(0), v_set_int(0)};
+    for (int p = 0; p < packs; p++) {
+        for (int from = 0; from < PACK; from += CODES) {
+            vf score[CODES][2];
+            score_block(d, packed + p * PACK * d, half_norm + p * PACK, from, z, score);
+            for (int j = 0; j < CODES; j++) {
+                const vi code = v_set_int(p * PACK + from + j);
+                v_keep_less(score[j][0], code, &best[0], &index[0]);
+                v_keep_less(score[j][1], code, &best[1], &index[1]);
+            }
+        }
+    }
+    v_store_index(k, index[0]);
+    v_store_index(k + VL, index[1]);
+}
+
+/* Which code of a pack has the score `best` for sample l: the same sums in the same order, lanes being codes. */
+INLINE uint32_t find_in_pack(int d, const vqs_real *packed, const vqs_real *half_norm, const vqs_real *z, int l,
+                             vqs_real best) {
+    vqs_real score[PACK];
+    memcpy(score, half_norm, sizeof score);
+    for (int i = 0; i < d; i++) {
+        const vqs_real zi = z[i * T + l];
+#pragma omp simd
+        for (int j = 0; j < PACK; j++) {
+            score[j] -= packed[i * PACK + j] * zi;
+        }
+    }
+    return v_first_at_most(score, best);
+}
+
+/* Many codes: only the least score of a pack is compared, and the code is looked for in the best pack at the end. */
+INLINE void assign_packs(int packs, int d, const vqs_real *packed, const vqs_real *half_norm, const vqs_real *z,
+                         uint32_t *k) {
+    vf best[2] = {v_set((vqs_real)INFINITY), v_set((vqs_real)INFINITY)};
+    vi index[2] = {v_set_int(0), v_set_int(0)};
+    for (int p = 0; p < packs; p++) {
+        vf least[2];
+        for (int from = 0; from < PACK; from += CODES) {
+            vf score[CODES][2];
+            score_block(d, packed + (size_t)p * (size_t)(PACK * d), half_norm + p * PACK, from, z, score);
+            for (int v = 0; v < 2; v++) {
+                vf low[CODES / 2], min; /* bounds known when compiling keep all this in registers */
+                for (int j = 0; j < CODES / 2; j++) {
+                    low[j] = v_min(score[j][v], score[j + CODES / 2][v]);
+                }
+                min = v_min(low[0], low[1]);
+                for (int j = 2; j < CODES / 2; j++) {
+                    min = v_min(min, low[j]);
+                }
+                least[v] = from == 0 ? min : v_min(least[v], min);
+            }
+        }
+        v_keep_less(least[0], v_set_int(p), &best[0], &index[0]);
+        v_keep_less(least[1], v_set_int(p), &best[1], &index[1]);
+    }
+    v_store_index(k, index[0]);
+    v_store_index(k + VL, index[1]);
+    for (int l = 0; l < 2 * VL; l++) {
+        const size_t p = k[l];
+        k[l] = (uint32_t)(p * PACK) + find_in_pack(d, packed + p * (size_t)(PACK * d), half_norm + p * PACK, z, l,
+                                                   best[l / VL][l % VL]);
+    }
+}
+
+void KERNEL(assign)(int K, int d, const vqs_real *packed, const vqs_real *half_norm, const vqs_real *z, uint32_t *k) {
+    const int packs = (K + PACK - 1) / PACK;
+    for (int l = 0; l < T; l += 2 * VL) {
+        if (packs < 16) {
+            assign_each(packs, d, packed, half_norm, z + l, k + l);
+        } else {
+            assign_packs(packs, d, packed, half_norm, z + l, k + l);
+        }
+    }
+}
+
+/* ---- codes: gathering gradients, moments ------------------------------------------------------------------------------ */
+
+/* Rows of few components are added in pieces of 8, 4, 2, 1: a masked store would not forward to the next load. */
+#define ADD_PIECE(width)                                                                                               \
+    if (d - i >= (width)) {                                                                                            \
+        vqs_real sum[width], piece[width];                                                                             \
+        memcpy(sum, g + i, sizeof sum);                                                                                \
+        memcpy(piece, row + i, sizeof piece);                                                                          \
+        for (int c = 0; c < (width); c++) {                                                                            \
+            sum[c] += piece[c];                                                                                        \
+        }                                                                                                              \
+        memcpy(g + i, sum, sizeof sum);                                                                                \
+        i += (width);                                                                                                  \
+    }
+
+INLINE void add_row(int d, const vqs_real *row, vqs_real *g) {
+    int i = 0;
+    for (; i + VL <= d; i += VL) {
+        v_store(g + i, v_load(g + i) + v_load(row + i));
+    }
+    ADD_PIECE(8)
+    ADD_PIECE(4)
+    ADD_PIECE(2)
+    ADD_PIECE(1)
+}
+
+void KERNEL(scatter)(int n, int d, const uint32_t *k, const vqs_real *rows, int first, int last, vqs_real *grad,
+                    uint32_t *count) {
+    const size_t stride = vqs_row_stride(d);
+    memset(grad + (size_t)first * (size_t)d, 0, (size_t)(last - first) * (size_t)d * sizeof *grad);
+    memset(count + first, 0, (size_t)(last - first) * sizeof *count);
+    for (int l = 0; l < n; l++, rows += stride) {
+        const int code = (int)k[l];
+        if (code < first || code >= last) {
+            continue;
+        }
+        count[code]++;
+        add_row(d, rows, grad + (size_t)code * (size_t)d);
+    }
+}
+
+/* `height` rows from i by `vecs` vectors from column j of the moments. */
+INLINE void moments_block(int height, int vecs, int n, const uint32_t *used, int d, const vqs_real *codes,
+                          const uint32_t *count, int i, int j, vqs_real *moments) {
+    vf sum[COLS][4];
+    for (int h = 0; h < height; h++) {
+        for (int v = 0; v < vecs; v++) {
+            sum[h][v] = v_set(0);
+        }
+    }
+    for (int u = 0; u < n; u++) {
+        const uint32_t k = used[u];
+        const vqs_real *c = codes + k * (size_t)d, weight = (vqs_real)count[k];
+        vf cv[4];
+        for (int v = 0; v < vecs; v++) {
+            cv[v] = v_load(c + j + v * VL);
+        }
+        for (int h = 0; h < height; h++) {
+            vf w = v_set(weight * c[i + h]);
+            for (int v = 0; v < vecs; v++) {
+                sum[h][v] += w * cv[v];
+            }
+        }
+    }
+    for (int h = 0; h < height; h++) {
+        for (int v = 0; v < vecs; v++) {
+            v_store(moments + (size_t)(i + h) * vqs_row_stride(d) + (size_t)(j + v * VL), sum[h][v]);
+        }
+    }
+}
+
+void KERNEL(code_moments)(int n, const uint32_t *used, int d, const vqs_real *codes, const uint32_t *count, int first,
+                         int last, vqs_real *moments) {
+    const int stride = (int)vqs_row_stride(d);
+    int i = first;
+    for (; i + COLS <= last; i += COLS) {
+        int j = 0;
+        for (; j + 4 * VL <= stride; j += 4 * VL) {
+            moments_block(COLS, 4, n, used, d, codes, count, i, j, moments);
+        }
+        for (; j < stride; j += VL) {
+            moments_block(COLS, 1, n, used, d, codes, count, i, j, moments);
+        }
+    }
+    for (; i < last; i++) {
+        for (int j = 0; j < stride; j += VL) {
+            moments_block(1, 1, n, used, d, codes, count, i, j, moments);
+        }
+    }
+}
+
+/* ---- distances, for k-means ---------------------------------------------------------------------------------------- */
+
+void KERNEL(nearer)(int d, const vqs_real *c, const vqs_real *z, vqs_real *near) {
+    vqs_real sum[T] = {0};
+    for (int i = 0; i < d; i++) {
+#pragma omp simd
+        for (int l = 0; l < T; l++) {
+            vqs_real e = z[i * T + l] - c[i];
+            sum[l] += e * e;
+        }
+    }
+#pragma omp simd
+    for (int l = 0; l < T; l++) {
+        near[l] = sum[l] < near[l] ? sum[l] : near[l];
+    }
+}

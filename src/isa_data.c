@@ -1,0 +1,226 @@
+/* isa_data.c - products of samples with weights: the bulk of a step's arithmetic. */
+#include "isa_kernels.h"
+
+/* ---- project: lanes are features while there are few filters, filters once they fill a vector --------------------- */
+
+/* Filters [first, last) for the whole tile, `cols` filters and `samples` samples at a time. */
+INLINE void project_narrow_columns(int cols, int samples, int first, int last, size_t ld, const vqs_real *x,
+                                   const uint32_t *rows, const vqs_real *m, vqs_real *out) {
+    for (int l = 0; l < T; l += samples) {
+        const vqs_real *xs[8];
+        for (int s = 0; s < samples; s++) {
+            xs[s] = x + rows[l + s] * ld;
+        }
+        for (int c = first; c < last; c += cols) {
+            project_narrow_block(cols, samples, ld, xs, m + (size_t)c * ld, out + c * T + l);
+        }
+    }
+}
+
+static void project_narrow(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *m,
+                           vqs_real *out) {
+    const int fours = COLS == 4 ? C / 4 * 4 : 0, twos = C / 2 * 2;
+    if (fours) {
+        project_narrow_columns(4, 4, 0, fours, ld, x, rows, m, out);
+    }
+    if (twos > fours) {
+        project_narrow_columns(2, COLS == 4 ? 8 : 4, fours, twos, ld, x, rows, m, out);
+    }
+    if (C > twos) {
+        project_narrow_columns(1, COLS == 4 ? 8 : 4, twos, C, ld, x, rows, m, out);
+    }
+}
+
+/* WIDE_SAMPLES samples against `vecs` vectors of filters; mt is [ld][stride]. A single vector would leave too few
+ * independent sums to keep the adders busy, so even and odd features are summed apart. */
+INLINE void project_wide_block(int vecs, size_t ld, size_t stride, const vqs_real *x, const uint32_t *rows,
+                               const vqs_real *mt, vqs_real out[][VL], size_t out_step) {
+    const int chains = 2 / vecs;
+    vf acc[2][WIDE_SAMPLES];
+    const vqs_real *xs[WIDE_SAMPLES];
+    for (int s = 0; s < WIDE_SAMPLES; s++) {
+        xs[s] = x + rows[s] * ld;
+        acc[0][s] = acc[1][s] = v_set(0);
+    }
+    for (size_t j = 0; j < ld; j += (size_t)chains) {
+        vf m[2];
+        for (int v = 0; v < 2; v++) {
+            m[v] = v_load(mt + (chains == 2 ? (j + (size_t)v) * stride : j * stride + (size_t)(v * VL)));
+            V_PIN(m[v]);
+        }
+        for (int s = 0; s < WIDE_SAMPLES; s++) {
+            vf xv = v_set(xs[s][j]);
+            if (vecs == 2) {
+                V_PIN(xv);
+            }
+            acc[0][s] += xv * m[0];
+            acc[1][s] += (chains == 2 ? v_set(xs[s][j + 1]) : xv) * m[1];
+        }
+    }
+    for (int s = 0; s < WIDE_SAMPLES; s++) {
+        if (chains == 2) {
+            v_store(out[s], acc[0][s] + acc[1][s]);
+        } else {
+            v_store(out[s], acc[0][s]);
+            v_store(out[out_step + (size_t)s], acc[1][s]);
+        }
+    }
+}
+
+/* out[c][l] = tile[l][c] for one vector of filters, of which C are wanted. */
+INLINE void transpose_tile(int C, vqs_real tile[][VL], vqs_real *out) {
+    for (int l = 0; l < T; l += VL) {
+        vf r[VL];
+        for (int i = 0; i < VL; i++) {
+            r[i] = v_load(tile[l + i]);
+        }
+        v_transpose(r);
+        if (C == VL) {
+            for (int c = 0; c < VL; c++) {
+                v_store(out + c * T + l, r[c]);
+            }
+        } else {
+            for (int c = 0; c < C; c++) {
+                v_store(out + c * T + l, r[c]);
+            }
+        }
+    }
+}
+
+static size_t wide_stride(int C) {
+    return ((size_t)C + VL - 1) / VL * VL;
+}
+
+static void project_wide(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *mt,
+                         vqs_real *out) {
+    const size_t stride = wide_stride(C);
+    vqs_real tile[2 * T][VL] __attribute__((aligned(64)));
+    int c = 0;
+    for (; c + VL < C; c += 2 * VL) {
+        for (int l = 0; l < T; l += WIDE_SAMPLES) {
+            project_wide_block(2, ld, stride, x, rows + l, mt + c, tile + l, T);
+        }
+        transpose_tile(VL, tile, out + c * T);
+        transpose_tile(C - c - VL < VL ? C - c - VL : VL, tile + T, out + (c + VL) * T);
+    }
+    if (c < C) {
+        for (int l = 0; l < T; l += WIDE_SAMPLES) {
+            project_wide_block(1, ld, stride, x, rows + l, mt + c, tile + l, T);
+        }
+        transpose_tile(C - c, tile, out + c * T);
+    }
+}
+
+size_t KERNEL(pack_size)(int C, size_t ld) {
+    return C >= VL ? ld * wide_stride(C) : 0;
+}
+
+void KERNEL(pack)(int C, size_t ld, const vqs_real *m, vqs_real *mt) {
+    const size_t stride = wide_stride(C);
+    for (size_t c = 0; c < (size_t)C; c += VL) { /* ld is whole vectors; filters past C are packed as 0 */
+        for (size_t j = 0; j < ld; j += VL) {
+            vf r[VL];
+            for (size_t i = 0; i < VL; i++) {
+                r[i] = c + i < (size_t)C ? v_load(m + (c + i) * ld + j) : v_set(0);
+            }
+            v_transpose(r);
+            for (size_t i = 0; i < VL; i++) {
+                v_store(mt + (j + i) * stride + c, r[i]);
+            }
+        }
+    }
+}
+
+void KERNEL(project)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *m, const vqs_real *mt,
+                    vqs_real *out) {
+    if (mt && C >= VL) {
+        project_wide(C, ld, x, rows, mt, out);
+    } else {
+        project_narrow(C, ld, x, rows, m, out);
+    }
+}
+
+/* ---- outer: lanes are features --------------------------------------------------------------------------------------- */
+
+INLINE void outer_block(int cols, int vecs, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *g,
+                        bool add, vqs_real *acc) {
+    vf sum[COLS][4];
+    for (int c = 0; c < cols; c++) {
+        for (int v = 0; v < vecs; v++) {
+            sum[c][v] = add ? v_load(acc + (size_t)c * ld + (size_t)(v * VL)) : v_set(0);
+        }
+    }
+    for (int l = 0; l < T; l++) {
+        const vqs_real *row = x + rows[l] * ld;
+        P_PIN(row);
+        vf xv[4];
+        for (int v = 0; v < vecs; v++) {
+            xv[v] = v_load(row + v * VL);
+            V_PIN(xv[v]);
+        }
+        for (int c = 0; c < cols; c++) {
+            vf gv = v_set(g[c * T + l]);
+            V_PIN(gv);
+            for (int v = 0; v < vecs; v++) {
+                sum[c][v] += gv * xv[v];
+            }
+        }
+    }
+    for (int c = 0; c < cols; c++) {
+        for (int v = 0; v < vecs; v++) {
+            v_store(acc + (size_t)c * ld + (size_t)(v * VL), sum[c][v]);
+        }
+    }
+}
+
+INLINE void outer_columns(int cols, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *g, bool add,
+                          vqs_real *acc) {
+    size_t j = 0;
+    for (; j + 4 * VL <= ld; j += 4 * VL) {
+        outer_block(cols, 4, ld, x + j, rows, g, add, acc + j);
+    }
+    for (; j < ld; j += VL) {
+        outer_block(cols, 1, ld, x + j, rows, g, add, acc + j);
+    }
+}
+
+void KERNEL(outer)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *g, bool add,
+                  vqs_real *acc) {
+    int c = 0;
+    for (; c + COLS <= C; c += COLS) {
+        outer_columns(COLS, ld, x, rows, g + c * T, add, acc + (size_t)c * ld);
+    }
+    for (; c + 2 <= C; c += 2) {
+        outer_columns(2, ld, x, rows, g + c * T, add, acc + (size_t)c * ld);
+    }
+    for (; c < C; c++) {
+        outer_columns(1, ld, x, rows, g + c * T, add, acc + (size_t)c * ld);
+    }
+}
+
+/* ---- decode_error: lanes are features ----------------------------------------------------------------------------- */
+
+void KERNEL(decode_error)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *v,
+                         const vqs_real *offset, const vqs_real *q, vqs_real *err) {
+    for (int l = 0; l < T; l += 4) {
+        vf sum[4] = {v_set(0), v_set(0), v_set(0), v_set(0)};
+        for (size_t j = 0; j < ld; j += VL) {
+            vf off = offset ? v_load(offset + j) : v_set(0);
+            vf e[4];
+            for (int s = 0; s < 4; s++) {
+                e[s] = v_load(x + rows[l + s] * ld + j) - off;
+            }
+            for (int c = 0; c < C; c++) {
+                vf vc = v_load(v + (size_t)c * ld + j);
+                V_PIN(vc);
+                for (int s = 0; s < 4; s++) {
+                    e[s] -= v_set(q[c * T + l + s]) * vc;
+                }
+            }
+            for (int s = 0; s < 4; s++) {
+                sum[s] += e[s] * e[s];
+            }
+        }
+        v_sum4(sum, err + l);
+    }
+}

@@ -1,0 +1,73 @@
+/* isa_kernels.h - what the kernels' sources share. Each isa_*.c is compiled once for each instruction set.
+ *
+ * A kernel is a block of accumulators small enough for the registers, written as an always-inlined function whose shape
+ * is a compile-time constant, and a driver that covers the whole array with blocks. KERNEL(name) is the driver's name in
+ * the instruction set compiled for; what it does is said in kernels.h. */
+#ifndef VQS_ISA_KERNELS_H
+#define VQS_ISA_KERNELS_H
+
+#include "vqsweep/kernels.h"
+
+#include "isa.h"
+#include "simd.h"
+
+/* Every kernel, by its name in struct vqs_kernels. */
+#define VQS_KERNEL_LIST(X)                                                                                             \
+    X(words) X(normals) X(project) X(pack_size) X(pack) X(outer) X(decode_error) X(pack_codes) X(assign) X(scatter)    \
+    X(code_moments) X(nearer) X(mix) X(tile_step) X(combine) X(gram) X(gram_schmidt) X(add_up) X(dot) X(axpy) X(adam)
+
+#define KERNEL(name) VQS_ISA_NAME(vqs_##name)
+
+/* Each has the type that struct vqs_kernels gives it. */
+#define VQS_X(name) extern __typeof__(*((struct vqs_kernels *)0)->name) KERNEL(name);
+VQS_KERNEL_LIST(VQS_X)
+#undef VQS_X
+
+#define T VQS_TILE
+
+/* Block shapes: 32 vector registers with AVX-512, 16 otherwise. */
+#if defined(VQS_ISA_avx512)
+enum { COLS = 4, WIDE_SAMPLES = 8, CODES = 8 };
+#else
+enum { COLS = 2, WIDE_SAMPLES = 4, CODES = 4 };
+#endif
+
+#ifdef VQS_REAL_IS_DOUBLE
+#define real_sqrt sqrt
+#else
+#define real_sqrt sqrtf
+#endif
+
+/* out[c][s] = x[s] . m[c]: `samples` rows (a multiple of 4) against `cols` rows, lanes being features. */
+INLINE void project_narrow_block(int cols, int samples, size_t ld, const vqs_real *const x[], const vqs_real *m,
+                                 vqs_real *out) {
+    vf acc[16];
+    for (int i = 0; i < cols * samples; i++) {
+        acc[i] = v_set(0);
+    }
+    for (size_t j = 0; j < ld; j += VL) {
+        vf xv[8];
+        for (int s = 0; s < samples; s++) {
+            xv[s] = v_load(x[s] + j);
+            V_PIN(xv[s]);
+        }
+        for (int c = 0; c < cols; c++) {
+            vf mv = v_load(m + (size_t)c * ld + j);
+            V_PIN(mv);
+            for (int s = 0; s < samples; s++) {
+                acc[c * samples + s] += xv[s] * mv;
+            }
+        }
+    }
+    if (cols * samples == 16) {
+        vqs_real *const to[4] = {out, out + 4 / samples * T + 4 % samples, out + 8 / samples * T + 8 % samples,
+                                 out + 12 / samples * T + 12 % samples};
+        v_sum16(acc, to);
+    } else {
+        for (int i = 0; i < cols * samples; i += 4) {
+            v_sum4(acc + i, out + i / samples * T + i % samples);
+        }
+    }
+}
+
+#endif

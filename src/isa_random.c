@@ -1,0 +1,149 @@
+/* isa_random.c - random words and normals. */
+#include "isa_kernels.h"
+
+#include <Random123/philox.h>
+#include <math.h>
+#include <sleef.h>
+
+enum { BLOCKS = VQS_RNG_GROUP / 4 }; /* Philox blocks in a group */
+
+#if defined(VQS_INTRINSICS)
+/* Philox4x32-10 on whole vectors of counters: Random123's constants and rounds; its scalar code is the tests' oracle. */
+#if defined(VQS_ISA_avx512)
+typedef __m512i vw;
+#define vw_set(x)       _mm512_set1_epi32((int)(x))
+#define vw_add(a, b)    _mm512_add_epi32(a, b)
+#define vw_xor3(a, b, c) _mm512_ternarylogic_epi32(a, b, c, 0x96)
+#define vw_mul_even(a, b) _mm512_mul_epu32(a, b)
+#define vw_odd(a)       _mm512_srli_epi64(a, 32)
+#define vw_join_low(even, odd)  _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32))
+#define vw_join_high(even, odd) _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 32), odd)
+#define vw_load(p)      _mm512_loadu_si512(p)
+#define vw_store(p, v)  _mm512_storeu_si512(p, v)
+#else
+typedef __m256i vw;
+#define vw_set(x)       _mm256_set1_epi32((int)(x))
+#define vw_add(a, b)    _mm256_add_epi32(a, b)
+#define vw_xor3(a, b, c) _mm256_xor_si256(_mm256_xor_si256(a, b), c)
+#define vw_mul_even(a, b) _mm256_mul_epu32(a, b)
+#define vw_odd(a)       _mm256_srli_epi64(a, 32)
+#define vw_join_low(even, odd)  _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa)
+#define vw_join_high(even, odd) _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa)
+#define vw_load(p)      _mm256_loadu_si256((const __m256i *)(p))
+#define vw_store(p, v)  _mm256_storeu_si256((__m256i *)(p), v)
+#endif
+
+INLINE void multiply(vw a, vw m, vw *low, vw *high) {
+    const vw even = vw_mul_even(a, m), odd = vw_mul_even(vw_odd(a), m);
+    *low = vw_join_low(even, odd);
+    *high = vw_join_high(even, odd);
+}
+
+static void group_words(uint64_t seed, uint32_t purpose, uint32_t stream, uint64_t group, uint32_t w[4][BLOCKS]) {
+    const uint64_t first = group * BLOCKS; /* a group's blocks share the high word: BLOCKS divides 2^32 */
+    const vw m0 = vw_set(PHILOX_M4x32_0), m1 = vw_set(PHILOX_M4x32_1);
+    uint32_t lanes[BLOCKS];
+    for (uint32_t l = 0; l < BLOCKS; l++) {
+        lanes[l] = (uint32_t)first + l;
+    }
+    for (int l = 0; l < BLOCKS; l += (int)(sizeof(vw) / 4)) {
+        vw c0 = vw_load(lanes + l), c1 = vw_set(first >> 32), c2 = vw_set(purpose), c3 = vw_set(stream);
+        uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
+        for (int round = 0; round < PHILOX4x32_DEFAULT_ROUNDS; round++) {
+            vw low0, high0, low1, high1;
+            multiply(c0, m0, &low0, &high0);
+            multiply(c2, m1, &low1, &high1);
+            c0 = vw_xor3(high1, c1, vw_set(k0));
+            c1 = low1;
+            c2 = vw_xor3(high0, c3, vw_set(k1));
+            c3 = low0;
+            k0 += PHILOX_W32_0;
+            k1 += PHILOX_W32_1;
+        }
+        vw_store(w[0] + l, c0);
+        vw_store(w[1] + l, c1);
+        vw_store(w[2] + l, c2);
+        vw_store(w[3] + l, c3);
+    }
+}
+#else
+static void group_words(uint64_t seed, uint32_t purpose, uint32_t stream, uint64_t group, uint32_t w[4][BLOCKS]) {
+    const philox4x32_key_t key = {{(uint32_t)seed, (uint32_t)(seed >> 32)}};
+    const uint64_t first = group * BLOCKS;
+#pragma omp simd
+    for (int l = 0; l < BLOCKS; l++) {
+        uint64_t index = first + (uint64_t)l;
+        philox4x32_ctr_t ctr = {{(uint32_t)index, (uint32_t)(index >> 32), purpose, stream}};
+        philox4x32_ctr_t out = philox4x32(ctr, key);
+        w[0][l] = out.v[0];
+        w[1][l] = out.v[1];
+        w[2][l] = out.v[2];
+        w[3][l] = out.v[3];
+    }
+}
+#endif
+
+void KERNEL(words)(uint64_t seed, uint32_t purpose, uint32_t stream, uint64_t group, size_t n, uint32_t *out) {
+    for (size_t i = 0; i < n; i++, out += VQS_RNG_GROUP) {
+        uint32_t w[4][BLOCKS];
+        group_words(seed, purpose, stream, group + i, w);
+        memcpy(out, w, sizeof w);
+    }
+}
+
+/* Box-Muller over one vector: radius from `u` in (0, 1], angle `t` in units of pi in [-1, 1). */
+#if defined(VQS_REAL_IS_DOUBLE)
+INLINE void box_muller(const vqs_real *u, const vqs_real *t, vqs_real scale, vqs_real *a, vqs_real *b) {
+    for (int l = 0; l < VL; l++) {
+        double radius = scale * sqrt(-2 * Sleef_log_u35(u[l]));
+        Sleef_double2 angle = Sleef_sincospi_u35(t[l]);
+        a[l] = radius * angle.y;
+        b[l] = radius * angle.x;
+    }
+}
+#elif defined(VQS_ISA_avx512)
+INLINE void box_muller(const vqs_real *u, const vqs_real *t, vqs_real scale, vqs_real *a, vqs_real *b) {
+    __m512 log_u = Sleef_finz_logf16_u35avx512f(_mm512_loadu_ps(u));
+    __m512 radius = _mm512_mul_ps(_mm512_set1_ps(scale), _mm512_sqrt_ps(_mm512_mul_ps(_mm512_set1_ps(-2), log_u)));
+    Sleef___m512_2 angle = Sleef_finz_sincospif16_u35avx512f(_mm512_loadu_ps(t));
+    _mm512_storeu_ps(a, _mm512_mul_ps(radius, angle.y));
+    _mm512_storeu_ps(b, _mm512_mul_ps(radius, angle.x));
+}
+#elif defined(VQS_ISA_avx2)
+INLINE void box_muller(const vqs_real *u, const vqs_real *t, vqs_real scale, vqs_real *a, vqs_real *b) {
+    __m256 log_u = Sleef_finz_logf8_u35avx2(_mm256_loadu_ps(u));
+    __m256 radius = _mm256_mul_ps(_mm256_set1_ps(scale), _mm256_sqrt_ps(_mm256_mul_ps(_mm256_set1_ps(-2), log_u)));
+    Sleef___m256_2 angle = Sleef_finz_sincospif8_u35avx2(_mm256_loadu_ps(t));
+    _mm256_storeu_ps(a, _mm256_mul_ps(radius, angle.y));
+    _mm256_storeu_ps(b, _mm256_mul_ps(radius, angle.x));
+}
+#else
+INLINE void box_muller(const vqs_real *u, const vqs_real *t, vqs_real scale, vqs_real *a, vqs_real *b) {
+    for (int l = 0; l < VL; l++) {
+        float radius = scale * sqrtf(-2 * Sleef_cinz_logf1_u35purec(u[l]));
+        Sleef_float_2 angle = Sleef_cinz_sincospif1_u35purec(t[l]);
+        a[l] = radius * angle.y;
+        b[l] = radius * angle.x;
+    }
+}
+#endif
+
+void KERNEL(normals)(uint64_t seed, uint32_t purpose, uint32_t stream, uint64_t group, size_t n, vqs_real scale,
+                    vqs_real *out) {
+    const vqs_real ulp = (vqs_real)(1.0 / 2147483648.0); /* 2^-31 */
+    for (size_t i = 0; i < n; i++, out += VQS_RNG_GROUP) {
+        uint32_t w[4][BLOCKS];
+        vqs_real u[2][BLOCKS], t[2][BLOCKS];
+        group_words(seed, purpose, stream, group + i, w);
+        for (int h = 0; h < 2; h++) {
+#pragma omp simd
+            for (int l = 0; l < BLOCKS; l++) {
+                u[h][l] = (vqs_real)(int32_t)(w[2 * h][l] >> 1) * ulp + ulp / 2;
+                t[h][l] = (vqs_real)(int32_t)w[2 * h + 1][l] * ulp;
+            }
+            for (int l = 0; l < BLOCKS; l += VL) {
+                box_muller(&u[h][l], &t[h][l], scale, out + (2 * h) * BLOCKS + l, out + (2 * h + 1) * BLOCKS + l);
+            }
+        }
+    }
+}

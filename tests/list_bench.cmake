@@ -1,0 +1,20 @@
+# Benchmarks: bench/run.sh runs them. Nothing slow is a test.
+foreach(isa ${VQS_ISAS})
+    add_library(bench_peaks_${isa} OBJECT bench/peaks_isa.c)
+    target_link_libraries(bench_peaks_${isa} PRIVATE vqs_flags)
+    target_include_directories(bench_peaks_${isa} PRIVATE ${CMAKE_SOURCE_DIR}/src)
+    target_compile_options(bench_peaks_${isa} PRIVATE ${VQS_ISA_FLAGS_${isa}} -ffp-contract=fast)
+    target_compile_definitions(bench_peaks_${isa} PRIVATE VQS_ISA=${isa} VQS_ISA_${isa})
+    list(APPEND VQS_PEAK_OBJECTS $<TARGET_OBJECTS:bench_peaks_${isa}>)
+endforeach()
+add_executable(bench_step bench/bench_step.c bench/bench.c bench/peaks.c ${VQS_PEAK_OBJECTS})
+target_link_libraries(bench_step PRIVATE vqs_core PkgConfig::OPENBLAS m)
+add_executable(export_trial bench/export_trial.c)
+target_link_libraries(export_trial PRIVATE vqs_core)
+# the bookkeeping alone, without MPI
+add_executable(bench_scale bench/bench_scale.c ${CMAKE_SOURCE_DIR}/src/sched_dispatch.c)
+target_include_directories(bench_scale PRIVATE ${CMAKE_SOURCE_DIR}/src)
+target_link_libraries(bench_scale PRIVATE vqs_core m)
+
+add_test(NAME test_bench COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/test_bench.sh ${CMAKE_CURRENT_BINARY_DIR})
+set_tests_properties(test_bench PROPERTIES LABELS bench TIMEOUT 300)
