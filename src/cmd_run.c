@@ -223,8 +223,7 @@ static enum vqs_status open_output(struct run *run, struct vqs_error *err) {
     return status;
 }
 
-/* ---- what every rank needs to know of the output ------------------------------------------------------------------
- */
+/* ---- what every rank needs to know of the output ----------------------------------------------------------------- */
 
 /* Seconds until the run has to have ended: --time-limit, or what the batch system says. */
 static double seconds_left(const struct vqs_cli *cli) {

@@ -4,7 +4,6 @@
 #include "vqsweep/data.h"
 #include "vqsweep/kernels.h"
 
-#include <errno.h>
 #include <math.h>
 #include <signal.h>
 #include <stdatomic.h>
