@@ -18,7 +18,7 @@ TESTS = os.path.join(SOURCE, "tests")
 
 JOB = """
 name: hosts
-fixed: {D: 32, d: 4, N: 8192, epochs: 150, gap_restarts: 0}
+fixed: {D: 32, d: 4, N: 8192, epochs: 600, gap_restarts: 0}
 grid: {K: [32, 64], estimator: [ste, rotation]}
 seeds: 1..60
 """
