@@ -5,13 +5,13 @@ vqs_test(NAME test_checkpoint LABELS "io;fault" LIBS vqs_store)
 
 add_test(NAME test_durable COMMAND ${VQS_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/test_durable.py
     $<TARGET_FILE:vqsweep> ${CMAKE_SOURCE_DIR} ${MPIRUN})
-set_tests_properties(test_durable PROPERTIES LABELS "fault;python" TIMEOUT 300 PROCESSORS 2)
+set_tests_properties(test_durable PROPERTIES LABELS "fault;python" TIMEOUT 900 PROCESSORS 2)
 
 add_test(NAME test_disk COMMAND ${VQS_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/test_disk.py $<TARGET_FILE:vqsweep>
     $<TARGET_FILE:vqsweep_faulty>)
 add_test(NAME test_disk_long COMMAND ${VQS_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/test_disk.py $<TARGET_FILE:vqsweep>
     $<TARGET_FILE:vqsweep_faulty> --long)
-set_tests_properties(test_disk PROPERTIES LABELS "fault;python" TIMEOUT 300)
+set_tests_properties(test_disk PROPERTIES LABELS "fault;python" TIMEOUT 900)
 set_tests_properties(test_disk_long PROPERTIES LABELS "fault;python;long" TIMEOUT 3600)
 
 # SLURM holds a job that was put back into the queue for two minutes, so this takes some.
