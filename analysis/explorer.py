@@ -4,7 +4,7 @@ import numpy
 import study
 
 MOST_TRIALS = 20000
-CIRCUMSTANCES = ["key", "digest", "host", "rank", "cpu_class", "attempt", "wall_seconds", "message"]
+CIRCUMSTANCES = ["key", "digest", "host", "rank", "cpu_class", "code_version", "attempt", "wall_seconds", "message"]
 
 
 def chosen(trials):
@@ -38,7 +38,7 @@ def data(trials):
         settings = ["regime", *settings]
     names = ["status", *settings, *metrics, *[c for c in CIRCUMSTANCES if c in trials]]
     position = {trial: i for i, trial in enumerate(kept.index)}
-    return {"trials": kept.index.tolist(), "of": len(trials), "settings": [s for s in settings if s != "seed"],
+    return {"trials": kept.index.tolist(), "of": len(trials), "regime": texts, "settings": [s for s in settings if s != "seed"],
             "metrics": metrics, "columns": {name: column(kept[name].to_numpy()) for name in dict.fromkeys(names)},
             "studies": {name: [position[t] for t in members.tolist() if t in position]
                         for name, members in trials.attrs["studies"].items()},

@@ -107,7 +107,7 @@ def regime_title(level):
 def over_axis(trials, name, metrics, seed_cells=()):
     """One metric a row, one regime a panel: mean and 95% interval over the axis, and the seed study's means."""
     v = view(trials, name)
-    title = f"{name.capitalize()}: {' and '.join(label(trials, m) for m in metrics)} over {v.axis}"
+    title = f"{name.capitalize()}: {' and '.join(label(trials, m) for m in metrics)} over {v.axis or 'an axis'}"
     if v.axis is None or v.rows[v.axis].nunique() < 2:
         return Missing(f"axis_{name}", title, f"study {name} has no numeric axis")
     drawing, axes = canvas(len(v.panels), len(metrics))
@@ -160,8 +160,9 @@ def seed_points(ax, cells, name, metric, values):
 
 def level_limits(row):
     low, high = min(ax.get_ylim()[0] for ax in row), max(ax.get_ylim()[1] for ax in row)
+    pad = 0.03 * (high - low) if low != 0 and row[0].get_yscale() == "linear" else 0  # panels pad by their own range
     for ax in row:
-        ax.set_ylim(low, high)
+        ax.set_ylim(low - pad, high + pad)
         ax.tick_params(labelleft=ax is row[0])
 
 
@@ -181,6 +182,8 @@ def distributions(trials, name, metric):
     v = view(trials, name)
     title = f"{name.capitalize()}: {label(trials, metric)}, every seed"
     names = [e for e in estimators(v.rows) if e != "kmeans"][:4]
+    if not names:
+        return Missing(f"seeds_{name}", title, f"study {name} trains nothing")
     values = sorted(v.rows[v.axis].dropna().unique())[-3:] if v.axis else [None]
     drawing, axes = canvas(len(v.panels), height=2.3)
     looks = style(estimators(v.rows))
@@ -311,9 +314,10 @@ def heat_map(trials, name, metric, axes_pair=None):
     """Mean paired difference over two axes; stars where an unadjusted sign-flip test gives p <= 0.05."""
     v = view(trials, name)
     names = [e for e in estimators(v.rows) if e != "kmeans"][:2]
-    title = f"Interaction: {label(trials, metric)}, {' less '.join(reversed(names))}, over {v.axis} and regime"
     if len(names) < 2 or v.axis is None:
-        return Missing(f"heat_{name}", title, f"study {name} has no two estimators, or no axis")
+        return Missing(f"heat_{name}", f"{name.capitalize()}: interaction of axis and regime",
+                       f"study {name} has no two estimators, or no numeric axis")
+    title = f"Interaction: {label(trials, metric)}, {names[1]} less {names[0]}, over {v.axis} and regime"
     values = sorted(v.rows[v.axis].dropna().unique())
     grid, texts = numpy.full((len(v.panels), len(values)), numpy.nan), {}
     for i, where in enumerate(v.panels.values()):
@@ -438,7 +442,6 @@ def gradient_fields(path):
 
 SEED_METRICS = {"scaling": ["dead_codes_train", "entropy_train"], "noise": ["mse_train", "entropy_train"],
                 "commitment": ["dead_codes_train", "entropy_train"]}
-SEED_STUDY = ["scaling", "noise", "commitment"]
 
 
 def of_study(trials, path, name, seed_cells):

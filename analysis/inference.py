@@ -194,28 +194,28 @@ def detectable(sd, n, power=0.8, alpha=0.05):
     return high * sd
 
 
+def _rejected(m, share, alpha):
+    """P(McNemar's exact test rejects | m discordant pairs, a share of them of the first kind), for an array of m."""
+    k = stats.binom.ppf(alpha / 2, m, 0.5)
+    k = numpy.where(stats.binom.cdf(k, m, 0.5) <= alpha / 2, k, k - 1)  # the largest k such that k against m - k rejects
+    return numpy.where(k >= 0, stats.binom.cdf(k, m, share) + stats.binom.sf(m - k - 1, m, share), 0.0)
+
+
 def mcnemar_power(n, p_first, p_second, alpha=0.05):
     """Exact power of McNemar's exact test with n pairs of independent outcomes of these two probabilities."""
-    discordant = (p_first * (1 - p_second), p_second * (1 - p_first))
-    total = sum(discordant)
-    if total == 0:
+    first, second = p_first * (1 - p_second), p_second * (1 - p_first)
+    if first + second == 0:
         return 0.0
-    power = 0.0
-    for m in range(1, n + 1):
-        # the largest k for which a split of k against m - k is still rejected
-        k = numpy.arange(m // 2 + 1)
-        rejected = k[numpy.minimum(1, 2 * stats.binom.cdf(k, m, 0.5)) <= alpha]
-        if len(rejected):
-            share = discordant[0] / total
-            both = stats.binom.cdf(rejected[-1], m, share) + stats.binom.sf(m - rejected[-1] - 1, m, share)
-            power += stats.binom.pmf(m, n, total) * both
-    return float(power)
+    m = numpy.arange(1, n + 1)
+    return float(stats.binom.pmf(m, n, first + second) @ _rejected(m, first / (first + second), alpha))
 
 
 def seeds_for_rates(p_first, p_second, power=0.8, alpha=0.05, most=400):
     """The fewest pairs with which McNemar's exact test tells two rates of collapse apart; None beyond `most`. Outcomes
     of a pair are taken as independent: pairs that agree more often need fewer seeds."""
-    return next((n for n in range(4, most + 1) if mcnemar_power(n, p_first, p_second, alpha) >= power), None)
+    if mcnemar_power(most, p_first, p_second, alpha) < power:
+        return None
+    return next(n for n in range(4, most + 1) if mcnemar_power(n, p_first, p_second, alpha) >= power)
 
 
 # ---- all of it for one comparison ------------------------------------------------------------------------------------

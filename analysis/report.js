@@ -55,12 +55,14 @@
       const possible = options()[name];
       if (!possible.includes(state[name])) {
         const numeric = name === "x" && possible.find((s) => data.columns[s].numbers);
-        state[name] = possible.includes(prefer[name]) ? prefer[name] : numeric || possible[name === "second" ? possible.length - 1 : 0];
+        const usual = possible[name === "second" ? possible.length - 1 : 0];
+        state[name] = possible.includes(prefer[name]) ? prefer[name] : numeric || usual;
       }
     }
   }
 
-  const TITLES = { study: "Study", show: "Show", metric: "Metric", x: "Axis", by: "Second axis", second: "Estimator", first: "Less estimator" };
+  const TITLES = { study: "Study", show: "Show", metric: "Metric", x: "Axis", by: "Second axis", second: "Estimator",
+    first: "Less estimator" };
 
   function buildControls() {
     for (const name of Object.keys(TITLES)) {
@@ -92,17 +94,18 @@
   }
 
   function pairsOf(rows) { // trials of both estimators equal in all settings and the seed
-    const others = varying(data.studies[state.study]).filter((s) => s !== "estimator").concat(data.columns.seed ? ["seed"] : []);
+    const seed = data.columns.seed ? ["seed"] : [];
+    const others = varying(data.studies[state.study]).filter((s) => s !== "estimator").concat(seed);
     const key = (i) => others.map((s) => value(s, i)).join("|");
     const first = new Map(rows.filter((i) => value("estimator", i) === state.first).map((i) => [key(i), i]));
-    return rows.filter((i) => value("estimator", i) === state.second && first.has(key(i))).map((i) => [first.get(key(i)), i]);
+    const second = rows.filter((i) => value("estimator", i) === state.second && first.has(key(i)));
+    return second.map((i) => [first.get(key(i)), i]);
   }
 
   function describe(i) {
-    const settings = data.settings.filter((s) => s !== "regime" && text(value(s, i)) !== "none").map((s) => s + " " + text(value(s, i)));
-    const where = data.circumstances.map((c) => c + " " + text(value(c, i))).filter((t) => !t.endsWith(" none"));
-    return "trial " + data.trials[i] + " (" + value("status", i) + "): " + settings.join(", ") + ", seed " +
-      (data.columns.seed ? text(value("seed", i)) : "?") + "; " + state.metric + " " + text(value(state.metric, i)) + "; " + where.join(", ");
+    const say = (names) => names.filter((n) => text(value(n, i)) !== "none").map((n) => n + " " + text(value(n, i))).join(", ");
+    const settings = data.settings.filter((s) => s !== "regime").concat(data.columns.seed ? ["seed"] : []);
+    return `trial ${data.trials[i]} (${value("status", i)}): ${say(settings)}; ${say([state.metric])}; ${say(data.circumstances)}`;
   }
 
   function computeMarks() {
@@ -163,17 +166,28 @@
     return node;
   }
 
+  function centred(x, y, content) {
+    return add("text", { x, y, "text-anchor": "middle" }, content);
+  }
+
   function symbol(kind, x, y, r, colour, extra) {
-    const paths = { square: `M${x - r} ${y - r}h${2 * r}v${2 * r}h${-2 * r}z`, triangle: `M${x} ${y - r}L${x + r} ${y + r}H${x - r}z`,
-      diamond: `M${x} ${y - r}L${x + r} ${y}L${x} ${y + r}L${x - r} ${y}z`, cross: `M${x - r} ${y - r}L${x + r} ${y + r}M${x + r} ${y - r}L${x - r} ${y + r}` };
+    const paths = {
+      square: `M${x - r} ${y - r}h${2 * r}v${2 * r}h${-2 * r}z`,
+      triangle: `M${x} ${y - r}L${x + r} ${y + r}H${x - r}z`,
+      diamond: `M${x} ${y - r}L${x + r} ${y}L${x} ${y + r}L${x - r} ${y}z`,
+      cross: `M${x - r} ${y - r}l${2 * r} ${2 * r}M${x + r} ${y - r}l${-2 * r} ${2 * r}`,
+    };
     const paint = kind === "cross" ? { stroke: colour, fill: "none" } : { fill: colour };
-    return kind === "circle" ? add("circle", { cx: x, cy: y, r, ...paint, ...extra }) : add("path", { d: paths[kind], ...paint, ...extra });
+    return kind === "circle" ? add("circle", { cx: x, cy: y, r, ...paint, ...extra })
+      : add("path", { d: paths[kind], ...paint, ...extra });
   }
 
   function ticks(low, high) {
     const raw = (high - low) / 5, power = 10 ** Math.floor(Math.log10(raw));
     const step = [1, 2, 5, 10].map((f) => f * power).find((s) => s >= raw), list = [];
-    for (let t = Math.ceil(low / step) * step; t <= high + step / 1e6; t += step) list.push(Math.abs(t) < step / 1e6 ? 0 : t);
+    for (let t = Math.ceil(low / step) * step; t <= high + step / 1e6; t += step) {
+      list.push(Math.abs(t) < step / 1e6 ? 0 : t);
+    }
     return list;
   }
 
@@ -193,32 +207,37 @@
     low -= pad; high += pad;
     const atY = (y) => BOX.bottom - (y - low) / (high - low) * (BOX.bottom - BOX.top);
     ticks(low, high).forEach((t) => {
-      add("line", { x1: BOX.left, x2: BOX.right, y1: atY(t), y2: atY(t), class: t === 0 && state.show !== "values" ? "axis" : "grid" });
+      const kind = t === 0 && state.show !== "values" ? "axis" : "grid";
+      add("line", { x1: BOX.left, x2: BOX.right, y1: atY(t), y2: atY(t), class: kind });
       add("text", { x: BOX.left - 6, y: atY(t) + 4, "text-anchor": "end" }, text(t));
     });
-    const slot = (g, x, s) => BOX.left + width * groups.indexOf(g) + width * (xs.indexOf(x) + 0.5 + ((series.indexOf(s) + 0.5) / series.length - 0.5) * 0.7) / xs.length;
+    const start = (g) => BOX.left + width * groups.indexOf(g), room = width / xs.length; // of a panel, of a value in it
+    const aside = (s) => ((series.indexOf(s) + 0.5) / series.length - 0.5) * 0.7;
+    const slot = (g, x, s) => start(g) + room * (xs.indexOf(x) + 0.5 + aside(s));
     groups.forEach((g) => {
-      const middle = BOX.left + width * (groups.indexOf(g) + 0.5);
-      if (groups.length > 1) add("text", { x: middle, y: 14, "text-anchor": "middle" }, groupName(g));
-      add("line", { x1: BOX.left + width * groups.indexOf(g), x2: BOX.left + width * groups.indexOf(g), y1: BOX.top, y2: BOX.bottom, class: "axis" });
-      xs.forEach((x) => add("text", { x: BOX.left + width * groups.indexOf(g) + width * (xs.indexOf(x) + 0.5) / xs.length, y: BOX.bottom + 16, "text-anchor": "middle" }, text(x)));
-      add("text", { x: middle, y: BOX.bottom + 32, "text-anchor": "middle" }, state.x);
+      const middle = start(g) + width / 2;
+      if (groups.length > 1) centred(middle, 14, groupName(g));
+      add("line", { x1: start(g), x2: start(g), y1: BOX.top, y2: BOX.bottom, class: "axis" });
+      xs.forEach((x) => centred(start(g) + room * (xs.indexOf(x) + 0.5), BOX.bottom + 16, text(x)));
+      centred(middle, BOX.bottom + 32, state.x);
     });
     marks.forEach((m, k) => {
-      const [colour, shape] = look(m.series, series), jitter = ((k * 0.618) % 1 - 0.5) * 0.3 * width / xs.length / series.length;
+      const [colour, shape] = look(m.series, series), jitter = ((k * 0.618) % 1 - 0.5) * 0.3 * room / series.length;
       m.at = [slot(m.group, m.x, m.series) + jitter, atY(m.y)];
       m.node = symbol(shape, m.at[0], m.at[1], 2.5, colour, { "fill-opacity": 0.45, "stroke-opacity": 0.6 });
     });
     cells.forEach((c) => {
       const x = slot(c.group, c.x, c.series), [colour, shape] = look(c.series, series);
-      if (c.n > 1) add("line", { x1: x, x2: x, y1: atY(Math.max(low, c.low)), y2: atY(Math.min(high, c.high)), stroke: "#000", "stroke-width": 2 });
+      const [bottom, top] = [atY(Math.max(low, c.low)), atY(Math.min(high, c.high))];
+      if (c.n > 1) add("line", { x1: x, x2: x, y1: bottom, y2: top, stroke: "#000", "stroke-width": 2 });
       symbol(shape, x, atY(c.mean), 5, colour, { stroke: "#000" });
     });
     series.forEach((s, k) => {
       symbol(look(s, series)[1], BOX.left + 10 + 150 * k, 362, 5, look(s, series)[0], {});
       add("text", { x: BOX.left + 20 + 150 * k, y: 366 }, s);
     });
-    add("text", { x: 14, y: 165, transform: "rotate(-90 14 165)", "text-anchor": "middle" }, (state.show === "values" ? "" : "difference in ") + label(state.metric));
+    const title = (state.show === "values" ? "" : "difference in ") + label(state.metric);
+    add("text", { x: 14, y: 165, transform: "rotate(-90 14 165)", "text-anchor": "middle" }, title);
   }
 
   function drawHeat(cells) {
@@ -231,18 +250,26 @@
       const mix = (full) => Math.round(255 + (full - 255) * share); // purple below zero, orange above, white at zero
       const colour = c.mean < 0 ? `rgb(${mix(84)},${mix(39)},${mix(136)})` : `rgb(${mix(179)},${mix(88)},${mix(6)})`;
       const node = add("rect", { x, y, width: w - 2, height: h - 2, fill: colour, stroke: "#ddd" });
-      add("text", { x: x + w / 2, y: y + h / 2 + 4, "text-anchor": "middle", style: share > 0.6 ? "fill:#fff" : "" }, (c.mean > 0 ? "+" : "") + text(c.mean));
+      const words = centred(x + w / 2, y + h / 2 + 4, (c.mean > 0 ? "+" : "") + String(Number(c.mean.toPrecision(3))));
+      if (share > 0.6) words.setAttribute("style", "fill:#fff");
       c.node = node;
       c.at = [x + w / 2, y + h / 2];
     });
-    xs.forEach((x) => add("text", { x: left + w * (xs.indexOf(x) + 0.5), y: BOX.bottom + 16, "text-anchor": "middle" }, state.x + " " + text(x)));
-    groups.forEach((g) => add("text", { x: left - 8, y: BOX.top + h * (groups.indexOf(g) + 0.5) + 4, "text-anchor": "end" }, groupName(g)));
+    xs.forEach((x) => centred(left + w * (xs.indexOf(x) + 0.5), BOX.bottom + 16, state.x + " " + text(x)));
+    groups.forEach((g) => {
+      const y = BOX.top + h * (groups.indexOf(g) + 0.5) + 4;
+      add("text", { x: left - 8, y, "text-anchor": "end" }, groupName(g));
+    });
     add("text", { x: left, y: 366 }, "mean of " + state.second + " − " + state.first + ", " + label(state.metric));
+  }
+
+  function interval(c) {
+    return c.n > 1 ? `[${text(c.low)}, ${text(c.high)}]` : "–";
   }
 
   function fillTable(cells) {
     const head = ["Panel", state.x, "Series", "n seeds", "Mean", "95% t interval"];
-    const rows = cells.map((c) => [groupName(c.group), text(c.x), c.series, String(c.n), text(c.mean), c.n > 1 ? "[" + text(c.low) + ", " + text(c.high) + "]" : "–"]);
+    const rows = cells.map((c) => [groupName(c.group), text(c.x), c.series, String(c.n), text(c.mean), interval(c)]);
     shown.replaceChildren(...[head, ...rows].map((row, r) => {
       const line = document.createElement("tr");
       line.append(...row.map((t) => Object.assign(document.createElement(r ? "td" : "th"), { textContent: t })));
@@ -264,7 +291,8 @@
     const mark = list[chosen];
     mark.node.classList.add("chosen");
     detail.textContent = state.show === "heat map"
-      ? `${groupName(mark.group)}, ${state.x} ${text(mark.x)}: mean ${text(mark.mean)}, 95% t interval [${text(mark.low)}, ${text(mark.high)}], n = ${mark.n} seeds, ${mark.marks.length} pairs`
+      ? `${groupName(mark.group)}, ${state.x} ${text(mark.x)}: mean ${text(mark.mean)}, 95% t interval ${interval(mark)}, ` +
+        `n = ${mark.n} seeds, ${mark.marks.length} pairs`
       : (mark.trials.length > 1 ? `difference ${text(mark.y)}. ` : "") + mark.trials.map(describe).join(". Less ");
   }
 
@@ -298,14 +326,16 @@
     chosen = -1;
     const cells = marks.length ? cellsOf() : [];
     heat = state.show === "heat map" ? cells : [];
-    const formula = data.labels[state.metric].formula;
-    chart.setAttribute("aria-label", `${state.show} of ${label(state.metric)} over ${state.x}, study ${state.study}, ${marks.length} marks`);
-    detail.textContent = marks.length ? `${marks.length} marks. ${state.metric}${formula ? " = " + formula : ""}.` : "No completed trials for this choice.";
-    if (!marks.length) add("text", { x: 380, y: 180, "text-anchor": "middle" }, "No completed trials for this choice.");
+    const formula = data.labels[state.metric].formula, none = "No completed trials for this choice.";
+    chart.setAttribute("aria-label", `${state.show} of ${label(state.metric)} over ${state.x}, study ${state.study}, ` +
+      `${marks.length} marks`);
+    detail.textContent = marks.length ? `${marks.length} marks. ${state.metric}${formula ? " = " + formula : ""}.` : none;
+    if (!marks.length) centred(380, 180, none);
     else if (state.show === "heat map") drawHeat(cells);
     else drawPanels(cells);
     fillTable(cells);
-    const pooled = state.by === "regime" ? [] : varying(data.studies[state.study]).filter((s) => ![state.x, state.by, "estimator", "regime"].includes(s));
+    const named = [state.x, state.by, "estimator", "regime"].concat(state.by === "regime" ? data.regime : []);
+    const pooled = varying(data.studies[state.study]).filter((s) => !named.includes(s));
     document.getElementById("scope").textContent = `${data.trials.length} of the file's ${data.of} trials are in this page.` +
       (pooled.length ? ` Each series pools over ${pooled.join(", ")}; means are taken by seed first.` : "");
   }

@@ -50,7 +50,7 @@ def spread(values):
     return text + (f"; else {number(numpy.median(some))} ({number(some.min())}–{number(some.max())})" if len(some) else "")
 
 
-def what(contrast, result):
+def what(contrast):
     """Where a contrast was looked at: "K 32", with the regime in a column of its own."""
     return ", ".join(f"{k} {number(float(v)) if _is_number(v) else v}" for k, v in contrast.where.items()) or "all"
 
@@ -140,7 +140,6 @@ def evidence_table(findings):
     for claim, found in findings.items():
         rows.append(None)
         for f in found:
-            c = f.result.comparison
             rows.append([claim.words, f"{claim.axis} {f.value:g}", regime(f.regime), f.verdict, f.why]
                         + effect(f.result) + ["planned" if f.planned else "exploratory", f.result.lost or "none"])
     return Table("evidence", "The evidence for each verdict.", EFFECT_NOTE,
@@ -167,11 +166,13 @@ def effect(result):
 
 
 def contrast_table(results, planned):
-    rows = [[r.contrast.name, r.contrast.metric, what(r.contrast, r), regime(r.regime),
+    rows = [[r.contrast.name, r.contrast.metric, what(r.contrast), regime(r.regime),
              f"{r.contrast.values[1]} − {r.contrast.values[0]}"] + effect(r) + [r.lost or "none"]
             for r in results[:MOST_ROWS]]
-    title = ("Planned contrasts: declared in the job, on record before the first trial." if planned else
-             "Exploratory contrasts: chosen after the fact.")
+    first = all(r.planned for r in results)
+    title = ("Exploratory contrasts: chosen after the fact." if not planned else
+             "Planned contrasts: declared in the job, on record before the first trial." if first else
+             "Declared contrasts: they may be younger than some results.")
     cut = f" The first {MOST_ROWS} of {len(results)} are shown." if len(results) > MOST_ROWS else ""
     return Table("planned" if planned else "exploratory", title, EFFECT_NOTE + cut,
                  ["contrast", "metric", "at", "regime", "difference of"] + EFFECT + ["not in the numbers"], rows)
@@ -206,14 +207,22 @@ def collapse_table(trials, name):
         values = {e: {m: tables.values(cell, m, e) for m in ("collapsed", "dead_codes_train")} for e in tables.ESTIMATORS}
         rows.append([f"{cell.value:g}", f"{cell.decoder}, {cell.init}"]
                     + [rate(values[e]["collapsed"]) for e in tables.ESTIMATORS]
-                    + [f"{only[0]}, {only[1]}", p_value(inference.mcnemar(*only)) if len(ste) else "–"]
+                    + [f"{only[0]}, {only[1]}", p_value(inference.mcnemar(*only)) if len(ste) else "–",
+                       seeds_to_tell(*(values[e]["collapsed"] for e in tables.ESTIMATORS))]
                     + [spread(values[e]["dead_codes_train"]) for e in tables.ESTIMATORS])
     return Table(f"collapse_{name}", f"{table.title}: collapse as a yes or no, and dead codes.",
                  "k/n trials collapsed (a tenth of the codes dead, and at least one), with the exact Clopper-Pearson "
                  "95% interval. Discordant: seeds in which ste alone, rotation alone collapsed; p: McNemar's exact test, "
-                 "not adjusted. Dead codes: in how many trials there are none, else median (range).",
-                 [table.axis, "regime", "collapsed, ste", "collapsed, rotation", "discordant", "p", "dead codes, ste",
-                  "dead codes, rotation"], rows)
+                 "not adjusted. Seeds needed: to tell these two rates apart with 80% power, if pairs were independent. "
+                 "Dead codes: in how many trials there are none, else median (range).",
+                 [table.axis, "regime", "collapsed, ste", "collapsed, rotation", "discordant", "p", "seeds needed",
+                  "dead codes, ste", "dead codes, rotation"], rows)
+
+
+def seeds_to_tell(first, second):
+    if not len(first) or not len(second) or first.mean() == second.mean():
+        return "–"
+    return str(inference.seeds_for_rates(first.mean(), second.mean()) or ">400")
 
 
 def trials_table(trials):
@@ -235,8 +244,7 @@ def cells_table(trials, name, metrics=("mse_eval", "entropy_eval", "dead_codes_t
     axes = [s for s in study.varying(members, trials.attrs["settings"]) if s != "seed"] or ["estimator"]
     metrics = [m for m in metrics if m in trials]
     rows = []
-    for level, group in members.sort_values(axes, kind="stable").groupby(axes, sort=False, dropna=False):
-        level = level if isinstance(level, tuple) else (level,)
+    for level, group in study.levels(members.sort_values(axes, kind="stable"), axes):
         done = group[group.status == "completed"]
         texts = [rate(done[m].dropna()) if m == "collapsed" else spread_or_mean(m, done[m].dropna()) for m in metrics]
         rows.append([number(v, 6) if isinstance(v, (int, float)) else str(v) or "–" for v in level]

@@ -4,6 +4,7 @@ A contrast compares two values of one setting over pairs of trials equal in all 
 data and are averaged, so n counts seeds. A claim of the seed study is a set of contrasts and a rule for what they must
 show. Planned is what the job declared before its first trial; all else is exploratory, and adjusted (Holm) apart.
 """
+import re
 from collections import namedtuple
 
 import numpy
@@ -87,6 +88,14 @@ def paired(rows, settings, contrast):
     return len(both), both.groupby("seed")[["first", "second"]].mean()
 
 
+def levels(rows, names):
+    """(values, rows) of each combination of these settings, in the order of the plan."""
+    if not names:
+        return [((), rows)]
+    groups = rows.groupby(names if len(names) > 1 else names[0], sort=False, dropna=False)
+    return [(level if isinstance(level, tuple) else (level,), group) for level, group in groups]
+
+
 def margin_of(metric, rows, first_mean):
     kind, size = MARGINS.get(metric, ("share", 0.05))
     return size * {"": 1, "of K": rows.K.mean(), "share": abs(first_mean)}[kind]
@@ -99,9 +108,7 @@ def evaluate(trials, contrast, planned):
         rows = rows[matches(rows[name], value)]
     either = matches(rows[contrast.axis], contrast.values[0]) | matches(rows[contrast.axis], contrast.values[1])
     rows = rows[either]
-    groups = rows.groupby(contrast.each, sort=False, dropna=False) if contrast.each else [((), rows)]
-    for level, group in groups:
-        level = level if isinstance(level, tuple) else (level,)
+    for level, group in levels(rows, contrast.each):
         n_pairs, both = paired(group, trials.attrs["settings"], contrast)
         comparison = inference.compare(both["first"], both["second"])
         first = float(both["first"].mean()) if len(both) else numpy.nan
@@ -124,8 +131,17 @@ def usable(trials, contrast):
             and {contrast.axis, *contrast.where, *contrast.each} <= set(trials.columns))
 
 
+def declared_first(trials):
+    """Whether the contrasts stood in the job before any result: not where results of another plan were taken over."""
+    provenance = trials.attrs.get("provenance", {})
+    return all(key == provenance.get("plan_key") for key in
+               re.findall(r"\(plan ([0-9a-f]{16})\)", str(provenance.get("mixed_with", ""))))
+
+
 def planned_results(trials):
-    return adjusted([r for c in trials.attrs["contrasts"] if usable(trials, c) for r in evaluate(trials, c, True)])
+    """Results of the declared contrasts; `planned` only if they were declared first."""
+    first = declared_first(trials)
+    return adjusted([r for c in trials.attrs["contrasts"] if usable(trials, c) for r in evaluate(trials, c, first)])
 
 
 def exploratory_results(trials, metrics=("mse_eval", "entropy_eval", "dead_codes_train"), most=240):

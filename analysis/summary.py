@@ -87,10 +87,10 @@ def untested(drawn):
 
 def counts(findings):
     verdicts = [study.overall(found) for found in findings.values()]
-    parts = [f"{verdicts.count(v)} {text}" for v, text in
-             (("holds", "hold in every regime"), ("depends", "hold in some regimes only"),
-              ("does not hold", "hold in none and fail in at least one"), ("undecided", "are undecided")) if v in verdicts]
-    return f"Of {len(verdicts)} claims of the seed study that this file can test, {', '.join(parts)}."
+    of = {v: verdicts.count(v) for v in ("holds", "depends", "does not hold", "undecided")}
+    return (f"Of {len(verdicts)} claims of the seed study that this file can test, those that hold in every regime: "
+            f"{of['holds']}; in some regimes: {of['depends']}; in none, failing in at least one: {of['does not hold']}; "
+            f"undecided: {of['undecided']}.")
 
 
 def reproduced(cells):
@@ -111,12 +111,13 @@ def of_contrasts(planned):
         return "No planned comparison.", ["The job declares no contrasts, or none has a pair of completed trials yet. "
                                           "Whatever differs below was found by looking: it is exploratory."]
     found = [r for r in tested if r.p_holm <= study.ALPHA]
-    sentences = [f"{len(found)} of {len(tested)} planned comparisons show a difference (Holm's p at most {study.ALPHA})."]
+    kind = "planned" if all(r.planned for r in tested) else "declared"
+    sentences = [f"{len(found)} of {len(tested)} {kind} comparisons show a difference (Holm's p at most {study.ALPHA})."]
     for r in sorted(found, key=lambda r: r.p_holm)[:5]:
         c = r.comparison
         sentences.append(f"{r.contrast.name} ({report_tables.regime(r.regime)}): {r.contrast.metric} differs by "
                          f"{report_tables.signed(c.mean)} {report_tables.interval(c.interval)} from {r.contrast.values[0]} "
                          f"to {r.contrast.values[1]}, n = {c.n} seeds.")
-    return ("A planned comparison shows a difference." if len(found) == 1 else
-            f"{len(found)} planned comparisons show a difference." if found else
-            "No planned comparison shows a difference."), sentences
+    return (f"A {kind} comparison shows a difference." if len(found) == 1 else
+            f"{len(found)} {kind} comparisons show a difference." if found else
+            f"No {kind} comparison shows a difference."), sentences

@@ -9,10 +9,10 @@ MAGIC = b"\x93VQSJ\r\n\x1a"
 FRAME = struct.Struct("<8sIIQ")          # magic, payload length, kind, checksum
 HEAD = struct.Struct("<IIQIIidd")        # format, hash of names, digest, trial, attempt, rank, wall seconds, finished at
 RESULT = struct.Struct("<QIiiii")        # key, outcome, epochs, snapshots, K, d; then metrics, curves, snapshots
-RECORD, FORMAT = 2, 1
+RECORD, FORMAT = 2, 2
 OUTCOMES = ("failed", "completed", "diverged")
 
-Record = namedtuple("Record", "trial key status attempt rank host cpu_class wall_seconds finished_at n_epochs "
+Record = namedtuple("Record", "trial key status attempt rank host cpu_class code_version wall_seconds finished_at n_epochs "
                               "n_snapshots digest message metrics")
 
 
@@ -35,7 +35,7 @@ def _payloads(data, checksum):
 
 
 def _texts(payload, at):
-    for _ in range(3):
+    for _ in range(4):
         length = payload[at]
         yield payload[at + 1:at + 1 + length].decode("utf-8", "replace")
         at += 1 + length
@@ -47,9 +47,9 @@ def _record(payload, n_metrics, n_curves):
     start = HEAD.size + RESULT.size
     metrics = numpy.frombuffer(payload, "<f8", n_metrics, start)
     end = start + 8 * (n_metrics + n_curves * n_epochs) + n_snapshots * (8 + 4 * K * (d + 1))
-    host, cpu_class, message = _texts(payload, end)
-    return Record(trial, f"{key:016x}", OUTCOMES[outcome], attempt, rank, host, cpu_class, wall_seconds, finished_at,
-                  n_epochs, n_snapshots, f"{digest:016x}", message, metrics)
+    host, cpu_class, code_version, message = _texts(payload, end)
+    return Record(trial, f"{key:016x}", OUTCOMES[outcome], attempt, rank, host, cpu_class, code_version, wall_seconds,
+                  finished_at, n_epochs, n_snapshots, f"{digest:016x}", message, metrics)
 
 
 def records(path, metrics, curves):

@@ -35,6 +35,7 @@ SCHEMA = 1
 RUN_COLUMNS = set("key status attempt rank host cpu_class code_version wall_seconds finished_at n_epochs n_snapshots "
                   "codebook_row digest message".split())
 BLOCK = 1 << 16  # rows of text decoded at a time
+FEW = 16         # a block with more distinct texts is decoded one by one
 
 Snapshot = namedtuple("Snapshot", "epoch level codes usage")
 Contrast = namedtuple("Contrast", "name study metric axis values where each")
@@ -151,13 +152,18 @@ def _column(data):
     if not h5py.check_string_dtype(data.dtype):
         return data[:]
     column = numpy.empty(len(data), dtype=object)
-    for start in range(0, len(data), BLOCK):  # each text once in memory, however often it occurs
-        block = data[start:start + BLOCK]
-        if (block == block[0]).all():
-            column[start:start + len(block)] = block[0].decode()
-            continue
-        values, which = numpy.unique(block, return_inverse=True)
-        column[start:start + len(block)] = numpy.array([value.decode() for value in values], dtype=object)[which]
+    for start in range(0, len(data), BLOCK):
+        block, here = data[start:start + BLOCK], column[start:start + BLOCK]
+        left = numpy.ones(len(block), bool)
+        for _ in range(FEW):  # a text that occurs often is decoded and kept once
+            first = block[left.argmax()]
+            same = block == first
+            here[same] = first.decode()
+            left &= ~same
+            if not left.any():
+                break
+        else:
+            here[:] = [text.decode() for text in block.tolist()]
     return column
 
 
@@ -165,7 +171,11 @@ def _contrasts(path, job, studies):
     """The declared contrasts as the program checked them; values are texts, as in the job."""
     if "contrasts" not in job:
         return []
-    import yaml
+    try:
+        import yaml
+    except ImportError as error:
+        raise StoreError(f"{path}: its job declares contrasts, and reading them needs the module yaml: "
+                         "apt-get install python3-yaml", 7) from error
     declared = yaml.load(job, yaml.BaseLoader).get("contrasts", [])
     if declared and not studies:
         raise StoreError(f"{path}: declares contrasts, but has no study", 5)

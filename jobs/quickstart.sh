@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # From a fresh Debian 12 to the seed study's tables: installs what is missing, builds, runs jobs/seed_study.yaml on all
-# cores and prints the tables. Run again, it goes on where it stopped, or finds nothing left to do.
+# cores, prints the tables and writes the report. Run again, it goes on where it stopped, or finds nothing left to do.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . jobs/setup.sh
 
 job=jobs/seed_study.yaml
 result=results/seed_study.h5
+report=results/seed_study_report
 cores=$(nproc)
 
 need "${packages[@]}"
@@ -22,8 +23,10 @@ mpirun.openmpi -n "$cores" build/release/vqsweep run "$job" -o "$result" --threa
 printf '%-60s %4d s\n\n' "run" $((SECONDS - start))
 
 /usr/bin/python3 analysis/tables.py "$result"
+stage "report" /usr/bin/python3 analysis/report.py "$result" -o "$report"
 cat <<END
 
+The answer:  $PWD/$report/report.html    for a browser; figures and tables stand beside it
 The results: $PWD/$result
   build/release/vqsweep show $result --trial 0    one trial
   analysis/tables.py $result --format markdown    the tables for a paper; csv for a program

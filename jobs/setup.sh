@@ -20,6 +20,11 @@ packages=(
     python3-h5py       # analysis: reads the result file
     python3-numpy      # analysis: arithmetic
     python3-pandas     # analysis: one row per trial
+    python3-scipy      # analysis: tests and intervals
+    python3-matplotlib # analysis: figures of the report
+    python3-jinja2     # analysis: the report's page
+    python3-yaml       # analysis: the contrasts that a job declares
+    python3-xxhash     # analysis: checksums in the journal of a run that goes on
 )
 test_packages=( # what tests/run.sh wants besides
     python3-xarray     # the result file opens in xarray ...
@@ -27,6 +32,7 @@ test_packages=( # what tests/run.sh wants besides
     hdf5-tools         # ... in h5dump
     netcdf-bin         # ... and in ncdump
     shellcheck         # reads these scripts
+    chromium-driver    # reads the report as a person does, in chromium
 )
 # Not installed: python3-sklearn, whose hand-written digits jobs/digits.yaml reads; python3-torch, which the benchmarks
 # compare with; and ninja-build; make will do.

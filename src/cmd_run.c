@@ -2,6 +2,7 @@
  *
  * Set-up goes in steps that all ranks agree on, so that one rank's error ends all of them with one message before the
  * first trial; then the farm runs; then rank 0 finishes the file. */
+#include "audit.h"
 #include "cli.h"
 #include "farm.h"
 #include "node.h"
@@ -16,12 +17,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* What rank 0 is told of every rank. */
-struct rank_facts {
-    char host[64], cpu_class[16];
-    int threads, slots, bound, allowed, cores, threads_on_node;
-};
-
 struct run {
     const struct vqs_cli *cli;
     MPI_Comm comm;
@@ -30,7 +25,7 @@ struct run {
     struct vqs_farm farm;
     struct vqs_sched_summary summary;
     /* rank 0 */
-    struct rank_facts *facts; /* [n_ranks] */
+    struct vqs_audit_facts *facts; /* [n_ranks] */
     struct vqs_bytes job;
     struct vqs_plan *plan;
     struct vqs_provenance provenance;
@@ -65,19 +60,6 @@ static enum vqs_status choose_slots(struct run *run, struct vqs_error *err) {
     return VQS_OK;
 }
 
-static void gather_facts(struct run *run) {
-    int threads = run->farm.slots * run->farm.team;
-    struct rank_facts mine = {.threads = threads,
-                              .slots = run->farm.slots,
-                              .bound = run->node.bound,
-                              .allowed = run->node.allowed,
-                              .cores = run->node.cores,
-                              .threads_on_node = vqs_node_sum(run->comm, threads)};
-    memcpy(mine.host, run->node.host, sizeof mine.host);
-    snprintf(mine.cpu_class, sizeof mine.cpu_class, "%s", vqs_kernels_cpu_class());
-    MPI_Gather(&mine, (int)sizeof mine, MPI_BYTE, run->facts, (int)sizeof mine, MPI_BYTE, 0, run->comm);
-}
-
 static int total_slots(const struct run *run) {
     int total = 0;
     for (int r = 0; r < run->n_ranks; r++) {
@@ -86,45 +68,29 @@ static int total_slots(const struct run *run) {
     return total;
 }
 
-/* What a person should know of cores and threads before hours are spent. */
-static void print_notices(const struct run *run) {
-    const struct rank_facts *facts = run->facts;
-    if (facts[0].allowed > facts[0].bound && !run->cli->quiet) {
-        fprintf(stderr,
-                "vqsweep: mpirun bound each rank to %d of %d cores by its default; using all (--bind-to core keeps "
-                "the binding)\n",
-                facts[0].bound, facts[0].allowed);
+/* About what journal and result file take together, with the temporary one. */
+static double expected_bytes(const struct run *run) {
+    double bytes = 0;
+    for (size_t t = 0; t < vqs_plan_n_trials(run->plan); t++) {
+        struct vqs_settings settings;
+        vqs_plan_trial_settings(run->plan, t, &settings);
+        bytes += 3 * (double)vqs_trial_record_bytes(&settings);
     }
-    for (int r = 0; r < run->n_ranks; r++) {
-        if (facts[r].threads > facts[r].allowed) {
-            fprintf(stderr,
-                    "vqsweep: warning: rank %d on %s has %d threads but may use only %d cores; give mpirun --bind-to "
-                    "none, or --map-by slot:PE=%d\n",
-                    r, facts[r].host, facts[r].threads, facts[r].allowed, facts[r].threads);
-            break;
-        }
-        if (facts[r].threads_on_node > facts[r].cores) {
-            fprintf(stderr,
-                    "vqsweep: warning: %d threads on the %d cores of %s get in each other's way; start fewer ranks or "
-                    "give a smaller --threads\n",
-                    facts[r].threads_on_node, facts[r].cores, facts[r].host);
-            break;
-        }
-    }
-    if (getenv("OPENBLAS_CORETYPE")) {
-        fprintf(stderr, "vqsweep: warning: OPENBLAS_CORETYPE=%s chooses OpenBLAS's kernel; unset it for the best one\n",
-                getenv("OPENBLAS_CORETYPE"));
-    }
+    return bytes;
 }
 
 /* ---- provenance -------------------------------------------------------------------------------------------------- */
+
+static bool is_like(const struct vqs_audit_facts *a, const struct vqs_audit_facts *b) {
+    return !strcmp(a->host, b->host) && a->threads == b->threads && !strcmp(a->cpu_class, b->cpu_class);
+}
 
 /* "vm: 2 x 4 threads, avx512; ..." (ranks x threads of a rank) for each stretch of equal ranks */
 static void describe_ranks(const struct run *run, char *text, size_t size) {
     size_t used = 0;
     for (int r = 0, next; r < run->n_ranks; r = next) {
-        const struct rank_facts *facts = &run->facts[r];
-        for (next = r + 1; next < run->n_ranks && !memcmp(&run->facts[next], facts, sizeof *facts);) {
+        const struct vqs_audit_facts *facts = &run->facts[r];
+        for (next = r + 1; next < run->n_ranks && is_like(&run->facts[next], facts);) {
             next++;
         }
         used += (size_t)snprintf(text + used, used < size ? size - used : 0, "%s%s: %d x %d threads, %s", r ? "; " : "",
@@ -302,7 +268,7 @@ static enum vqs_status set_up(struct run *run, struct vqs_error *err) {
     if ((status = vqs_sched_agree(run->comm, status, err)) != VQS_OK) {
         return status;
     }
-    gather_facts(run);
+    vqs_audit_gather(run->comm, &run->node, run->farm.slots * run->farm.team, run->farm.slots, run->facts);
     if (run->rank == 0) {
         status = read_plan(run, err);
     }
@@ -364,7 +330,7 @@ static enum vqs_status run_job(struct run *run, struct vqs_error *err) {
         return status;
     }
     if (run->rank == 0) {
-        print_notices(run);
+        vqs_audit_print(run->facts, run->n_ranks, run->path, expected_bytes(run), run->cli->quiet);
     }
     vqs_progress_begin(&run->farm.progress, run->rank == 0 ? vqs_node_terminal_width(&run->node) : 0, run->cli->quiet);
     status = vqs_farm_run(&run->farm, run->comm, &run->summary, err);

@@ -54,8 +54,7 @@ static const double STALL_FACTOR = 20;
 /* Two signals within this time are one: a launcher and a batch system may both pass on the same one. */
 static const double ONE_SIGNAL_SECONDS = 0.25;
 
-/* ---- trials that are saved and left -------------------------------------------------------------------------------
- */
+/* ---- trials that are saved and left ------------------------------------------------------------------------------ */
 
 /* Running trials get three quarters of the grace; the last of it belongs to the result file. */
 static double leave_after(const struct vqs_farm *farm, double now) {

@@ -74,6 +74,12 @@ static void describe_settings(const struct vqs_plan *there, const struct vqs_pla
     free(b);
 }
 
+static bool same_contrasts(const struct vqs_plan *a, const struct vqs_plan *b) {
+    size_t size_a, size_b;
+    const char *text_a = vqs_plan_contrasts(a, &size_a), *text_b = vqs_plan_contrasts(b, &size_b);
+    return size_a == size_b && (!size_a || !memcmp(text_a, text_b, size_a));
+}
+
 static enum vqs_status refuse_plan(const struct vqs_origin *origin, const struct vqs_plan *plan,
                                    struct vqs_error *err) {
     struct vqs_plan *there = NULL;
@@ -90,12 +96,13 @@ static enum vqs_status refuse_plan(const struct vqs_origin *origin, const struct
         snprintf(count, sizeof count, "%016llx, not %016llx", (unsigned long long)origin->plan_key,
                  (unsigned long long)vqs_plan_key(plan));
     }
+    const char *other_contrasts = there && !same_contrasts(there, plan) ? "; other contrasts" : "";
     vqs_plan_destroy(there);
     return vqs_fail(
         err, VQS_ERR_STORE,
-        "%s: holds another plan (%s%s); give another file by -o, remove this one, or keep what both ask for "
+        "%s: holds another plan (%s%s%s); give another file by -o, remove this one, or keep what both ask for "
         "with --allow-mixed",
-        origin->path, count, difference);
+        origin->path, count, difference, other_contrasts);
 }
 
 enum vqs_status vqs_origin_check(const struct vqs_origin *origin, const struct vqs_plan *plan, struct vqs_error *err) {

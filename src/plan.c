@@ -363,7 +363,7 @@ enum vqs_status vqs_plan_create(const char *text, size_t size, const char *file,
     struct trial *fitted = realloc(plan->trials, plan->n_trials * sizeof *plan->trials);
     plan->trials = fitted ? fitted : plan->trials;
     plan->key = hash_trials(plan);
-    if (plan->job.contrasts.size) { /* so that a run cannot be resumed with contrasts thought of after its results */
+    if (plan->job.contrasts.size) { /* so that a run is not resumed with contrasts thought of after its results */
         plan->key = XXH3_64bits_withSeed(plan->job.contrasts.data, plan->job.contrasts.size, plan->key);
     }
     for (int s = 0; s < plan->job.n_studies; s++) {

@@ -63,6 +63,7 @@ struct master {
     double now; /* of `ear` */
     uint32_t done;
     int n_goodbyes; /* heard */
+    int lost;       /* ranks, in the end */
     double busy;
     bool stranded;
     bool refused; /* on_result failed: it is not called again */
@@ -263,9 +264,9 @@ static void say_goodbye(struct master *m) {
     }
 }
 
-/* Until every rank that is not lost has said goodbye too; whoever dies over it is not waited for. */
+/* Until every rank that is not lost has said goodbye too; whoever dies over it is not waited for, and lost as well. */
 static void part(struct master *m) {
-    int expected = m->dispatch.n_ranks - 1 - count_lost(&m->dispatch);
+    const int expected = m->dispatch.n_ranks - 1 - count_lost(&m->dispatch);
     double patience = m->dispatch.patience.silence > 0 ? fmax(m->dispatch.patience.silence, GOODBYE_SECONDS) : INFINITY;
     double until = listen(&m->ear) + patience;
     while ((m->n_goodbyes < expected || vqs_mail_busy(&m->mail)) && listen(&m->ear) < until) {
@@ -276,6 +277,7 @@ static void part(struct master *m) {
         }
         vqs_parcel_destroy(parcel);
     }
+    m->lost = m->dispatch.n_ranks - 1 - m->n_goodbyes;
 }
 
 static void obey_tick(struct master *m, enum vqs_sched_order order) {
@@ -496,7 +498,7 @@ enum vqs_status vqs_sched_run(MPI_Comm comm, const struct vqs_sched_config *conf
         *summary = (struct vqs_sched_summary){.done = m.done,
                                               .stopped = m.dispatch.n_settled < config->n_tasks,
                                               .stranded = m.stranded,
-                                              .lost = count_lost(&m.dispatch),
+                                              .lost = m.lost,
                                               .busy_seconds = m.busy};
         dispatch = m.dispatch;
     } else if (status == VQS_OK) {

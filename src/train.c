@@ -112,9 +112,12 @@ size_t vqs_trial_memory(const struct vqs_settings *s) {
     struct vqs_arena measure = {0};
     struct work w = {0};
     carve(s, vqs_kernels_get(), 1, &measure, &w);
-    size_t record = (size_t)VQS_N_CURVES * (size_t)s->epochs * sizeof(double) +
-                    (size_t)snapshot_count(s) * (size_t)s->K * ((size_t)s->d + 1) * sizeof(float);
-    return measure.used + vqs_dataset_memory(s) + record;
+    return measure.used + vqs_dataset_memory(s) + vqs_trial_record_bytes(s);
+}
+
+size_t vqs_trial_record_bytes(const struct vqs_settings *s) {
+    return (size_t)VQS_N_CURVES * (size_t)s->epochs * sizeof(double) +
+           (size_t)snapshot_count(s) * (size_t)s->K * ((size_t)s->d + 1) * sizeof(float);
 }
 
 /* ---- denormal numbers

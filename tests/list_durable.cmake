@@ -1,4 +1,6 @@
 # What keeps a run from losing anything: checkpoints, leases, stops, disks, SLURM.
+set(VQS_PYTHON /usr/bin/python3) # Debian's: another on the PATH may lack Debian's modules
+find_program(MPIRUN NAMES mpirun.openmpi mpirun REQUIRED)
 vqs_test(NAME test_checkpoint LABELS "io;fault" LIBS vqs_store)
 
 add_test(NAME test_durable COMMAND ${VQS_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/test_durable.py
@@ -11,3 +13,7 @@ add_test(NAME test_disk_long COMMAND ${VQS_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/t
     $<TARGET_FILE:vqsweep_faulty> --long)
 set_tests_properties(test_disk PROPERTIES LABELS "fault;python" TIMEOUT 300)
 set_tests_properties(test_disk_long PROPERTIES LABELS "fault;python;long" TIMEOUT 3600)
+
+# SLURM holds a job that was put back into the queue for two minutes, so this takes some.
+add_test(NAME test_slurm COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/test_slurm.sh $<TARGET_FILE:vqsweep>)
+set_tests_properties(test_slurm PROPERTIES LABELS "fault;python;long" TIMEOUT 1800 SKIP_RETURN_CODE 77)

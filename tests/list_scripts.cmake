@@ -10,8 +10,9 @@ set_tests_properties(test_readme PROPERTIES LABELS "io;python" TIMEOUT 60)
 
 find_program(VQS_SHELLCHECK shellcheck)
 if(VQS_SHELLCHECK)
-    add_test(NAME lint_scripts COMMAND ${VQS_SHELLCHECK} -x .ci/run jobs/setup.sh jobs/quickstart.sh tests/run.sh
-        tests/bench/run.sh tests/test_setup.sh tests/test_readme.sh tests/test_bench.sh
+    add_test(NAME lint_scripts COMMAND ${VQS_SHELLCHECK} -x .ci/run jobs/setup.sh jobs/quickstart.sh cluster/run.sh
+        cluster/submit.sh cluster/slurm.sbatch tests/run.sh tests/bench/run.sh tests/pretend_hosts.sh tests/slurm.sh
+        tests/test_slurm.sh tests/test_setup.sh tests/test_readme.sh tests/test_bench.sh
         WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
     set_tests_properties(lint_scripts PROPERTIES LABELS "io;python" TIMEOUT 60)
 endif()

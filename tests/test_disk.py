@@ -72,7 +72,7 @@ class OneFailure(Case):
         self.assertGreater(hit, len(numbers) // 2, "the failures did not happen")
 
     def test_write(self):
-        self.each("write", range(1, 400, 1 if LONG else 23))
+        self.each("write", range(1, 400, 3 if LONG else 23))
 
     def test_sync(self):
         self.each("sync", [1, 2])
@@ -81,7 +81,7 @@ class OneFailure(Case):
         self.each("rename", [1, 2, 3])
 
     def test_alloc(self):
-        self.each("alloc", range(1, 700, 1 if LONG else 29))
+        self.each("alloc", range(1, 700, 5 if LONG else 29))
 
 
 class LastingFailure(Case):

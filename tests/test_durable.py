@@ -207,7 +207,7 @@ class Stops(Case):
             begin = time.time()
             said = self.ends(75, "run", "long.yaml", "-o", "a.h5", "--time-limit", "3", "--grace", "2", ranks=ranks)
             self.assertLess(time.time() - begin, 5)
-            self.assertIn("stopping before the time limit", said[-2])
+            self.assertIn("run the same command again", said[-1])
             self.assertTrue(os.listdir(self.path("a.h5.trials")))
         self.finish()
 

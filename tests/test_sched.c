@@ -483,6 +483,12 @@ START_TEST(a_stuck_task_costs_its_slot_until_it_ends) {
     ck_assert_int_eq(deal(&dispatch, 0), 1); /* one slot is left */
     ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, 1, 30), VQS_DISPATCH_FIRST);
     ck_assert_int_eq(deal(&dispatch, 0), 1); /* and the other is back */
+    ck_assert_int_eq(deal(&dispatch, 1), 1); /* the same for a rank's last slot */
+    vqs_dispatch_running(&dispatch, 1, 4, 0, 20);
+    expect_loss(&dispatch, 26, VQS_DISPATCH_STUCK, 1, 4, true);
+    ck_assert_int_eq(deal(&dispatch, 1), 0);
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 1, 4, 30), VQS_DISPATCH_FIRST);
+    ck_assert_int_eq(deal(&dispatch, 1), 1);
     vqs_dispatch_destroy(&dispatch);
 }
 END_TEST

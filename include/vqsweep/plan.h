@@ -27,8 +27,8 @@
  * A contrast is the mean of `metric` at the second of two values of a setting less that at the first, over pairs of
  * trials equal in all else, among the study's trials that are as `where` says; `each` asks for it in each combination
  * of some settings. The program only checks contrasts; analysis/ evaluates them. The job's text stands in the journal
- * and in the result file before the first trial runs, and contrasts are part of the plan's key: they cannot be changed
- * later.
+ * and in the result file before the first trial runs, and contrasts are part of the plan's key: other contrasts make
+ * another plan.
  *
  * A trial that several studies ask for is one trial and belongs to each. The same settings twice in one study are an
  * error; points of a study that differ only in settings without effect (beta under k-means) are merged and counted.

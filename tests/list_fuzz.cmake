@@ -1,0 +1,13 @@
+# Readers of foreign bytes (fuzz.h): replayed by ctest everywhere, searched by libFuzzer where clang builds with VQS_FUZZ.
+foreach(target job journal store data)
+    add_executable(fuzz_${target} fuzz_${target}.c fuzz_files.c fuzz_replay.c)
+    target_link_libraries(fuzz_${target} PRIVATE vqs_store m)
+    target_include_directories(fuzz_${target} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+    add_test(NAME fuzz_${target} COMMAND fuzz_${target} 300)
+    set_tests_properties(fuzz_${target} PROPERTIES LABELS "io;fault" TIMEOUT 300)
+    if(VQS_FUZZ)
+        add_executable(search_${target} fuzz_${target}.c fuzz_files.c)
+        target_link_libraries(search_${target} PRIVATE vqs_store m)
+        target_link_options(search_${target} PRIVATE -fsanitize=fuzzer)
+    endif()
+endforeach()
