@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "surrogates.h"
+#include "testing.h"
 #include "vqsweep/kernels.h"
 #include "vqsweep/rng.h"
 
@@ -287,9 +288,5 @@ int main(void) {
     tcase_add_test(identity, rotation_trick_at_equal_norms_is_a_rotation);
     suite_add_tcase(suite, conformance);
     suite_add_tcase(suite, identity);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_unforked(suite);
 }

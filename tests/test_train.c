@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "surrogates.h"
+#include "testing.h"
 #include "vqsweep/model.h"
 #include "vqsweep/train.h"
 
@@ -388,10 +389,5 @@ int main(void) {
     tcase_add_test(tests, naive_gradient_is_that_of_the_frozen_loss);
     tcase_add_test(tests, trajectories_are_those_of_the_naive_trainer);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK); /* OpenMP does not survive a fork */
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_unforked(suite);
 }

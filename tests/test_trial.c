@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "testing.h"
 #include "vqsweep/estimators.h"
 #include "vqsweep/kernels.h"
 #include "vqsweep/train.h"
@@ -160,10 +161,5 @@ int main(void) {
     tcase_add_test(tests, tied_makes_rotation_and_ste_the_same);
     tcase_add_loop_test(tests, reference_values, 0, sizeof reference / sizeof reference[0]);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_set_fork_status(runner, CK_NOFORK); /* OpenMP does not survive a fork */
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_unforked(suite);
 }
