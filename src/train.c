@@ -120,8 +120,7 @@ size_t vqs_trial_record_bytes(const struct vqs_settings *s) {
            (size_t)snapshot_count(s) * (size_t)s->K * ((size_t)s->d + 1) * sizeof(float);
 }
 
-/* ---- denormal numbers
- * ------------------------------------------------------------------------------------------------ */
+/* ---- denormal numbers --- */
 
 /* Weights and moments of dead codes decay into denormal numbers, which some CPUs handle a hundred times slower than
  * others. They are taken as 0 in every thread of a trial while it runs. Returns what to restore. */
@@ -285,8 +284,7 @@ static int update(const struct vqs_settings *s, struct work *w, const struct bat
     return flips;
 }
 
-/* ---- epochs
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- epochs --- */
 
 /* What an epoch adds up. */
 struct epoch_sums {
@@ -444,8 +442,7 @@ static enum vqs_status evaluate(const struct vqs_settings *s, int team, const st
     return vqs_metrics_subspace(&w->model, data, record->metric, err);
 }
 
-/* ---- the trial
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- the trial --- */
 
 static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings *s, struct work *w,
                                struct vqs_record *record, struct vqs_error *err) {
@@ -525,7 +522,7 @@ enum vqs_status vqs_trainer_create(int team, struct vqs_data_cache *cache, struc
     (*out)->kernels = vqs_kernels_get();
     (*out)->cache = cache;
     if (!cache) {
-        enum vqs_status status = vqs_data_cache_create(own_cache_bytes, &(*out)->own, err);
+        enum vqs_status status = vqs_data_cache_create(own_cache_bytes, NULL, &(*out)->own, err);
         (*out)->cache = (*out)->own;
         return status;
     }
@@ -544,8 +541,7 @@ void vqs_trainer_destroy(struct vqs_trainer *t) {
     }
 }
 
-/* ---- planning
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- planning --- */
 
 double vqs_trial_seconds(const struct vqs_settings *s) {
     const double multiply_adds_per_second = 2e10, seconds_per_normal = 1.5e-9, seconds_per_sample_pass = 5e-9;
@@ -564,14 +560,4 @@ double vqs_trial_seconds(const struct vqs_settings *s) {
         training = D * D * N / 2e9 + D * D * D / 1e9;
     }
     return data + training + lloyd + 3 * samples * (2 * D * d + K * d) / multiply_adds_per_second;
-}
-
-enum vqs_status vqs_trial_check_data(const struct vqs_settings *s, struct vqs_error *err) {
-    if (s->data == VQS_DATA_SUBSPACE) {
-        return VQS_OK;
-    }
-    struct vqs_dataset *data = NULL;
-    enum vqs_status status = vqs_dataset_create(s, &data, err);
-    vqs_dataset_destroy(data);
-    return status;
 }

@@ -181,6 +181,13 @@ static const struct {
     {"r=9 D=8", VQS_SETTING_r, "at most D"},
     {"data=csv", VQS_SETTING_data, "path"},
     {"data=idx", VQS_SETTING_data, "path"},
+    {"data=hdf5 path=x", VQS_SETTING_data, "dataset"},
+    {"data=images path=x patch=8 D=64", VQS_SETTING_D, "must be 192 with patches of 8 x 8 in 3 channels, not 64"},
+    {"data=images path=x patch=64 colour=grey D=64", VQS_SETTING_D, "must be 4096"},
+    {"data=audio path=x frame=200 D=64", VQS_SETTING_D, "must be 200 with frame: 200"},
+    {"data=audio path=x audio_features=log_mel n_mels=20 D=64", VQS_SETTING_D, "must be 20 with n_mels: 20"},
+    {"data=text path=x text_window=2 D=64", VQS_SETTING_D, "must be 512 with text_window: 2"},
+    {"data=csv path=x center=false whiten=pca", VQS_SETTING_whiten, "needs center: true"},
     {"epochs=10 snapshots=1,11", VQS_SETTING_snapshots, "epoch 11"},
     {"K=64 N=32 estimator=kmeans", VQS_SETTING_K, "64 codes"},
 };
@@ -197,6 +204,9 @@ END_TEST
 
 START_TEST(what_has_no_effect_is_not_checked_for_sense) {
     static const char *const fine[] = {"data=csv path=x r=9 D=8",
+                                       "data=text path=x alphabet=occurring text_window=2 D=64",
+                                       "data=images path=x patch=8 D=192 n_mels=20",
+                                       "center=false whiten=pca",
                                        "estimator=kmeans epochs=1 snapshots=5",
                                        "K=32 N=32",
                                        "d=8 D=8 r=8",
@@ -240,7 +250,7 @@ static const struct {
     {"estimator=rotation K=64 sigma=0.3 seed=7", 0x9c202992dca5e4f9, 0xf6a8eda8116aad86},
     {"estimator=projector a=-1 b=1 decoder=tied snapshots=0,1,10", 0xfd493fc10899f01b, 0xeebbc8cb85dee520},
     {"estimator=kmeans K=8", 0x7be2bbe4f3baba78, 0xeebbc8cb85dee520},
-    {"data=csv path=digits.csv.gz label_columns=1 value_scale=0.0625 D=64", 0x842010b18a6571af, 0xf880e27c88c39e41},
+    {"data=csv path=digits.csv.gz label_columns=1 value_scale=0.0625 D=64", 0x93b1caa2361dedbe, 0x00c8654e8d07d9fb},
 };
 
 START_TEST(keys_are_pinned) {
@@ -254,9 +264,9 @@ END_TEST
 START_TEST(the_key_is_the_hash_of_the_documented_text) {
     static const char canonical[] = "vqsweep settings 1\nD=64\nK=8\nN=4096\nN_eval=4096\ncenter=true\nd=2\ndata=idx\n"
                                     "estimator=kmeans\ngap_restarts=1\nkmeans_iterations=100\nkmeans_restarts=10\n"
-                                    "path=x.gz\nseed=1\nvalue_scale=0.25\n";
+                                    "path=x.gz\nseed=1\nvalue_scale=0.25\nwhiten=none\n";
     static const char data[] = "vqsweep data 1\nD=64\nN=4096\nN_eval=4096\ncenter=true\ndata=idx\npath=x.gz\nseed=1\n"
-                               "value_scale=0.25\n";
+                               "value_scale=0.25\nwhiten=none\n";
     struct vqs_settings s = with("data=idx path=x.gz value_scale=0.25 D=64 K=8 estimator=kmeans");
     ck_assert_uint_eq(vqs_settings_key(&s), XXH3_64bits(canonical, sizeof canonical - 1));
     ck_assert_uint_eq(vqs_settings_data_key(&s), XXH3_64bits(data, sizeof data - 1));

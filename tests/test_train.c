@@ -248,7 +248,7 @@ static void naive_train(const struct vqs_settings *s, struct naive *m, double *r
     uint32_t *order = calloc((size_t)s->N, sizeof *order);
     double xhat[256];
     long t = 0;
-    ck_assert(vqs_dataset_create(s, &data, NULL) == VQS_OK);
+    ck_assert(vqs_dataset_create(s, NULL, &data, NULL) == VQS_OK);
     naive_create(s, &grad);
     naive_create(s, &moment1);
     naive_create(s, &moment2);
@@ -318,7 +318,7 @@ START_TEST(naive_gradient_is_that_of_the_frozen_loss) {
             struct naive_batch b = {0};
             uint32_t order[256];
             small(&s, e, variant);
-            ck_assert(vqs_dataset_create(&s, &data, NULL) == VQS_OK);
+            ck_assert(vqs_dataset_create(&s, NULL, &data, NULL) == VQS_OK);
             naive_create(&s, &m);
             naive_create(&s, &grad);
             naive_batch_create(&s, &b);
