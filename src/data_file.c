@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* ---- one file -------------------------------------------------------------------------------------------------- */
+/* ---- one file ---------------------------------------------------------------------------------------------------- */
 
 enum vqs_status vqs_data_stat(const char *path, uint64_t *size, struct vqs_error *err) {
     struct stat status;
@@ -113,7 +113,7 @@ enum vqs_status vqs_data_file_measure(struct vqs_data_file *file, uint64_t most,
     return status;
 }
 
-/* ---- tables: equal elements of one type, sample after sample --------------------------------------------------- */
+/* ---- tables: equal elements of one type, sample after sample ----------------------------------------------------- */
 
 struct element {
     char kind; /* 'u', 'i' or 'f': whole numbers without and with sign, IEEE 754 */
@@ -239,7 +239,7 @@ static enum vqs_status add_axis(const char *path, long offset, int axis, uint64_
     return VQS_OK;
 }
 
-/* ---- IDX ------------------------------------------------------------------------------------------------------- */
+/* ---- IDX --------------------------------------------------------------------------------------------------------- */
 
 static struct element idx_type(unsigned code) {
     switch (code) {
@@ -291,7 +291,7 @@ static enum vqs_status idx_open(const struct vqs_settings *s, struct vqs_source 
 
 const struct vqs_source_reader vqs_source_idx = {idx_open, table_read, table_close};
 
-/* ---- NPY: a Python dictionary in a fixed frame, then the elements ---------------------------------------------- */
+/* ---- NPY: a Python dictionary in a fixed frame, then the elements ------------------------------------------------ */
 
 /* What follows 'key': in the header, or NULL. */
 static const char *npy_value(const char *header, const char *key) {
@@ -384,7 +384,7 @@ static enum vqs_status npy_open(const struct vqs_settings *s, struct vqs_source 
 
 const struct vqs_source_reader vqs_source_npy = {npy_open, table_read, table_close};
 
-/* ---- raw: little-endian float32 -------------------------------------------------------------------------------- */
+/* ---- raw: little-endian float32 ---------------------------------------------------------------------------------- */
 
 static enum vqs_status raw_open(const struct vqs_settings *s, struct vqs_source *source, struct vqs_error *err) {
     enum vqs_status status = table_open(s, true, source, err);

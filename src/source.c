@@ -6,27 +6,13 @@
 #include <string.h>
 
 static const struct vqs_source_reader *find_reader(int32_t data, const struct vqs_source_reader *hdf5) {
-    switch ((enum vqs_data_kind)data) {
-    case VQS_DATA_SUBSPACE:
-        return NULL;
-    case VQS_DATA_CSV:
-        return &vqs_source_csv;
-    case VQS_DATA_IDX:
-        return &vqs_source_idx;
-    case VQS_DATA_NPY:
-        return &vqs_source_npy;
-    case VQS_DATA_RAW:
-        return &vqs_source_raw;
-    case VQS_DATA_HDF5:
-        return hdf5;
-    case VQS_DATA_IMAGES:
-        return &vqs_source_images;
-    case VQS_DATA_AUDIO:
-        return &vqs_source_audio;
-    case VQS_DATA_TEXT:
-        return &vqs_source_text;
-    }
-    return NULL;
+    static const struct vqs_source_reader *const readers[] = {
+        [VQS_DATA_CSV] = &vqs_source_csv,     [VQS_DATA_IDX] = &vqs_source_idx,
+        [VQS_DATA_NPY] = &vqs_source_npy,     [VQS_DATA_RAW] = &vqs_source_raw,
+        [VQS_DATA_TEXT] = &vqs_source_text,   [VQS_DATA_IMAGES] = &vqs_source_images,
+        [VQS_DATA_AUDIO] = &vqs_source_audio,
+    };
+    return data == VQS_DATA_HDF5 ? hdf5 : (size_t)data < sizeof readers / sizeof *readers ? readers[data] : NULL;
 }
 
 const char *vqs_source_endings(const struct vqs_settings *settings) {

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import zlib
 
 try:
     import h5py
@@ -198,7 +199,8 @@ class Images(Case):
             image = PIL.Image.open(name)
             for p, stride in [(8, 8), (5, 3), (30, 11)]:
                 read, _ = self.source(data="images", path=name, patch=p, patch_stride=stride, D=3 * p * p)
-                numpy.testing.assert_array_equal(read, self.patches(numpy.asarray(image.convert("RGB")), p, stride), name)
+                expected = self.patches(numpy.asarray(image.convert("RGB")), p, stride)
+                numpy.testing.assert_array_equal(read, expected, name)
             read, text = self.source(data="images", path=name, patch=4, patch_stride=4, colour="grey", D=16)
             grey = self.patches(numpy.asarray(image.convert("RGB").convert("L")), 4, 4)
             numpy.testing.assert_array_equal(read, grey, name)
@@ -249,10 +251,11 @@ class Images(Case):
     def test_headers_that_promise_too_much(self):
         """Each claims gigabytes of pixels in a few bytes."""
         def chunk(kind, data):
-            return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", __import__("zlib").crc32(kind + data))
+            return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         header = chunk(b"IHDR", struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0))
         self.write("a.png", b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
-        self.refused("a.png: an image of 60000 x 60000; expected 1 to 134217728 pixels", data="images", path="a.png", D=192)
+        self.refused("a.png: an image of 60000 x 60000; expected 1 to 134217728 pixels", data="images", path="a.png",
+                     D=192)
         PIL.Image.fromarray(self.picture(16, 16)).save("a.jpg")
         with open("a.jpg", "rb") as file:
             data = bytearray(file.read())
@@ -331,8 +334,8 @@ class Audio(Case):
             expected = self.log_mel(self.frames(samples / 32768, frame, 160) * hann, rate, n_mels)
             numpy.testing.assert_allclose(read, expected, atol=2e-5)
             self.assertIn("log-mel", text)
-        self.refused("band 1 of n_mels = 40 is narrower", data="audio", path="a.wav", frame=64, audio_features="log_mel",
-                     D=40)
+        self.refused("band 1 of n_mels = 40 is narrower", data="audio", path="a.wav", frame=64,
+                     audio_features="log_mel", D=40)
 
     def test_folder(self):
         os.mkdir("folder")
@@ -356,7 +359,8 @@ class Audio(Case):
             for kept in [0, 3, 20, 43, size // 2, size - 1]:
                 self.refused("cut.", path=self.cut(name, kept), **shape)
         scipy.io.wavfile.write("short.wav", 8000, samples[:99])
-        self.refused("short.wav: 99 audio samples at 8000 Hz; expected at least a frame of 100", path="short.wav", **shape)
+        self.refused("short.wav: 99 audio samples at 8000 Hz; expected at least a frame of 100", path="short.wav",
+                     **shape)
         bad = (samples / 32768).astype("f4")
         bad[700] = numpy.nan
         scipy.io.wavfile.write("nan.wav", 8000, bad)
@@ -422,7 +426,7 @@ class Draws(Case):
         numpy.testing.assert_array_equal(few, train[:10])  # the first draws do not depend on how many follow
 
     def test_every_choice_is_as_likely(self):
-        """Where 3 of 7 samples go, over 350 seeds: chi-square of 3 x 6 degrees of freedom, 99.9999% of which is below 61."""
+        """Where 3 of 7 samples go, over 350 seeds: chi-square of 18 degrees of freedom, 99.9999% of it below 61."""
         settings = self.numbered(7)
         counts = numpy.zeros((3, 7))
         for seed in range(350):

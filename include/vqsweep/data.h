@@ -6,12 +6,12 @@
  * Life cycle: vqs_dataset_create, read by any number of threads, vqs_dataset_destroy.
  *
  * `data: subspace` is x = U s + sigma e with U a Haar-random orthonormal basis (MATH: sigma scales e and does not
- * change its draws). All other data come from files (source.h): N + N_eval different samples, each choice and order of
- * them as likely as any other, are drawn by the seed; the first N train, the next N_eval are held out. Then, in this
- * order, values are multiplied by `value_scale`, the mean of the training samples is subtracted from all (`center`),
- * and all are whitened (`whiten`) by the covariance C = E diag(v) E^T of the training samples: with
- * S = diag(1/sqrt(v + whiten_epsilon)), zca is x -> E S E^T x, and pca is x -> S E^T x, the largest v first, the
- * largest component of each direction positive.
+ * change its draws); `data: plane2d` is the same in the plane, with the axes for U. All other data come from files
+ * (source.h): N + N_eval different samples, each choice and order of them as likely as any other, are drawn by the seed;
+ * the first N train, the next N_eval are held out. Then, in this order, values are multiplied by `value_scale`, the mean
+ * of the training samples is subtracted from all (`center`), and all are whitened (`whiten`) by the covariance
+ * C = E diag(v) E^T of the training samples: with S = diag(1/sqrt(v + whiten_epsilon)), zca is x -> E S E^T x, and pca
+ * is x -> S E^T x, the largest v first, the largest component of each direction positive.
  *
  * Only the samples drawn are held, whatever the size of the file: vqs_dataset_memory says how many bytes. Making them
  * takes besides 48 to 80 bytes a sample while they are drawn, what the reader needs (source.h), and for whitening five
