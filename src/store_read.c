@@ -535,7 +535,9 @@ static enum vqs_status read_record(struct vqs_store *store, size_t trial, struct
         return vqs_fail(err, VQS_ERR_STORE, "%s: damaged result file: trial %zu claims %d epochs and %d codebooks",
                         store->path, trial, n_epochs, n_snapshots);
     }
-    TRY(vqs_record_reset(record, n_epochs, n_snapshots, n_snapshots ? (int)K : 0, n_snapshots ? (int)d : 0, err));
+    const struct vqs_record_shape shape = {
+        n_epochs, n_snapshots, n_snapshots ? (int32_t)K : 0, n_snapshots ? (int32_t)d : 0, {{0}}};
+    TRY(vqs_record_reset(record, &shape, err));
     row.record.curves = record->curves;
     row.record.snapshots = record->snapshots;
     row.record.memory = record->memory;
