@@ -361,8 +361,8 @@ struct costed {
     uint32_t trial;
 };
 
-/* The long ones first, so that the run ends on short ones; among those of a size, trials on the same data side by side, so
- * that a rank makes it once. Those that came to nothing before are tried last, for they may take a rank with them. */
+/* The long ones first, so that the run ends on short ones; among those of a size, trials on the same data side by side,
+ * so that a rank makes it once. What came to nothing before is tried last, for it may take a rank with it. */
 static int dispatch_order(const void *a, const void *b) {
     const struct costed *x = a, *y = b;
     if (x->suspect != y->suspect) {

@@ -2,6 +2,7 @@
 #include "vqsweep/store.h"
 
 #include "store_common.h"
+#include "store_hdf5.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -38,7 +38,7 @@
 #include "vqsweep/plan.h"
 #include "vqsweep/record.h"
 
-#define VQS_SCHEMA_VERSION 1
+#define VQS_SCHEMA_VERSION   1
 #define VQS_SCHEMA_ATTRIBUTE "vqsweep_schema"
 
 /* name/value pairs of where the results come from: code version, compiler, MPI, HDF5, OpenBLAS, CPU, launcher, hosts */
