@@ -165,7 +165,7 @@ START_TEST(digest_covers_the_result_only) {
     COVERED(r.snapshots[1].usage[3], ++);
     COVERED(r.arrays[VQS_ARRAY_level_metrics].size[1], -= 1);
     COVERED(r.arrays[VQS_ARRAY_level_metrics].values[1], += 1);
-    COVERED(r.arrays[VQS_ARRAY_probes].values[test_array_values(&r, VQS_ARRAY_probes) - 1], += 1);
+    COVERED(r.arrays[VQS_ARRAY_probes].values[vqs_array_values(VQS_ARRAY_probes, r.arrays[VQS_ARRAY_probes].size) - 1], += 1);
     COVERED(r.arrays[VQS_ARRAY_probes], = (struct vqs_array){0});
 #undef COVERED
     vqs_record_destroy(&r);

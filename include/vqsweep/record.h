@@ -120,6 +120,8 @@ extern const struct vqs_array_row vqs_array_table[VQS_N_ARRAYS];
 
 /* What index `i` along a dimension stands for; NULL past the last, and always where the dimension is numbered. */
 const char *vqs_dimension_label(const char *dimension, int i);
+/* Values in an array of this kind and size; 0 in none, SIZE_MAX: too many. */
+size_t vqs_array_values(enum vqs_array_kind kind, const int32_t size[VQS_ARRAY_RANK]);
 /* A hash of the names of a kind, its dimensions and their labels: tells an array of a program with other labels from
  * one of ours. */
 uint32_t vqs_array_tag(enum vqs_array_kind kind);
