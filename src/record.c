@@ -9,7 +9,7 @@
 
 /* ---- memory ---------------------------------------------------------------------------------------------------- */
 
-size_t vqs_array_values(enum vqs_array_kind kind, const int32_t size[VQS_ARRAY_RANK]) {
+size_t vqs_array_values(int kind, const int32_t size[VQS_ARRAY_RANK]) {
     const char *const *dimension = vqs_array_table[kind].dimension;
     size_t n = size[0] != 0;
     for (int i = 0; n && dimension[i]; i++) {
@@ -49,7 +49,7 @@ uint64_t vqs_record_bytes(const struct vqs_record_shape *shape) {
             continue;
         }
         if (!array_fits(kind, shape->array[kind]) ||
-            __builtin_mul_overflow((uint64_t)vqs_array_values((enum vqs_array_kind)kind, shape->array[kind]), 4, &part) ||
+            __builtin_mul_overflow((uint64_t)vqs_array_values(kind, shape->array[kind]), 4, &part) ||
             __builtin_add_overflow(part, ARRAY_HEAD, &part) || __builtin_add_overflow(size, part, &size)) {
             return UINT64_MAX;
         }
@@ -69,11 +69,11 @@ static void carve(struct vqs_record *record, struct vqs_arena *arena, const stru
     float *codes = vqs_arena_take(arena, all_codes, sizeof(float));
     uint32_t *usage = vqs_arena_take(arena, n * K, sizeof(uint32_t));
     for (size_t i = 0; record->snapshots && i < n; i++) {
-        record->snapshots[i] = (struct vqs_snapshot){
-            .K = shape->K, .d = shape->d, .codes = codes + i * K * d, .usage = usage + i * K};
+        record->snapshots[i] =
+            (struct vqs_snapshot){.K = shape->K, .d = shape->d, .codes = codes + i * K * d, .usage = usage + i * K};
     }
     for (int kind = 0; kind < VQS_N_ARRAYS; kind++) {
-        const size_t values = vqs_array_values((enum vqs_array_kind)kind, shape->array[kind]);
+        const size_t values = vqs_array_values(kind, shape->array[kind]);
         if (values) {
             record->arrays[kind].values = vqs_arena_take(arena, values, sizeof(float));
         }
@@ -107,7 +107,7 @@ enum vqs_status vqs_record_reset(struct vqs_record *record, const struct vqs_rec
     }
     for (int kind = 0; kind < VQS_N_ARRAYS; kind++) {
         struct vqs_array *array = &record->arrays[kind];
-        const size_t n = vqs_array_values((enum vqs_array_kind)kind, shape->array[kind]);
+        const size_t n = vqs_array_values(kind, shape->array[kind]);
         memcpy(array->size, shape->array[kind], sizeof array->size);
         for (size_t i = 0; i < n; i++) {
             array->values[i] = NAN;
@@ -226,7 +226,7 @@ static void put_result(struct sink *sink, const struct vqs_record *record) {
     put_u32(sink, n_arrays);
     for (int kind = 0; kind < VQS_N_ARRAYS; kind++) {
         if (record->arrays[kind].values) {
-            put_u32(sink, vqs_array_tag((enum vqs_array_kind)kind));
+            put_u32(sink, vqs_array_tag(kind));
             for (int i = 0; i < VQS_ARRAY_RANK; i++) {
                 put_u32(sink, (uint32_t)record->arrays[kind].size[i]);
             }
@@ -243,7 +243,7 @@ static void put_result(struct sink *sink, const struct vqs_record *record) {
     }
     for (int kind = 0; kind < VQS_N_ARRAYS; kind++) { /* one without values has none to put */
         const struct vqs_array *array = &record->arrays[kind];
-        put_f32s(sink, array->values, vqs_array_values((enum vqs_array_kind)kind, array->size));
+        put_f32s(sink, array->values, vqs_array_values(kind, array->size));
     }
 }
 
@@ -369,7 +369,7 @@ enum vqs_status vqs_record_peek(const void *data, size_t size, struct vqs_record
 static int find_kind(uint32_t tag, int kind) {
     do {
         kind++;
-    } while (kind < VQS_N_ARRAYS && vqs_array_tag((enum vqs_array_kind)kind) != tag);
+    } while (kind < VQS_N_ARRAYS && vqs_array_tag(kind) != tag);
     return kind;
 }
 
@@ -444,7 +444,7 @@ enum vqs_status vqs_record_unpack(struct vqs_record *record, const void *data, s
     }
     for (int kind = 0; kind < VQS_N_ARRAYS; kind++) {
         struct vqs_array *array = &record->arrays[kind];
-        take_f32s(&at, array->values, vqs_array_values((enum vqs_array_kind)kind, array->size));
+        take_f32s(&at, array->values, vqs_array_values(kind, array->size));
     }
     if (!take_text(&at, end, record->host, sizeof record->host) ||
         !take_text(&at, end, record->cpu_class, sizeof record->cpu_class) ||

@@ -46,7 +46,7 @@ const char *vqs_dimension_label(const char *dimension, int i) {
     return NULL;
 }
 
-uint32_t vqs_array_tag(enum vqs_array_kind kind) {
+uint32_t vqs_array_tag(int kind) {
     const struct vqs_array_row *row = &vqs_array_table[kind];
     XXH3_state_t hash;
     XXH3_64bits_reset(&hash);

@@ -11,7 +11,7 @@
 enum { ARRAY_CHUNK = 1 << 15, NAME = 128 }; /* bytes of a chunk, about, as of codebooks; of a name with its path */
 
 /* "arrays/probes_3x6x3x6" */
-static void group_name(enum vqs_array_kind kind, const int32_t *size, char name[NAME]) {
+static void group_name(int kind, const int32_t *size, char name[NAME]) {
     size_t used = (size_t)snprintf(name, NAME, "arrays/%s", vqs_array_table[kind].quantity.name);
     for (int i = 0; i < VQS_ARRAY_RANK && size[i]; i++) {
         used += (size_t)snprintf(name + used, NAME - used, "%c%" PRId32, i ? 'x' : '_', size[i]);
@@ -22,7 +22,7 @@ static void group_name(enum vqs_array_kind kind, const int32_t *size, char name[
 
 /* The arrays of one kind and shape: a group, and the arrays not yet written. */
 struct vqs_arrays_shape {
-    enum vqs_array_kind kind;
+    int kind;
     int32_t size[VQS_ARRAY_RANK];
     hid_t row_set, trial_set, value_set;
     size_t n_values;     /* of one array */
@@ -93,7 +93,7 @@ static void carve_shape(struct vqs_arrays_shape *s) {
 }
 
 /* The shape of this array, made when it is first asked for. */
-static enum vqs_status find_shape(struct vqs_arrays *arrays, enum vqs_array_kind kind, const struct vqs_array *array,
+static enum vqs_status find_shape(struct vqs_arrays *arrays, int kind, const struct vqs_array *array,
                                   struct vqs_arrays_shape **out) {
     for (size_t i = 0; i < arrays->n_shapes; i++) {
         *out = &arrays->shapes[i];
@@ -143,7 +143,7 @@ enum vqs_status vqs_arrays_add(struct vqs_arrays *arrays, size_t trial, const st
         if (!array->values) {
             continue;
         }
-        TRY(find_shape(arrays, (enum vqs_array_kind)kind, array, &s));
+        TRY(find_shape(arrays, kind, array, &s));
         memcpy(s->values + s->filled * s->n_values, array->values, s->n_values * sizeof(float));
         s->row[s->filled] = s->written + (int64_t)s->filled;
         s->trial[s->filled] = (int64_t)trial;
@@ -191,7 +191,7 @@ static int kind_of(const struct vqs_store *store, const char *path) {
     for (; kind < VQS_N_ARRAYS; kind++) {
         const char *prefix = vqs_array_table[kind].quantity.name;
         const size_t length = strlen(prefix);
-        if (!strncmp(name, prefix, length) && name[length] == '_' && tag == vqs_array_tag((enum vqs_array_kind)kind)) {
+        if (!strncmp(name, prefix, length) && name[length] == '_' && tag == vqs_array_tag(kind)) {
             break;
         }
     }
@@ -215,7 +215,7 @@ static enum vqs_status open_values(const struct vqs_store *store, const char *pa
         group->size[i - 1] = found[i] <= INT32_MAX ? (int32_t)found[i] : -1;
     }
     memcpy(shape.array[group->kind], group->size, sizeof group->size);
-    group_name((enum vqs_array_kind)group->kind, group->size, name);
+    group_name(group->kind, group->size, name);
     if (found[0] != group->n || vqs_record_bytes(&shape) > store->file_size || strcmp(name, path)) {
         return vqs_fail(err, VQS_ERR_STORE, "%s: damaged result file: '%s' has values of the wrong shape", store->path,
                         path);
@@ -272,7 +272,8 @@ void vqs_arrays_close(struct vqs_array_groups *groups) {
     free(groups->at);
 }
 
-/* The row of a trial by bisection, in the file: a damaged one may claim more rows than memory holds. *row == n: none. */
+/* The row of a trial, n if it has none. Bisects in the file, for a damaged one may claim more rows than memory holds.
+ */
 static bool find_row(const struct vqs_array_group *group, size_t trial, hsize_t *row) {
     hsize_t low = 0, high = group->n, one = 1;
     int64_t found = -1;
@@ -331,8 +332,8 @@ enum vqs_status vqs_arrays_read(struct vqs_store *store, const struct vqs_array_
         for (; group && rank <= VQS_ARRAY_RANK && group->size[rank - 1]; rank++) {
             size[rank] = (hsize_t)group->size[rank - 1];
         }
-        if (group && !vqs_store_read_block(group->value_set, H5T_NATIVE_FLOAT, rank, from, size,
-                                           record->arrays[kind].values)) {
+        if (group &&
+            !vqs_store_read_block(group->value_set, H5T_NATIVE_FLOAT, rank, from, size, record->arrays[kind].values)) {
             return vqs_store_damaged(store, vqs_array_table[kind].quantity.name, err);
         }
     }

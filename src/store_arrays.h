@@ -1,6 +1,6 @@
 /* store_arrays.h - the arrays of a result file: a group for each kind and shape. Not public.
  *
- * The one rule: trials come in ascending order, so a reader finds a trial's row by bisection and no column need tell it.
+ * The one rule: trials come in ascending order, so a reader finds a trial's row by bisection.
  *
  * Life cycle, writing: a struct with `out` set; vqs_arrays_begin, _add for every record, _flush, _destroy (always).
  * Reading: vqs_arrays_open with the file, _find and _read for each record, _close. */

@@ -19,7 +19,7 @@ enum vqs_status vqs_store_damaged(const struct vqs_store *store, const char *wha
 }
 
 enum vqs_status vqs_store_open_set(const struct vqs_store *store, const char *name, int rank, H5T_class_t class,
-                                size_t width, hsize_t *size, hid_t *set, struct vqs_error *err) {
+                                   size_t width, hsize_t *size, hid_t *set, struct vqs_error *err) {
     if (H5Lexists(store->file, name, H5P_DEFAULT) <= 0) {
         return vqs_fail(err, VQS_ERR_STORE, "%s: not a complete result file: the dataset '%s' is missing", store->path,
                         name);
@@ -70,8 +70,8 @@ static H5T_class_t class_of(const struct vqs_column *column) {
 static enum vqs_status open_column(struct vqs_store *store, int i, struct vqs_error *err) {
     const struct vqs_column *column = &store->column[i];
     hsize_t n;
-    TRY(vqs_store_open_set(store, column->name, 1, class_of(column), column->cell == VQS_CELL_TEXT ? 0 : 8, &n, &store->set[i],
-                 err));
+    TRY(vqs_store_open_set(store, column->name, 1, class_of(column), column->cell == VQS_CELL_TEXT ? 0 : 8, &n,
+                           &store->set[i], err));
     if (n != store->n_trials) {
         return vqs_fail(err, VQS_ERR_STORE, "%s: damaged result file: '%s' has %llu rows, there are %zu trials",
                         store->path, column->name, (unsigned long long)n, store->n_trials);
@@ -411,7 +411,7 @@ static enum vqs_status read_curves(struct vqs_store *store, size_t trial, struct
     const hsize_t from[2] = {trial, 0}, size[2] = {1, (hsize_t)record->n_epochs};
     for (int i = 0; record->n_epochs > 0 && i < VQS_N_CURVES; i++) {
         if (!vqs_store_read_block(store->curve_set[i], H5T_NATIVE_DOUBLE, 2, from, size,
-                        record->curves + (size_t)i * (size_t)record->n_epochs)) {
+                                  record->curves + (size_t)i * (size_t)record->n_epochs)) {
             return vqs_store_damaged(store, vqs_curve_table[i].name, err);
         }
     }

@@ -12,7 +12,7 @@
 #include "vqsweep/record.h"
 
 /* All labels along a dimension that has some, 2 or 3 along one that is numbered. */
-static inline void test_array_size(enum vqs_array_kind kind, uint64_t seed, int32_t size[VQS_ARRAY_RANK]) {
+static inline void test_array_size(int kind, uint64_t seed, int32_t size[VQS_ARRAY_RANK]) {
     const char *const *dimension = vqs_array_table[kind].dimension;
     for (int i = 0; dimension[i]; i++) {
         while (vqs_dimension_label(dimension[i], size[i])) {
@@ -29,7 +29,7 @@ static inline void make_record(struct vqs_record *record, uint64_t seed, int n_e
     struct vqs_record_shape shape = {n_epochs, n_snapshots, n_snapshots ? K : 0, n_snapshots ? d : 0, {{0}}};
     for (int kind = 0; kind < VQS_N_ARRAYS; kind++) {
         if (seed >> kind & 1) {
-            test_array_size((enum vqs_array_kind)kind, seed, shape.array[kind]);
+            test_array_size(kind, seed, shape.array[kind]);
         }
     }
     ck_assert_int_eq(vqs_record_reset(record, &shape, NULL), VQS_OK);
@@ -60,7 +60,8 @@ static inline void make_record(struct vqs_record *record, uint64_t seed, int n_e
         }
     }
     for (int kind = 0; kind < VQS_N_ARRAYS; kind++) {
-        for (size_t i = 0; i < vqs_array_values((enum vqs_array_kind)kind, record->arrays[kind].size); i++) { /* the first stays NaN */
+        const size_t n = vqs_array_values(kind, record->arrays[kind].size);
+        for (size_t i = 0; i < n; i++) { /* the first stays NaN */
             record->arrays[kind].values[i] = i ? (float)test_uniform(&state) : NAN;
         }
     }
@@ -91,7 +92,7 @@ static inline void assert_same_record(const struct vqs_record *a, const struct v
         ck_assert_int_eq(x->values != NULL, y->values != NULL);
         ck_assert_mem_eq(x->size, y->size, sizeof x->size);
         if (x->values) {
-            ck_assert_mem_eq(x->values, y->values, sizeof(float) * vqs_array_values((enum vqs_array_kind)kind, x->size));
+            ck_assert_mem_eq(x->values, y->values, sizeof(float) * vqs_array_values(kind, x->size));
         }
     }
     ck_assert_uint_eq(a->digest, b->digest);

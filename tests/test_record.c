@@ -66,7 +66,7 @@ END_TEST
 START_TEST(arrays_have_dimensions_and_labels) {
     for (int kind = 0; kind < VQS_N_ARRAYS; kind++) {
         struct vqs_record_shape shape = {0};
-        test_array_size((enum vqs_array_kind)kind, 0, shape.array[kind]);
+        test_array_size(kind, 0, shape.array[kind]);
         ck_assert_ptr_nonnull(vqs_array_table[kind].dimension[0]);
         ck_assert_ptr_null(vqs_array_table[kind].dimension[VQS_ARRAY_RANK]);
         ck_assert_uint_ne(vqs_record_bytes(&shape), UINT64_MAX);
@@ -77,7 +77,7 @@ START_TEST(arrays_have_dimensions_and_labels) {
             ck_assert_uint_eq(vqs_record_bytes(&wrong), UINT64_MAX);
         }
         for (int other = 0; other < kind; other++) {
-            ck_assert_uint_ne(vqs_array_tag((enum vqs_array_kind)kind), vqs_array_tag((enum vqs_array_kind)other));
+            ck_assert_uint_ne(vqs_array_tag(kind), vqs_array_tag((enum vqs_array_kind)other));
         }
     }
     ck_assert_str_eq(vqs_dimension_label("quantity", VQS_QUANTITY_alignment), "alignment");
@@ -165,7 +165,8 @@ START_TEST(digest_covers_the_result_only) {
     COVERED(r.snapshots[1].usage[3], ++);
     COVERED(r.arrays[VQS_ARRAY_level_metrics].size[1], -= 1);
     COVERED(r.arrays[VQS_ARRAY_level_metrics].values[1], += 1);
-    COVERED(r.arrays[VQS_ARRAY_probes].values[vqs_array_values(VQS_ARRAY_probes, r.arrays[VQS_ARRAY_probes].size) - 1], += 1);
+    COVERED(r.arrays[VQS_ARRAY_probes].values[vqs_array_values(VQS_ARRAY_probes, r.arrays[VQS_ARRAY_probes].size) - 1],
+            += 1);
     COVERED(r.arrays[VQS_ARRAY_probes], = (struct vqs_array){0});
 #undef COVERED
     vqs_record_destroy(&r);

@@ -90,8 +90,8 @@ enum vqs_array_kind {
     X(dead_codes_eval)                                                                                                 \
     X(quantization_error_train)                                                                                        \
     X(quantization_error_eval)
-#define VQS_REGION_LABELS(X) X(all) X(near) X(far) /* of all cells, near to their boundaries, far from them */
-#define VQS_QUANTITY_LABELS(X) X(bias) X(std) X(cosine) X(alignment) X(n_samples) X(target_error)
+#define VQS_REGION_LABELS(X)    X(all) X(near) X(far) /* of all cells, near to their boundaries, far from them */
+#define VQS_QUANTITY_LABELS(X)  X(bias) X(std) X(cosine) X(alignment) X(n_samples) X(target_error)
 #define VQS_COMPONENT_LABELS(X) X(x) X(y)
 
 #define VQS_X(label) VQS_LEVEL_METRIC_##label,
@@ -121,10 +121,10 @@ extern const struct vqs_array_row vqs_array_table[VQS_N_ARRAYS];
 /* What index `i` along a dimension stands for; NULL past the last, and always where the dimension is numbered. */
 const char *vqs_dimension_label(const char *dimension, int i);
 /* Values in an array of this kind and size; 0 in none, SIZE_MAX: too many. */
-size_t vqs_array_values(enum vqs_array_kind kind, const int32_t size[VQS_ARRAY_RANK]);
+size_t vqs_array_values(int kind, const int32_t size[VQS_ARRAY_RANK]);
 /* A hash of the names of a kind, its dimensions and their labels: tells an array of a program with other labels from
  * one of ours. */
-uint32_t vqs_array_tag(enum vqs_array_kind kind);
+uint32_t vqs_array_tag(int kind);
 
 /* What became of a trial. A diverged trial is a result; a failed one is not. */
 enum vqs_outcome {
@@ -184,8 +184,8 @@ struct vqs_record_shape {
 /* Bytes of all that has a shape, packed; UINT64_MAX: too many, or no shape of a record. */
 uint64_t vqs_record_bytes(const struct vqs_record_shape *shape);
 
-/* Empties the record, to the shape: metrics, curves and arrays become NaN, all else 0 or empty. Reuses memory it already
- * owns. VQS_ERR_MEMORY leaves it without curves, snapshots and arrays. */
+/* Empties the record, to the shape: metrics, curves and arrays become NaN, all else 0 or empty. Reuses memory it
+ * already owns. VQS_ERR_MEMORY leaves it without curves, snapshots and arrays. */
 enum vqs_status vqs_record_reset(struct vqs_record *record, const struct vqs_record_shape *shape,
                                  struct vqs_error *err);
 void vqs_record_destroy(struct vqs_record *record);

@@ -41,7 +41,7 @@ struct vqs_trial_state {
         vqs_real *data;
         size_t n;
     } part[VQS_STATE_PARTS];
-    struct vqs_record *record; /* its curves and snapshots so far */
+    struct vqs_record *record; /* its curves, arrays and snapshots so far */
 };
 /* Lets a caller follow a trial from epoch to epoch, leave it and come back to it later, to the same bits. */
 struct vqs_trial_hooks {
