@@ -382,7 +382,7 @@ double vqs_trial_seconds(const struct vqs_settings *s) {
     if (vqs_setting_used(VQS_SETTING_probe_samples, s)) {
         const double points = s->probe_samples + (double)s->field_grid * s->field_grid;
         const double pairs = fmin(s->probe_pairs, 4096 * d); /* about: until the error is small enough */
-        probes = s->probe_epochs.n * points * pairs * (2 * (K * d + d * d) / multiply_adds_per_second + d * 4e-9);
+        probes = s->probe_epochs.n * points * pairs * (2 * (K * d + d * d) / multiply_adds_per_second + d * 2e-8);
     }
     if (is_trained(s)) {
         const double steps = s->epochs * ceil(N / s->batch);
