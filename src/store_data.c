@@ -1,6 +1,6 @@
 /* store_data.c - the reader of `data: hdf5` (source.h): a dataset of numbers, samples along its first axis. */
 #include "data_readers.h"
-#include "store_common.h"
+#include "store_hdf5.h"
 #include "vqsweep/store.h"
 
 #include <inttypes.h>
