@@ -37,20 +37,23 @@ static void close_recording(struct recordings *r) {
     }
 }
 
-/* libsndfile takes a WAV file that was cut short for one that is shorter. */
-static enum vqs_status check_riff(const char *path, struct vqs_error *err) {
-    unsigned char head[12];
+/* libsndfile reads much else, and takes a WAV file that was cut short for one that is shorter. */
+static enum vqs_status check_head(const char *path, struct vqs_error *err) {
+    unsigned char head[12] = {0};
     struct vqs_data_file file;
     size_t got = 0;
     enum vqs_status status = vqs_data_file_open(path, true, &file, err);
     if (!status) {
         status = vqs_data_file_read(&file, 0, head, sizeof head, &got, err);
     }
-    if (!status && got == sizeof head && !memcmp(head, "RIFF", 4) && !memcmp(head + 8, "WAVE", 4)) {
+    const bool is_wav = !memcmp(head, "RIFF", 4) && !memcmp(head + 8, "WAVE", 4);
+    if (!status && !is_wav && memcmp(head, "fLaC", 4)) {
+        status = vqs_fail(err, VQS_ERR_DATA, "%s: offset 0: neither a WAV nor a FLAC recording", path);
+    }
+    if (!status && is_wav) {
         const uint64_t named =
             (uint64_t)head[4] | (uint64_t)head[5] << 8 | (uint64_t)head[6] << 16 | (uint64_t)head[7] << 24;
-        if (named != UINT32_MAX &&
-            named + 8 > file.size) { /* the largest number stands for a stream of no known length */
+        if (named != UINT32_MAX && named + 8 > file.size) { /* UINT32_MAX: a stream whose length was not known */
             status = vqs_fail(err, VQS_ERR_DATA,
                               "%s: offset %" PRIu64 ": the file ends early; its header names %" PRIu64 " bytes", path,
                               file.size, named + 8);
@@ -64,16 +67,14 @@ static enum vqs_status open_recording(struct recordings *r, size_t f, struct vqs
     const char *path = r->files.paths[f];
     close_recording(r);
     memset(&r->info, 0, sizeof r->info);
-    enum vqs_status status = check_riff(path, err);
+    enum vqs_status status = check_head(path, err);
     if (status) {
         return status;
     }
     r->sound = sf_open(path, SFM_READ, &r->info);
     r->at = f;
-    const int format = r->info.format & SF_FORMAT_TYPEMASK;
-    if (!r->sound || (format != SF_FORMAT_WAV && format != SF_FORMAT_WAVEX && format != SF_FORMAT_FLAC)) {
-        return vqs_fail(err, VQS_ERR_DATA, "%s: %s; expected a WAV or FLAC recording", path,
-                        r->sound ? "another audio format" : sf_strerror(NULL));
+    if (!r->sound) {
+        return vqs_fail(err, VQS_ERR_DATA, "%s: %s; expected a WAV or FLAC recording", path, sf_strerror(NULL));
     }
     if (r->info.frames < r->frame || r->info.frames >= SF_COUNT_MAX || r->info.samplerate < 1) {
         return vqs_fail(err, VQS_ERR_DATA, "%s: %" PRId64 " audio samples at %d Hz; expected at least a frame of %d",

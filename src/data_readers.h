@@ -50,7 +50,7 @@ struct vqs_file_list {
     size_t n;
 };
 /* `endings`: those taken from a folder, as ".png .jpg". In a folder's files the order is that of their names' bytes. A
- * list has one path a line, from the list's own folder on. A path without `endings` is a single file. */
+ * list has one path a line, from the list's own folder on. Without `endings` the path is a single file. */
 enum vqs_status vqs_file_list_make(const char *path, const char *endings, struct vqs_file_list *list,
                                    struct vqs_error *err);
 void vqs_file_list_destroy(struct vqs_file_list *list);

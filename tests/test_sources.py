@@ -231,6 +231,8 @@ class Images(Case):
         self.refused("empty: no file in it ends in one of .png", path="empty", **shape)
         self.write("none.txt", b"\n")
         self.refused("none.txt: lists no file", path="none.txt", **shape)
+        self.write("long.txt", b"\n" + b"x" * 5000)
+        self.refused("long.txt:2: a line of more than 4094 characters", path="long.txt", **shape)
         self.write("lost.txt", b"nowhere.png\n")
         self.refused("nowhere.png: cannot open", path="lost.txt", **shape)
 
@@ -366,7 +368,9 @@ class Audio(Case):
         scipy.io.wavfile.write("nan.wav", 8000, bad)
         self.refused("nan.wav: audio sample 700 is not a finite number", path="nan.wav", **shape)
         self.write("text.wav", b"no sound" * 100)
-        self.refused("text.wav", "expected a WAV or FLAC", path="text.wav", **shape)
+        self.refused("text.wav: offset 0: neither a WAV nor a FLAC", path="text.wav", **shape)
+        self.write("head.wav", b"RIFF\x28\0\0\0WAVE" + b"no sound" * 5)
+        self.refused("head.wav", "expected a WAV or FLAC", path="head.wav", **shape)
 
 
 class Text(Case):
