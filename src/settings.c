@@ -42,6 +42,7 @@ const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
     static const char *const latent[] = {"gaussian", "uniform", "mixture"};
     static const char *const decoder[] = {"free", "tied"};
     static const char *const retraction[] = {"mgs", "polar", "qr", "qr_raw"};
+    static const char *const estimator_scope[] = {"total", "each"};
     static const char *const codebook_init[] = {"uniform", "normal", "data", "kmeans"};
     if (i < 0) {
         return NULL;
@@ -57,6 +58,8 @@ const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
         return i < COUNT(retraction) ? retraction[i] : NULL;
     case VQS_SETTING_codebook_init:
         return i < COUNT(codebook_init) ? codebook_init[i] : NULL;
+    case VQS_SETTING_estimator_scope:
+        return i < COUNT(estimator_scope) ? estimator_scope[i] : NULL;
     case VQS_SETTING_estimator:
         return i < vqs_estimator_count() ? vqs_estimator_get(i)->name : NULL;
     default:
@@ -98,6 +101,8 @@ bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *s) {
         return s->data == VQS_DATA_CSV;
     case VQS_WHEN_TRAINED:
         return trained;
+    case VQS_WHEN_SEVERAL:
+        return trained && vqs_n_codebooks(s) > 1;
     case VQS_WHEN_NORMAL:
         return trained && s->codebook_init == VQS_INIT_NORMAL;
     case VQS_WHEN_KMEANS:
@@ -174,6 +179,23 @@ enum vqs_status vqs_settings_check(const struct vqs_settings *s, enum vqs_settin
         *culprit = VQS_SETTING_d;
         return vqs_fail(err, VQS_ERR_JOB, "d: the latent dimension is %d but the data has D = %d; d must be at most D",
                         s->d, s->D);
+    }
+    if (s->d % s->groups) {
+        *culprit = VQS_SETTING_groups;
+        return vqs_fail(err, VQS_ERR_JOB,
+                        "groups: %d groups do not divide d = %d components evenly; groups must divide d", s->groups,
+                        s->d);
+    }
+    const struct vqs_estimator *estimator = vqs_estimator_get(s->estimator);
+    if (vqs_setting_used(VQS_SETTING_estimator_scope, s) &&
+        estimator->needs & (s->estimator_scope == VQS_SCOPE_TOTAL ? VQS_NEEDS_CHOICES : VQS_NEEDS_AT_Z)) {
+        *culprit = VQS_SETTING_estimator_scope;
+        return vqs_fail(
+            err, VQS_ERR_JOB,
+            s->estimator_scope == VQS_SCOPE_TOTAL
+                ? "estimator_scope: %s weighs the codes of one codebook, the total of several has none; use each"
+                : "estimator_scope: %s decodes z itself, which no single codebook quantises; use total",
+            estimator->name);
     }
     if (vqs_setting_used(VQS_SETTING_r, s) && s->r > s->D) {
         *culprit = VQS_SETTING_r;
