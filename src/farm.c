@@ -177,7 +177,7 @@ static enum vqs_status make_failed_record(struct vqs_farm *farm, uint32_t trial,
                                           struct vqs_record_head *head, struct vqs_error *err) {
     struct vqs_record record = {0};
     farm->scratch.size = 0;
-    enum vqs_status status = vqs_record_reset(&record, 0, 0, 0, 0, err);
+    enum vqs_status status = vqs_record_reset(&record, &(struct vqs_record_shape){0}, err);
     record.key = vqs_plan_trial_key(farm->plan, trial);
     record.trial = trial;
     record.attempt = vqs_output_attempt(farm->output, trial);
@@ -361,8 +361,8 @@ struct costed {
     uint32_t trial;
 };
 
-/* The long ones first, so that the run ends on short ones; among those of a size, trials on the same data side by side, so
- * that a rank makes it once. Those that came to nothing before are tried last, for they may take a rank with them. */
+/* The long ones first, so that the run ends on short ones; among those of a size, trials on the same data side by side,
+ * so that a rank makes it once. What came to nothing before is tried last, for it may take a rank with it. */
 static int dispatch_order(const void *a, const void *b) {
     const struct costed *x = a, *y = b;
     if (x->suspect != y->suspect) {

@@ -39,6 +39,18 @@ static int snapshot_count(const struct vqs_settings *s) {
     return n * vqs_n_codebooks(s);
 }
 
+static struct vqs_record_shape record_shape(const struct vqs_settings *s) {
+    struct vqs_record_shape shape = {.n_epochs = is_trained(s) ? s->epochs : 0,
+                                     .n_snapshots = snapshot_count(s),
+                                     .K = s->K,
+                                     .d = vqs_code_width(s)};
+    if (vqs_n_codebooks(s) > 1) {
+        shape.array[VQS_ARRAY_level_metrics][0] = vqs_n_codebooks(s);
+        shape.array[VQS_ARRAY_level_metrics][1] = VQS_N_LEVEL_METRICS;
+    }
+    return shape;
+}
+
 size_t vqs_trial_memory(const struct vqs_settings *s) {
     struct vqs_arena measure = {0};
     struct vqs_work w = {0};
@@ -47,8 +59,8 @@ size_t vqs_trial_memory(const struct vqs_settings *s) {
 }
 
 size_t vqs_trial_record_bytes(const struct vqs_settings *s) {
-    return (size_t)VQS_N_CURVES * (size_t)s->epochs * sizeof(double) +
-           (size_t)snapshot_count(s) * (size_t)s->K * ((size_t)vqs_code_width(s) + 1) * sizeof(float);
+    const struct vqs_record_shape shape = record_shape(s);
+    return (size_t)vqs_record_bytes(&shape);
 }
 
 /* ---- denormal numbers -----------------------------------------------------------------------------------------------
@@ -248,8 +260,8 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
     enum vqs_setting_id culprit;
     enum vqs_status status = vqs_settings_check(s, &culprit, err);
     if (!status) {
-        status =
-            vqs_record_reset(record, is_trained(s) ? s->epochs : 0, snapshot_count(s), s->K, vqs_code_width(s), err);
+        const struct vqs_record_shape shape = record_shape(s);
+        status = vqs_record_reset(record, &shape, err);
     }
     if (!status) {
         status = vqs_data_cache_get(t->cache, s, &t->data, err);
@@ -293,7 +305,7 @@ enum vqs_status vqs_trainer_run(struct vqs_trainer *t, const struct vqs_settings
     t->data = NULL;
     if (status) {
         struct vqs_error ignored = {0};
-        vqs_record_reset(record, 0, 0, 0, 0, &ignored);
+        vqs_record_reset(record, &(struct vqs_record_shape){0}, &ignored);
         record->outcome = VQS_OUTCOME_FAILED;
         snprintf(record->message, sizeof record->message, "%.*s", (int)sizeof record->message - 1, own.text);
         vqs_fail(err, status, "%s", own.text);
