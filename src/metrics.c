@@ -26,32 +26,35 @@ void vqs_evaluation_carve(const struct vqs_settings *s, struct vqs_arena *arena,
 /* ---- the pass over the data
  * ------------------------------------------------------------------------------------------ */
 
-/* What codebook `number` makes of the r [width][T] of n samples is added to q and taken from r. With `sums`, its
- * distortion, sum |r|^2 and the components' sum r are added to those. */
-static void evaluate_codebook(const struct vqs_quantizer *q, int number, int n, vqs_real *r, vqs_real *out,
-                              uint32_t *usage, double *sums) {
-    const struct vqs_codebook book = vqs_codebook_of(q, number);
+static double square(double a) {
+    return a * a;
+}
+
+/* What codebook `number` makes of its input r [width][T] is added to q and taken from r, and its use by n samples is
+ * counted. With `sums`, its distortion, sum |r|^2 and sum r by components are added to them. `code` is scratch. */
+static void evaluate_codebook(const struct vqs_quantizer *quantizer, int number, int n, vqs_real *r, vqs_real *code,
+                              vqs_real *q, uint32_t *usage, double *sums) {
     uint32_t k[T];
-    q->kernels->assign(q->K, q->width, book.packed, book.half_norm, r, k);
+    vqs_quantizer_quantize(quantizer, number, r, k, code);
     for (int l = 0; l < n; l++) { /* whole numbers: the order of threads cannot be seen in them */
 #pragma omp atomic
         usage[k[l]]++;
     }
-    for (int i = 0; i < q->width; i++) {
+    for (int i = 0; i < quantizer->width; i++) {
+        for (int l = 0; sums && l < n; l++) {
+            const double in = (double)r[i * T + l];
+            sums[0] += square(in - (double)code[i * T + l]);
+            sums[1] += square(in);
+            sums[2 + i] += in;
+        }
         for (int l = 0; l < T; l++) {
-            const vqs_real c = book.codes[k[l] * (size_t)q->width + (size_t)i], in = r[i * T + l];
-            out[i * T + l] += c;
-            r[i * T + l] -= c;
-            if (sums && l < n) {
-                sums[0] += ((double)in - (double)c) * ((double)in - (double)c);
-                sums[1] += (double)in * (double)in;
-                sums[2 + i] += (double)in;
-            }
+            q[i * T + l] += code[i * T + l];
+            r[i * T + l] -= code[i * T + l];
         }
     }
 }
 
-/* One tile: z, the usage of its codes, and the two sums over its samples. `run` is where sums of codebooks go. */
+/* One tile: z, the use of codes, and the two sums over its samples. `run` is where the sums of codebooks go. */
 static void evaluate_tile(const struct vqs_model *m, const struct vqs_samples *samples, size_t tile, vqs_real *y,
                           vqs_real *z, uint32_t *usage, double *run, double sums[2]) {
     const struct vqs_quantizer *quantizer = &m->quantizer;
@@ -63,14 +66,13 @@ static void evaluate_tile(const struct vqs_model *m, const struct vqs_samples *s
     memset(q, 0, (size_t)(d * T) * sizeof *q);
     for (int c = 0; c < quantizer->n_codebooks; c++) {
         const int at = c % quantizer->groups * width * T;
-        evaluate_codebook(quantizer, c, n, r + at, q + at, usage + c * quantizer->K,
+        evaluate_codebook(quantizer, c, n, r + at, r + d * T, q + at, usage + c * quantizer->K,
                           run ? run + c * (2 + width) : NULL);
     }
     double distortion = 0, squared_error = 0;
     for (int l = 0; l < n; l++) {
         for (int i = 0; i < d; i++) {
-            double e = (double)z[i * T + l] - (double)q[i * T + l];
-            distortion += e * e;
+            distortion += square((double)z[i * T + l] - (double)q[i * T + l]);
         }
     }
     m->kernels->decode_error(d, m->ld, samples->x, rows, m->V, m->decoder_bias, q, error);
@@ -120,7 +122,7 @@ static double variance_of_z(const vqs_real *z, size_t n, int d) {
 void vqs_evaluate(const struct vqs_model *m, const struct vqs_samples *samples, int team,
                   struct vqs_model_scratch *scratch, vqs_real *y, struct vqs_evaluation *e) {
     const struct vqs_quantizer *q = &m->quantizer;
-    const size_t tiles = (samples->n + T - 1) / T, y_size = (size_t)(m->rows + 2 * m->d) * T;
+    const size_t tiles = (samples->n + T - 1) / T, y_size = (size_t)(m->rows + 3 * m->d) * T;
     const size_t books = (size_t)q->n_codebooks, run_size = books * (size_t)(2 + q->width);
     memset(e->usage, 0, books * (size_t)q->K * sizeof *e->usage);
     if (e->runs) {
@@ -193,6 +195,19 @@ void vqs_metrics_part(const struct vqs_model *m, const struct vqs_samples *sampl
     metric[VQS_METRIC_usage_train + at] = 1 - (double)dead / (books * K);
     if (part == VQS_PART_TRAIN) {
         metric[VQS_METRIC_collapsed] = dead >= 1 && dead >= 0.1 * (books * K);
+    }
+}
+
+void vqs_metrics_levels(const struct vqs_model *m, const struct vqs_samples *samples, enum vqs_part part,
+                        const struct vqs_evaluation *e, float *values) {
+    const int at = part == VQS_PART_EVAL, K = m->quantizer.K;
+    for (int c = 0; e->level && c < m->quantizer.n_codebooks; c++, values += VQS_N_LEVEL_METRICS) {
+        const uint32_t *usage = e->usage + c * K;
+        const struct vqs_level_evaluation *level = &e->level[c];
+        values[VQS_LEVEL_METRIC_entropy_train + at] = (float)vqs_entropy(usage, 1, K);
+        values[VQS_LEVEL_METRIC_dead_codes_train + at] = (float)vqs_dead_codes(usage, 1, K);
+        values[VQS_LEVEL_METRIC_quantization_error_train + at] =
+            level->variance > 0 ? (float)(level->distortion / ((double)samples->n * level->variance)) : NAN;
     }
 }
 

@@ -48,6 +48,19 @@ void vqs_quantizer_refresh(struct vqs_quantizer *q) {
     }
 }
 
+void vqs_quantizer_quantize(const struct vqs_quantizer *quantizer, int codebook, const vqs_real *r,
+                            uint32_t k[VQS_TILE], vqs_real *q) {
+    const struct vqs_codebook book = vqs_codebook_of(quantizer, codebook);
+    const int width = quantizer->width;
+    quantizer->kernels->assign(quantizer->K, width, book.packed, book.half_norm, r, k);
+    for (int l = 0; l < T; l++) {
+        const vqs_real *c = book.codes + (size_t)k[l] * (size_t)width;
+        for (int i = 0; i < width; i++) {
+            q[i * T + l] = c[i];
+        }
+    }
+}
+
 /* ---- initial codes -------------------------------------------------------------------------------------------------
  */
 

@@ -82,7 +82,7 @@ void vqs_work_carve(const struct vqs_settings *s, const struct vqs_kernels *kern
     vqs_evaluation_carve(s, arena, &w->train);
     vqs_evaluation_carve(s, arena, &w->eval);
     w->codes_before = vqs_arena_take(arena, m->quantizer.n_codes, sizeof(vqs_real));
-    w->evaluation = vqs_arena_take(arena, (size_t)team * (size_t)(m->rows + 2 * s->d) * T, sizeof(vqs_real));
+    w->evaluation = vqs_arena_take(arena, (size_t)team * (size_t)(m->rows + 3 * s->d) * T, sizeof(vqs_real));
     if (!estimator->backward) {
         return;
     }
@@ -101,6 +101,9 @@ void vqs_work_carve(const struct vqs_settings *s, const struct vqs_kernels *kern
     for (int i = 0; i < team; i++) {
         struct vqs_tile measured;
         vqs_tile_carve(s, estimator, m->rows, arena, w->tile ? &w->tile[i] : &measured);
+    }
+    if (vqs_setting_used(VQS_SETTING_probe_samples, s)) {
+        vqs_probe_carve(s, m, arena, &w->probe);
     }
 }
 
@@ -270,6 +273,9 @@ int vqs_step_update(const struct vqs_settings *s, struct vqs_work *w, const stru
         .rate = (vqs_real)(s->lr / (1 - pow(s->adam_beta1, (double)step_number))),
         .inv_sqrt_2 = (vqs_real)(1 / sqrt(1 - pow(s->adam_beta2, (double)step_number))),
     };
+    if (s->encoder == VQS_ENCODER_IDENTITY) { /* without a gradient Adam leaves it as it is */
+        memset(w->grad, 0, (size_t)m->d * m->ld * sizeof *w->grad);
+    }
     k->adam(&adam, m->n_params, w->grad, w->moment1, w->moment2, m->params);
     int flips = vqs_retract(k, (enum vqs_retraction)s->retraction, m->d, m->ld, m->W, w->scratch.retract);
     vqs_model_refresh(m);

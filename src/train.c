@@ -23,7 +23,7 @@ struct vqs_trainer {
     const struct vqs_dataset *data; /* of the trial in work */
 };
 
-/* ---- memory ---------------------------------------------------------------------------------------------------------
+/* ---- memory -------------------------------------------------------------------------------------------------------
  */
 
 static bool is_trained(const struct vqs_settings *s) {
@@ -44,9 +44,19 @@ static struct vqs_record_shape record_shape(const struct vqs_settings *s) {
                                      .n_snapshots = snapshot_count(s),
                                      .K = s->K,
                                      .d = vqs_code_width(s)};
-    if (vqs_n_codebooks(s) > 1) {
-        shape.array[VQS_ARRAY_level_metrics][0] = vqs_n_codebooks(s);
+    const int32_t probes = vqs_setting_used(VQS_SETTING_probe_samples, s) ? s->probe_epochs.n : 0;
+    const int32_t estimators = vqs_estimator_count(), side = s->field_grid, books = vqs_n_codebooks(s);
+    if (books > 1) {
+        shape.array[VQS_ARRAY_level_metrics][0] = books;
         shape.array[VQS_ARRAY_level_metrics][1] = VQS_N_LEVEL_METRICS;
+    }
+    if (probes > 0) {
+        const int32_t size[VQS_ARRAY_RANK] = {probes, estimators, VQS_N_REGIONS, VQS_N_QUANTITIES};
+        memcpy(shape.array[VQS_ARRAY_probes], size, sizeof size);
+    }
+    if (probes > 0 && side > 0) {
+        const int32_t size[VQS_ARRAY_RANK] = {probes, estimators + 1, side, side, 2};
+        memcpy(shape.array[VQS_ARRAY_fields], size, sizeof size);
     }
     return shape;
 }
@@ -63,7 +73,7 @@ size_t vqs_trial_record_bytes(const struct vqs_settings *s) {
     return (size_t)vqs_record_bytes(&shape);
 }
 
-/* ---- denormal numbers -----------------------------------------------------------------------------------------------
+/* ---- denormal numbers ---------------------------------------------------------------------------------------------
  */
 
 /* Weights and moments of dead codes decay into denormal numbers, which some CPUs handle a hundred times slower than
@@ -86,7 +96,7 @@ static void restore_denormals(unsigned before) {
 #endif
 }
 
-/* ---- epochs ---------------------------------------------------------------------------------------------------------
+/* ---- epochs -------------------------------------------------------------------------------------------------------
  */
 
 /* What an epoch adds up. */
@@ -203,6 +213,25 @@ static struct vqs_trial_state begin(const struct vqs_trainer *t, const struct vq
     return state;
 }
 
+/* Probes the gradients, and maps them where that is asked for, if it is the epoch for it. */
+static void probe(const struct vqs_settings *s, const struct vqs_dataset *data, struct vqs_work *w,
+                  const struct vqs_trial_state *at, struct vqs_record *record) {
+    for (uint32_t i = 0; i < (uint32_t)s->probe_epochs.n; i++) {
+        if (s->probe_epochs.at[i] != at->epoch) {
+            continue;
+        }
+        struct vqs_batch b = {.samples = &data->train};
+        struct vqs_array *probes = &record->arrays[VQS_ARRAY_probes], *fields = &record->arrays[VQS_ARRAY_fields];
+        const size_t n_probe = vqs_array_values(VQS_ARRAY_probes, probes->size) / (size_t)probes->size[0];
+        vqs_batch_begin(s, w, w->scratch.order, s->batch, at->steps + 1, &b);
+        vqs_probe_samples(&w->probe, &w->model, &b.step, &data->eval, 2 * i, probes->values + i * n_probe);
+        if (fields->values) {
+            const size_t n_field = vqs_array_values(VQS_ARRAY_fields, fields->size) / (size_t)fields->size[0];
+            vqs_probe_plane(&w->probe, &w->model, &b.step, 2 * i + 1, fields->values + i * n_field);
+        }
+    }
+}
+
 /* Train to the last epoch, until something is no longer finite, or until the hooks want to leave. */
 static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
                              struct vqs_record *record, struct vqs_error *err) {
@@ -215,6 +244,7 @@ static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_setti
             evaluate_part(w, t->team, &data->train, &w->train);
             take_snapshots(w, epoch, w->train.usage, record, &at.n_snapshots);
         }
+        probe(s, data, w, &at, record);
         if (epoch == s->epochs) {
             break;
         }
@@ -243,16 +273,19 @@ static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_setti
 static enum vqs_status evaluate(const struct vqs_settings *s, int team, const struct vqs_dataset *data,
                                 struct vqs_work *w, struct vqs_record *record, struct vqs_error *err) {
     evaluate_part(w, team, &data->eval, &w->eval);
+    float *levels = record->arrays[VQS_ARRAY_level_metrics].values;
     vqs_metrics_part(&w->model, &data->eval, VQS_PART_EVAL, &w->eval, record->metric);
+    vqs_metrics_levels(&w->model, &data->eval, VQS_PART_EVAL, &w->eval, levels);
     evaluate_part(w, team, &data->train, &w->train); /* last: its z stays for the Lloyd gap */
     vqs_metrics_part(&w->model, &data->train, VQS_PART_TRAIN, &w->train, record->metric);
+    vqs_metrics_levels(&w->model, &data->train, VQS_PART_TRAIN, &w->train, levels);
     take_snapshots(w, is_trained(s) ? s->epochs : 0, w->train.usage, record, &record->n_snapshots);
     record->metric[VQS_METRIC_lloyd_gap] =
         vqs_lloyd_gap(s, &w->model, data->train.n, &w->train, &w->scratch, w->codes_before);
     return vqs_metrics_subspace(&w->model, data, record->metric, err);
 }
 
-/* ---- the trial ------------------------------------------------------------------------------------------------------
+/* ---- the trial ----------------------------------------------------------------------------------------------------
  */
 
 static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
@@ -353,7 +386,7 @@ void vqs_trainer_destroy(struct vqs_trainer *t) {
     }
 }
 
-/* ---- planning -------------------------------------------------------------------------------------------------------
+/* ---- planning -----------------------------------------------------------------------------------------------------
  */
 
 double vqs_trial_seconds(const struct vqs_settings *s) {
@@ -363,9 +396,14 @@ double vqs_trial_seconds(const struct vqs_settings *s) {
     const double gap = vqs_n_codebooks(s) > 1 ? 0 : s->gap_restarts;
     const double starts = is_trained(s) ? gap : s->kmeans_restarts + gap;
     const double lloyd = starts * 40 * N * (K * d / multiply_adds_per_second + d * 1e-9);
-    const double data = s->data == VQS_DATA_SUBSPACE ? samples * D * seconds_per_normal : samples * D * 20e-9;
+    const double data = vqs_setting_used(VQS_SETTING_sigma, s) ? samples * D * seconds_per_normal : samples * D * 20e-9;
     const double products = is_trained(s) && s->decoder == VQS_DECODER_FREE ? 4 : 2;
-    double training = 0;
+    double training = 0, probes = 0;
+    if (vqs_setting_used(VQS_SETTING_probe_samples, s)) {
+        const double points = s->probe_samples + (double)s->field_grid * s->field_grid;
+        const double pairs = fmin(s->probe_pairs, 4096 * d); /* about: until the error is small enough */
+        probes = s->probe_epochs.n * points * pairs * (2 * (K * d + d * d) / multiply_adds_per_second + d * 2e-8);
+    }
     if (is_trained(s)) {
         const double steps = s->epochs * ceil(N / s->batch);
         training =
@@ -374,11 +412,11 @@ double vqs_trial_seconds(const struct vqs_settings *s) {
     } else {
         training = D * D * N / 2e9 + D * D * D / 1e9;
     }
-    return data + training + lloyd + 3 * samples * (2 * D * d + K * d) / multiply_adds_per_second;
+    return data + training + probes + lloyd + 3 * samples * (2 * D * d + K * d) / multiply_adds_per_second;
 }
 
 enum vqs_status vqs_trial_check_data(const struct vqs_settings *s, struct vqs_error *err) {
-    if (s->data == VQS_DATA_SUBSPACE) {
+    if (!vqs_setting_used(VQS_SETTING_path, s)) {
         return VQS_OK;
     }
     struct vqs_dataset *data = NULL;

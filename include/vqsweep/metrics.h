@@ -25,7 +25,7 @@ struct vqs_evaluation {
     double *runs;         /* scratch: sums of codebooks over runs of tiles */
 };
 void vqs_evaluation_carve(const struct vqs_settings *settings, struct vqs_arena *arena, struct vqs_evaluation *e);
-/* Leaves z of all samples in scratch->z. `y` is scratch of `team` x (rows + 2 d) x VQS_TILE values. */
+/* Leaves z of all samples in scratch->z. `y` is scratch of `team` x (rows + 3 d) x VQS_TILE values. */
 void vqs_evaluate(const struct vqs_model *model, const struct vqs_samples *samples, int team,
                   struct vqs_model_scratch *scratch, vqs_real *y, struct vqs_evaluation *e);
 
@@ -38,6 +38,9 @@ int vqs_dead_codes(const uint32_t *counts, int n, int K);
 enum vqs_part { VQS_PART_TRAIN, VQS_PART_EVAL };
 void vqs_metrics_part(const struct vqs_model *model, const struct vqs_samples *samples, enum vqs_part part,
                       const struct vqs_evaluation *e, double metric[VQS_N_METRICS]);
+/* The same of each of several codebooks, of those that the array level_metrics names: `values` is all of it. */
+void vqs_metrics_levels(const struct vqs_model *model, const struct vqs_samples *samples, enum vqs_part part,
+                        const struct vqs_evaluation *e, float *values);
 /* subspace_recovery and principal_angle; NaN where the data has no known subspace. VQS_ERR_MEMORY. */
 enum vqs_status vqs_metrics_subspace(const struct vqs_model *model, const struct vqs_dataset *data,
                                      double metric[VQS_N_METRICS], struct vqs_error *err);

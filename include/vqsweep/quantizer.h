@@ -64,5 +64,9 @@ void vqs_quantizer_init(const struct vqs_settings *settings, const struct vqs_en
 void vqs_quantizer_fit(const struct vqs_settings *settings, const struct vqs_encoded *encoded,
                        struct vqs_quantizer *quantizer);
 void vqs_quantizer_refresh(struct vqs_quantizer *quantizer);
+/* Of one codebook, the code nearest to each of a tile's inputs r [width][VQS_TILE]: its number, and itself as q of the
+ * shape of r. */
+void vqs_quantizer_quantize(const struct vqs_quantizer *quantizer, int codebook, const vqs_real *r,
+                            uint32_t k[VQS_TILE], vqs_real *q);
 
 #endif
