@@ -250,6 +250,11 @@ def curves(trials, path, name, wanted=("loss_rec", "entropy", "dead_codes")):
                   "Training curves with bands, a panel for each regime.", drawing)
 
 
+def one_codebook(rows):
+    """Which trials have a single codebook: their codes can be shown side by side."""
+    return rows.levels * rows.groups == 1
+
+
 def usage(trials, path, name):
     """Shares of samples by rank of the code: how even the codebook is used at the end."""
     v = view(trials, name)
@@ -262,7 +267,8 @@ def usage(trials, path, name):
     with vqsweep_store.open_file(path) as file:
         for ax, (level, where) in zip(axes[0], v.panels.items()):
             for estimator, group in of_panel(v._replace(rows=rows), where).groupby("estimator", sort=False):
-                group = group[(group.n_snapshots > 0) & (group.codebook_row >= 0) & (group.K == group.K.iloc[0])][:60]
+                group = group[(group.n_snapshots > 0) & (group.codebook_row >= 0) & (group.K == group.K.iloc[0]) &
+                              one_codebook(group)][:60]
                 counts = [file[f"codebooks/K{t.K}_d{t.d}/usage"][int(t.codebook_row + t.n_snapshots - 1)]
                           for t in group.itertuples()]
                 if counts:
@@ -375,7 +381,7 @@ def trajectories(trials, path, name):
     """A codebook of the plane at its snapshots, and the Voronoi cells of the last."""
     v = view(trials, name)
     title = "Codebooks in the plane: trajectories and final Voronoi cells"
-    rows = v.rows[(v.rows.status == "completed") & (v.rows.d == 2) & (v.rows.n_snapshots > 1)]
+    rows = v.rows[(v.rows.status == "completed") & (v.rows.d == 2) & (v.rows.n_snapshots > 1) & one_codebook(v.rows)]
     if not len(rows):
         return Missing("trajectories", title, "no trial has codebook snapshots of dimension 2")
     chosen = 16 if (rows.K == 16).any() else int(rows.K.max())

@@ -59,7 +59,7 @@ static struct piece piece_of(const struct vqs_trial_state *state, int i) {
     case 0:
         return (struct piece){&s->epoch, sizeof s->epoch};
     case 1:
-        return (struct piece){&s->level, sizeof s->level};
+        return (struct piece){&s->codebook, sizeof s->codebook};
     case 2:
         return (struct piece){s->codes, (size_t)s->K * (size_t)s->d * sizeof *s->codes};
     default:

@@ -185,7 +185,7 @@ static void take_snapshots(const struct vqs_work *w, int epoch, const uint32_t *
         const vqs_real *codes = vqs_codebook_of(q, c).codes;
         struct vqs_snapshot *snapshot = &record->snapshots[(*n)++];
         snapshot->epoch = epoch;
-        snapshot->level = c;
+        snapshot->codebook = c;
         for (size_t i = 0; i < size; i++) {
             snapshot->codes[i] = (float)codes[i];
         }
