@@ -49,11 +49,18 @@ void vqs_model_carve(const struct vqs_settings *s, const struct vqs_kernels *k, 
     m->codes = m->params + matrix + bias;
 }
 
-void vqs_model_refresh(struct vqs_model *m) {
+void vqs_model_refresh_codes(struct vqs_model *m, int first, int last) {
+    const size_t at = (size_t)first * (size_t)m->d;
+    m->kernels->pack_codes(last - first, m->d, m->codes + at, m->packed_codes + at, m->half_norm + first);
+}
+
+void vqs_model_refresh_part(struct vqs_model *m, int part) {
     const struct vqs_kernels *k = m->kernels;
-    k->pack_codes(m->K, m->d, m->codes, m->packed_codes, m->half_norm);
-    if (k->pack_size(m->rows, m->ld)) {
-        k->pack(m->rows, m->ld, m->W, m->packed);
+    if (part == 0) {
+        if (k->pack_size(m->rows, m->ld)) {
+            k->pack(m->rows, m->ld, m->W, m->packed);
+        }
+        return;
     }
     if (!m->tied) {
         k->gram(m->d, m->ld, m->V, m->gram);
@@ -63,6 +70,13 @@ void vqs_model_refresh(struct vqs_model *m) {
             m->decoded_bias[i] = k->dot(m->ld, m->V + (size_t)i * m->ld, m->decoder_bias);
         }
         m->bias_norm2 = k->dot(m->ld, m->decoder_bias, m->decoder_bias);
+    }
+}
+
+void vqs_model_refresh(struct vqs_model *m) {
+    vqs_model_refresh_codes(m, 0, m->K);
+    for (int part = 0; part < VQS_MODEL_PARTS; part++) {
+        vqs_model_refresh_part(m, part);
     }
 }
 

@@ -6,12 +6,12 @@
  * order of the batch, and the parameters move. Threads divide the second phase by parameter, never by sample. */
 #include "vqsweep/train.h"
 
+#include "team.h"
 #include "tile.h"
 #include "vqsweep/metrics.h"
 #include "vqsweep/orthonormal.h"
 
 #include <math.h>
-#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +41,7 @@ struct work {
     uint32_t *k;           /* [tiles][T] codes of the batch */
     vqs_real *gc;          /* [tiles][T][vqs_row_stride(d)] gradients to them */
     uint32_t *count;       /* [K] samples of each code in the batch */
-    uint32_t *used;        /* [K + 1] the codes whose count is not 0 */
+    uint32_t *used;        /* [team][K + 1] the codes whose count is not 0 */
     vqs_real *moments;     /* [d][vqs_row_stride(d)] sum q q^T over the batch */
     vqs_real *thread;      /* [team][thread_size] tile scratch */
     size_t thread_size;
@@ -51,7 +51,7 @@ struct work {
 };
 
 struct vqs_trainer {
-    int team;
+    struct vqs_team *team;
     const struct vqs_kernels *kernels;
     struct vqs_trial_hooks hooks;
     struct vqs_arena arena;
@@ -96,7 +96,7 @@ static void carve(const struct vqs_settings *s, const struct vqs_kernels *kernel
     w->k = vqs_arena_take(arena, (size_t)w->tiles * T, sizeof *w->k);
     w->gc = vqs_arena_take(arena, (size_t)w->tiles * T * vqs_row_stride(s->d), sizeof(vqs_real));
     w->count = vqs_arena_take(arena, (size_t)s->K, sizeof *w->count);
-    w->used = vqs_arena_take(arena, (size_t)s->K + 1, sizeof *w->used);
+    w->used = vqs_arena_take(arena, (size_t)team * ((size_t)s->K + 1), sizeof *w->used);
     w->moments = vqs_arena_take(arena, d * vqs_row_stride(s->d), sizeof(vqs_real));
     const size_t outer = rows * m->ld;
     w->partial_stride = outer + vqs_row_stride(s->d);
@@ -220,11 +220,11 @@ static void gather_code_gradients(struct work *w, const struct batch *b, int fir
     }
 }
 
-/* Lists the codes of the batch; returns how many. */
-static int list_used(struct work *w) {
+/* Lists the codes of the batch in `used` [K + 1]; returns how many. */
+static int list_used(const struct work *w, uint32_t *used) {
     int n = 0;
     for (int k = 0; k < w->model.K; k++) { /* without a branch: which codes are used cannot be foretold */
-        w->used[n] = (uint32_t)k;
+        used[n] = (uint32_t)k;
         n += w->count[k] != 0;
     }
     return n;
@@ -249,28 +249,23 @@ static void bias_gradients(struct work *w, const struct batch *b, const vqs_real
     memcpy(w->grad + (size_t)m->rows * ld, gsum, d * sizeof *w->grad);
 }
 
-/* Gradients of W, V and the biases: sums over the runs of tiles, then dV = (2/(B D)) (V sum q q^T + C sum q^T -
- * sum q x^T), by rows of V^T. Tied, the rows of W already hold sum (gz - (2/(B D)) q) x^T. */
-static void matrix_gradients(struct work *w, const struct batch *b) {
+/* Rows [first, last) of dV = (2/(B D)) (V sum q q^T + C sum q^T - sum q x^T), V^T that is; grad holds sum q x^T. Tied,
+ * the rows of W already hold sum (gz - (2/(B D)) q) x^T. */
+static void decoder_gradients(struct work *w, const struct batch *b, int me, int first, int last) {
     const struct vqs_model *m = &w->model;
     const struct vqs_kernels *k = m->kernels;
     const vqs_real scale = b->step.rec_scale;
-    const size_t outer = (size_t)m->rows * m->ld, stride = w->partial_stride;
-    k->add_up(0, outer, PARTIALS, stride, w->partial[0].outer, w->grad);
-    k->code_moments(list_used(w), w->used, m->d, m->codes, w->count, 0, m->d, w->moments);
-    k->combine(m->d, m->ld, w->moments, m->V, scale, m->tied ? 1 : -scale, 0, m->d, w->grad + (m->V - m->params));
+    uint32_t *used = w->used + (size_t)me * ((size_t)m->K + 1);
+    k->code_moments(list_used(w, used), used, m->d, m->codes, w->count, first, last, w->moments);
+    k->combine(m->d, m->ld, w->moments, m->V, scale, m->tied ? 1 : -scale, first, last, w->grad + (m->V - m->params));
     if (m->bias) {
-        k->add_up(0, vqs_row_stride(m->d), PARTIALS, stride, w->partial[0].gsum, w->partial[0].gsum);
+        k->add_up(0, vqs_row_stride(m->d), PARTIALS, w->partial_stride, w->partial[0].gsum, w->partial[0].gsum);
         bias_gradients(w, b, w->partial[0].gsum);
     }
 }
 
-/* Second phase, by one thread: everything but the codes' gradients. Returns the rows that flipped. */
-static int update(const struct vqs_settings *s, struct work *w, const struct batch *b, int64_t step_number) {
-    struct vqs_model *m = &w->model;
-    const struct vqs_kernels *k = m->kernels;
-    matrix_gradients(w, b);
-    const struct vqs_adam_step adam = {
+static struct vqs_adam_step make_adam_step(const struct vqs_settings *s, int64_t step_number) {
+    return (struct vqs_adam_step){
         .beta1 = (vqs_real)s->adam_beta1,
         .beta2 = (vqs_real)s->adam_beta2,
         .eps = (vqs_real)s->adam_eps,
@@ -279,10 +274,12 @@ static int update(const struct vqs_settings *s, struct work *w, const struct bat
         .rate = (vqs_real)(s->lr / (1 - pow(s->adam_beta1, (double)step_number))),
         .inv_sqrt_2 = (vqs_real)(1 / sqrt(1 - pow(s->adam_beta2, (double)step_number))),
     };
-    k->adam(&adam, m->n_params, w->grad, w->moment1, w->moment2, m->params);
-    int flips = vqs_retract(k, (enum vqs_retraction)s->retraction, m->d, m->ld, m->W, w->scratch.retract);
-    vqs_model_refresh(m);
-    return flips;
+}
+
+/* The parameters [first, last) move; both are multiples of VQS_ROW_UNIT. */
+static void move(struct work *w, const struct vqs_adam_step *adam, size_t first, size_t last) {
+    w->model.kernels->adam(adam, last - first, w->grad + first, w->moment1 + first, w->moment2 + first,
+                           w->model.params + first);
 }
 
 /* ---- epochs
@@ -302,40 +299,113 @@ static void add_losses(const struct work *w, struct epoch_sums *sums) {
     }
 }
 
-/* All steps of one epoch; `step_number` counts steps over the trial, from 1. */
-static void run_epoch(const struct vqs_settings *s, int team, const struct vqs_dataset *data, struct work *w, int epoch,
-                      int64_t *step_number, struct epoch_sums *sums) {
+/* What the threads of an epoch share. */
+struct epoch {
+    const struct vqs_settings *settings;
+    const struct vqs_samples *samples;
+    struct work *work;
+    struct vqs_team *team;
+    int64_t steps_before; /* over the trial */
+    struct epoch_sums sums;
+};
+
+/* From where part `part` of `parts` of n begins: a multiple of `unit`. */
+static int part_begin(int n, int unit, int part, int parts) {
+    const int units = (n + unit - 1) / unit, first = (int)((int64_t)units * part / parts) * unit;
+    return first < n ? first : n;
+}
+
+/* The gradients, in two phases: sums over the runs of tiles and of the codes' samples; then what needs the codes'
+ * counts, by rows of V. */
+static void gather_gradients(struct epoch *e, const struct batch *b, int me) {
+    struct work *w = e->work;
+    const struct vqs_model *m = &w->model;
+    const int parts = vqs_team_threads(e->team), rows_at_once = m->bias ? m->d : 4; /* biases sum over all rows */
+    for (int part; (part = vqs_team_claim(e->team)) < 2 * parts;) {
+        const int i = part / 2;
+        if (part % 2) {
+            m->kernels->add_up((size_t)part_begin(m->rows, 1, i, parts) * m->ld,
+                               (size_t)part_begin(m->rows, 1, i + 1, parts) * m->ld, PARTIALS, w->partial_stride,
+                               w->partial[0].outer, w->grad);
+        } else {
+            gather_code_gradients(w, b, part_begin(m->K, 1, i, parts), part_begin(m->K, 1, i + 1, parts));
+        }
+    }
+    vqs_team_wait(e->team);
+    for (int part; (part = vqs_team_claim(e->team)) < parts;) {
+        const int first = part_begin(m->d, rows_at_once, part, parts);
+        const int last = part_begin(m->d, rows_at_once, part + 1, parts);
+        if (first < last) {
+            decoder_gradients(w, b, me, first, last);
+        }
+    }
+    vqs_team_wait(e->team);
+}
+
+/* Where code `k` stands among the parameters; the padding belongs to the last. */
+static size_t code_offset(const struct vqs_model *m, int k) {
+    return k < m->K ? (size_t)(m->codes - m->params) + (size_t)k * (size_t)m->d : m->n_params;
+}
+
+/* Parameters move, and the model is made ready for the next step: W and its retraction, what else stands before the
+ * codes, and ranges of codes; then what is made of whole matrices. */
+static void update(struct epoch *e, const struct vqs_adam_step *adam) {
+    struct work *w = e->work;
+    struct vqs_model *m = &w->model;
+    const int parts = vqs_team_threads(e->team);
+    const size_t encoder = (size_t)m->d * m->ld;
+    for (int part; (part = vqs_team_claim(e->team)) < 2 + parts;) {
+        if (part == 0) {
+            move(w, adam, 0, encoder);
+            e->sums.flips += vqs_retract(m->kernels, (enum vqs_retraction)e->settings->retraction, m->d, m->ld, m->W,
+                                         w->scratch.retract);
+        } else if (part == 1) {
+            move(w, adam, encoder, code_offset(m, 0));
+        } else {
+            const int first = part_begin(m->K, VQS_ROW_UNIT, part - 2, parts);
+            const int last = part_begin(m->K, VQS_ROW_UNIT, part - 1, parts);
+            move(w, adam, code_offset(m, first), code_offset(m, last));
+            vqs_model_refresh_codes(m, first, last);
+        }
+    }
+    vqs_team_wait(e->team);
+    for (int part; (part = vqs_team_claim(e->team)) < VQS_MODEL_PARTS;) {
+        vqs_model_refresh_part(m, part);
+    }
+    vqs_team_wait(e->team);
+}
+
+/* All steps of the epoch, by member `me` of the team. */
+static void run_steps(void *ctx, int me) {
+    struct epoch *e = ctx;
+    const struct vqs_settings *s = e->settings;
+    struct work *w = e->work;
+    int64_t step_number = e->steps_before;
+    for (int start = 0; start < s->N; start += s->batch) {
+        const int n = s->N - start < s->batch ? s->N - start : s->batch;
+        const struct batch b = {e->samples, w->scratch.order + start, n, make_step(s, w, n)};
+        const struct vqs_adam_step adam = make_adam_step(s, ++step_number);
+        for (int p; (p = vqs_team_claim(e->team)) < PARTIALS;) {
+            run_of_tiles(w, &b, p, w->thread + (size_t)me * w->thread_size);
+        }
+        vqs_team_wait(e->team);
+        if (me == 0) {
+            add_losses(w, &e->sums);
+        }
+        gather_gradients(e, &b, me);
+        update(e, &adam);
+    }
+}
+
+/* One epoch; `step_number` counts steps over the trial. */
+static void run_epoch(const struct vqs_settings *s, struct vqs_team *team, const struct vqs_dataset *data,
+                      struct work *w, int epoch, int64_t *step_number, struct epoch_sums *sums) {
     const struct vqs_stream order = {w->model.kernels, s->seed, VQS_RNG_BATCHES, (uint32_t)epoch};
     vqs_rng_permutation(&order, (uint32_t)data->train.n, w->scratch.order);
-    struct batch b = {.samples = &data->train};
-#pragma omp parallel num_threads(team) if (team > 1)
-    {
-        const unsigned denormals = flush_denormals();
-        const int me = omp_get_thread_num(), threads = omp_get_num_threads();
-        const int first = (int)((int64_t)w->model.K * me / threads);
-        const int last = (int)((int64_t)w->model.K * (me + 1) / threads);
-        for (int start = 0; start < s->N; start += s->batch) {
-#pragma omp single
-            {
-                b.n = s->N - start < s->batch ? s->N - start : s->batch;
-                b.order = w->scratch.order + start;
-                b.step = make_step(s, w, b.n);
-                ++*step_number;
-            }
-            for (int p = me; p < PARTIALS; p += threads) {
-                run_of_tiles(w, &b, p, w->thread + (size_t)me * w->thread_size);
-            }
-#pragma omp barrier
-            gather_code_gradients(w, &b, first, last);
-#pragma omp barrier
-#pragma omp single
-            {
-                add_losses(w, sums);
-                sums->flips += update(s, w, &b, *step_number);
-            }
-        }
-        restore_denormals(denormals);
-    }
+    struct epoch e = {.settings = s, .samples = &data->train, .work = w, .team = team, .steps_before = *step_number};
+    vqs_team_run(team, run_steps, &e);
+    *step_number += (s->N + s->batch - 1) / s->batch;
+    *sums = e.sums;
 }
 
 static double code_drift(const struct work *w) {
@@ -376,7 +446,8 @@ static void take_snapshot(const struct work *w, int epoch, const uint32_t *usage
     memcpy(snapshot->usage, usage, (size_t)w->model.K * sizeof *usage);
 }
 
-static void evaluate_part(struct work *w, int team, const struct vqs_samples *part, struct vqs_evaluation *e) {
+static void evaluate_part(struct work *w, struct vqs_team *team, const struct vqs_samples *part,
+                          struct vqs_evaluation *e) {
     vqs_evaluate(&w->model, part, team, &w->scratch, w->thread, e);
 }
 
@@ -432,8 +503,8 @@ static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_setti
 }
 
 /* The metrics of the final model, and its codebook as the last snapshot. */
-static enum vqs_status evaluate(const struct vqs_settings *s, int team, const struct vqs_dataset *data, struct work *w,
-                                struct vqs_record *record, struct vqs_error *err) {
+static enum vqs_status evaluate(const struct vqs_settings *s, struct vqs_team *team, const struct vqs_dataset *data,
+                                struct work *w, struct vqs_record *record, struct vqs_error *err) {
     evaluate_part(w, team, &data->eval, &w->eval);
     vqs_metrics_part(&w->model, &data->eval, VQS_PART_EVAL, &w->eval, record->metric);
     evaluate_part(w, team, &data->train, &w->train); /* last: its z stays for the Lloyd gap */
@@ -461,7 +532,7 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
         return status;
     }
     struct vqs_arena measure = {0};
-    carve(s, t->kernels, t->team, &measure, w);
+    carve(s, t->kernels, vqs_team_threads(t->team), &measure, w);
     if (measure.used > t->arena.size) {
         vqs_arena_destroy(&t->arena);
         status = vqs_arena_create(&t->arena, measure.used, err);
@@ -469,7 +540,7 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
     if (!status) {
         memset(t->arena.base, 0, measure.used); /* a trial sees the same zeros whatever ran before it */
         t->arena.used = 0;
-        carve(s, t->kernels, t->team, &t->arena, w);
+        carve(s, t->kernels, vqs_team_threads(t->team), &t->arena, w);
     }
     return status;
 }
@@ -521,15 +592,18 @@ enum vqs_status vqs_trainer_create(int team, struct vqs_data_cache *cache, struc
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate a trainer");
     }
     openblas_set_num_threads(1);
-    (*out)->team = team;
     (*out)->kernels = vqs_kernels_get();
     (*out)->cache = cache;
-    if (!cache) {
-        enum vqs_status status = vqs_data_cache_create(own_cache_bytes, &(*out)->own, err);
+    enum vqs_status status = vqs_team_create(team, &(*out)->team, err);
+    if (!status && !cache) {
+        status = vqs_data_cache_create(own_cache_bytes, &(*out)->own, err);
         (*out)->cache = (*out)->own;
-        return status;
     }
-    return VQS_OK;
+    if (status) {
+        vqs_trainer_destroy(*out);
+        *out = NULL;
+    }
+    return status;
 }
 
 void vqs_trainer_set_hooks(struct vqs_trainer *t, const struct vqs_trial_hooks *hooks) {
@@ -538,6 +612,7 @@ void vqs_trainer_set_hooks(struct vqs_trainer *t, const struct vqs_trial_hooks *
 
 void vqs_trainer_destroy(struct vqs_trainer *t) {
     if (t) {
+        vqs_team_destroy(t->team);
         vqs_data_cache_destroy(t->own);
         vqs_arena_destroy(&t->arena);
         free(t);

@@ -53,6 +53,11 @@ void vqs_model_carve(const struct vqs_settings *settings, const struct vqs_kerne
 void vqs_model_init(const struct vqs_settings *settings, const struct vqs_dataset *data, struct vqs_model *model,
                     struct vqs_model_scratch *scratch);
 void vqs_model_refresh(struct vqs_model *model);
+/* The same in pieces, which several threads may take: what is made of the codes [first, last), `first` being a multiple
+ * of VQS_CODE_PACK and `last` too unless it is K; and each of VQS_MODEL_PARTS parts of what is made of the rest. */
+enum { VQS_MODEL_PARTS = 2 };
+void vqs_model_refresh_codes(struct vqs_model *model, int first, int last);
+void vqs_model_refresh_part(struct vqs_model *model, int part);
 
 /* Sample numbers of tile `tile` of n samples in order; returns how many are real, the rest repeat the last. */
 int vqs_tile_rows(size_t n, size_t tile, uint32_t rows[VQS_TILE]);
