@@ -162,8 +162,9 @@ void KERNEL(project)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, 
 
 /* ---- outer: lanes are features --------------------------------------------------------------------------------------- */
 
-INLINE void outer_block(int cols, int vecs, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *g,
-                        bool add, vqs_real *acc) {
+/* `next`: rows to be wanted soon, or NULL. They are asked for one by one, since only so many can be on their way. */
+INLINE void outer_block(int cols, int vecs, size_t ld, const vqs_real *x, const uint32_t *rows, const uint32_t *next,
+                        const vqs_real *g, bool add, vqs_real *acc) {
     vf sum[COLS][4];
     for (int c = 0; c < cols; c++) {
         for (int v = 0; v < vecs; v++) {
@@ -173,6 +174,9 @@ INLINE void outer_block(int cols, int vecs, size_t ld, const vqs_real *x, const 
     for (int l = 0; l < T; l++) {
         const vqs_real *row = x + rows[l] * ld;
         P_PIN(row);
+        for (int v = 0; next && v < vecs; v++) {
+            __builtin_prefetch(x + next[l] * ld + v * VL, 0, 2); /* to level 2: level 1 is full of this tile */
+        }
         vf xv[4];
         for (int v = 0; v < vecs; v++) {
             xv[v] = v_load(row + v * VL);
@@ -193,28 +197,28 @@ INLINE void outer_block(int cols, int vecs, size_t ld, const vqs_real *x, const 
     }
 }
 
-INLINE void outer_columns(int cols, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *g, bool add,
-                          vqs_real *acc) {
+INLINE void outer_columns(int cols, size_t ld, const vqs_real *x, const uint32_t *rows, const uint32_t *next,
+                          const vqs_real *g, bool add, vqs_real *acc) {
     size_t j = 0;
     for (; j + 4 * VL <= ld; j += 4 * VL) {
-        outer_block(cols, 4, ld, x + j, rows, g, add, acc + j);
+        outer_block(cols, 4, ld, x + j, rows, next, g, add, acc + j);
     }
     for (; j < ld; j += VL) {
-        outer_block(cols, 1, ld, x + j, rows, g, add, acc + j);
+        outer_block(cols, 1, ld, x + j, rows, next, g, add, acc + j);
     }
 }
 
-void KERNEL(outer)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *g, bool add,
-                  vqs_real *acc) {
+void KERNEL(outer)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const uint32_t *next, const vqs_real *g,
+                   bool add, vqs_real *acc) {
     int c = 0;
     for (; c + COLS <= C; c += COLS) {
-        outer_columns(COLS, ld, x, rows, g + c * T, add, acc + (size_t)c * ld);
+        outer_columns(COLS, ld, x, rows, c ? NULL : next, g + c * T, add, acc + (size_t)c * ld);
     }
     for (; c + 2 <= C; c += 2) {
-        outer_columns(2, ld, x, rows, g + c * T, add, acc + (size_t)c * ld);
+        outer_columns(2, ld, x, rows, c ? NULL : next, g + c * T, add, acc + (size_t)c * ld);
     }
     for (; c < C; c++) {
-        outer_columns(1, ld, x, rows, g + c * T, add, acc + (size_t)c * ld);
+        outer_columns(1, ld, x, rows, c ? NULL : next, g + c * T, add, acc + (size_t)c * ld);
     }
 }
 

@@ -87,13 +87,14 @@ void vqs_work_carve(const struct vqs_settings *s, const struct vqs_kernels *kern
 /* ---- one step ------------------------------------------------------------------------------------------------------
  */
 
-void vqs_batch_begin(const struct vqs_settings *s, const struct vqs_work *w, const uint32_t *order, int n,
+void vqs_batch_begin(const struct vqs_settings *s, const struct vqs_work *w, const uint32_t *order, int n, int left,
                      int64_t number, struct vqs_batch *b) {
     const struct vqs_model *m = &w->model;
     const struct vqs_estimator *estimator = estimator_of(s, m->kernels);
     const double code_scale = estimator->needs & VQS_WITHOUT_LOSSES ? 0 : 2.0 / ((double)n * m->d);
     b->order = order;
     b->n = n;
+    b->left = left;
     b->step = (struct vqs_step){
         .settings = s,
         .estimator = estimator,
@@ -140,7 +141,8 @@ static void run_of_tiles(struct vqs_work *w, const struct vqs_batch *b, int p, i
         t->gc = w->gc + (size_t)tile * T * vqs_row_stride(d);
         m->kernels->project(m->rows, m->ld, b->samples->x, rows, m->W, m->packed, t->y);
         m->kernels->tile_step(&b->step, t);
-        m->kernels->outer(m->rows, m->ld, b->samples->x, rows, t->outer, tile > p * per_run, part->outer);
+        const uint32_t *next = (tile + 2) * T <= b->left ? b->order + (tile + 1) * T : NULL;
+        m->kernels->outer(m->rows, m->ld, b->samples->x, rows, next, t->outer, tile > p * per_run, part->outer);
     }
     part->rec = t->rec;
     part->vq = t->vq;

@@ -91,7 +91,7 @@ static void run_steps(void *ctx, int me) {
     struct vqs_batch b = {.samples = e->samples};
     for (int start = 0; start < s->N; start += s->batch) {
         const int n = s->N - start < s->batch ? s->N - start : s->batch;
-        vqs_batch_begin(s, e->work, e->work->scratch.order + start, n, ++number, &b);
+        vqs_batch_begin(s, e->work, e->work->scratch.order + start, n, s->N - start, ++number, &b);
         vqs_step(e->work, &b, e->team, me);
     }
 }
