@@ -87,14 +87,13 @@ void vqs_work_carve(const struct vqs_settings *s, const struct vqs_kernels *kern
 /* ---- one step ------------------------------------------------------------------------------------------------------
  */
 
-void vqs_batch_begin(const struct vqs_settings *s, const struct vqs_work *w, const uint32_t *order, int n, int left,
+void vqs_batch_begin(const struct vqs_settings *s, const struct vqs_work *w, const uint32_t *order, int n,
                      int64_t number, struct vqs_batch *b) {
     const struct vqs_model *m = &w->model;
     const struct vqs_estimator *estimator = estimator_of(s, m->kernels);
     const double code_scale = estimator->needs & VQS_WITHOUT_LOSSES ? 0 : 2.0 / ((double)n * m->d);
     b->order = order;
     b->n = n;
-    b->left = left;
     b->step = (struct vqs_step){
         .settings = s,
         .estimator = estimator,
@@ -305,6 +304,9 @@ static void move_parameters(struct vqs_work *w, const struct vqs_batch *b, struc
     const int parts = vqs_team_threads(team), rest = (int)(m->n_params - encoder);
     for (int part; (part = vqs_team_claim(team)) < parts + 1;) {
         if (part == 0) {
+            if (s->encoder == VQS_ENCODER_IDENTITY) { /* without a gradient Adam leaves it as it is */
+                memset(w->grad, 0, encoder * sizeof *w->grad);
+            }
             move(w, &adam, 0, encoder);
             w->sums.flips +=
                 vqs_retract(m->kernels, (enum vqs_retraction)s->retraction, m->d, m->ld, m->W, w->scratch.retract);

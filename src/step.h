@@ -62,13 +62,14 @@ void vqs_work_carve(const struct vqs_settings *settings, const struct vqs_kernel
 /* The batch in work. */
 struct vqs_batch {
     const struct vqs_samples *samples;
-    const uint32_t *order; /* [left] sample numbers: n of this batch, and then those of the batches to come */
-    int n, left;
+    const uint32_t *order; /* [n] sample numbers */
+    int n;
+    int left; /* sample numbers from `order` on, those of the batches to come included; 0 where there are none */
     struct vqs_step step;
 };
 /* Batch of the step `number`, from 1, over samples already set. */
 void vqs_batch_begin(const struct vqs_settings *settings, const struct vqs_work *work, const uint32_t *order, int n,
-                     int left, int64_t number, struct vqs_batch *batch);
+                     int64_t number, struct vqs_batch *batch);
 /* The step with that batch, of the same number, by member `me` of the team. Adds to the epoch's sums. */
 void vqs_step(struct vqs_work *work, const struct vqs_batch *batch, struct vqs_team *team, int me);
 
