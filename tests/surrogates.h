@@ -221,43 +221,66 @@ static void softmax(int K, const cdouble *l, cdouble *p) {
     }
 }
 
-/* sum_j (D_j + p_j - sg(p_j)) c_j */
-static void straight_through(const struct frozen *at, const cdouble *p, const cdouble *codes, cdouble *out) {
+/* l at the point where all is frozen. */
+static void frozen_logits(const struct frozen *at, cdouble *l) {
+    cdouble z[SURROGATE_MAX_D] = {0}, codes[SURROGATE_MAX_K * SURROGATE_MAX_D] = {0};
+    for (int i = 0; i < at->d; i++) {
+        z[i] = at->z[i];
+    }
+    for (int i = 0; i < at->K * at->d; i++) {
+        codes[i] = at->codes[i];
+    }
+    logits(at, z, codes, l);
+}
+
+static void gumbel_st_weights(const struct frozen *at, const cdouble *l, cdouble *y) {
+    cdouble cooled[SURROGATE_MAX_K];
+    for (int j = 0; j < at->K; j++) {
+        cooled[j] = (l[j] + at->gumbel[j]) / at->tau;
+    }
+    softmax(at->K, cooled, y);
+}
+
+/* As Liu et al. 2023 implement it: 2 softmax(l + sg(log((D + softmax(l / tau)) / 2) - l)) - softmax(l) / 2. */
+static void reinmax_weights(const struct frozen *at, const cdouble *l, cdouble *p) {
+    cdouble l0[SURROGATE_MAX_K], shifted[SURROGATE_MAX_K], pi[SURROGATE_MAX_K];
+    frozen_logits(at, l0);
+    for (int j = 0; j < at->K; j++) {
+        shifted[j] = l0[j] / at->tau;
+    }
+    softmax(at->K, shifted, p);
+    for (int j = 0; j < at->K; j++) {
+        shifted[j] = l[j] + log(((j == at->k) + creal(p[j])) / 2) - l0[j];
+    }
+    softmax(at->K, shifted, p);
+    softmax(at->K, l, pi);
+    for (int j = 0; j < at->K; j++) {
+        p[j] = 2 * p[j] - pi[j] / 2;
+    }
+}
+
+/* sum_j (D_j + p_j - sg(p_j)) c_j, p being the weights of the logits */
+static void straight_through(const struct frozen *at, void (*weights)(const struct frozen *, const cdouble *, cdouble *),
+                             const cdouble *z, const cdouble *codes, cdouble *out) {
+    cdouble l[SURROGATE_MAX_K], p[SURROGATE_MAX_K], p0[SURROGATE_MAX_K];
+    frozen_logits(at, l);
+    weights(at, l, p0);
+    logits(at, z, codes, l);
+    weights(at, l, p);
     for (int i = 0; i < at->d; i++) {
         out[i] = codes[at->k * at->d + i];
         for (int j = 0; j < at->K; j++) {
-            out[i] += (p[j] - creal(p[j])) * codes[j * at->d + i];
+            out[i] += (p[j] - p0[j]) * codes[j * at->d + i];
         }
     }
 }
 
 static void gumbel_st_surrogate(const struct frozen *at, const cdouble *z, const cdouble *codes, cdouble *out) {
-    cdouble l[SURROGATE_MAX_K], y[SURROGATE_MAX_K];
-    logits(at, z, codes, l);
-    for (int j = 0; j < at->K; j++) {
-        l[j] = (l[j] + at->gumbel[j]) / at->tau;
-    }
-    softmax(at->K, l, y);
-    straight_through(at, y, codes, out);
+    straight_through(at, gumbel_st_weights, z, codes, out);
 }
 
-/* As Liu et al. 2023 implement it: 2 softmax(l + sg(log((D + softmax(l / tau)) / 2) - l)) - softmax(l) / 2. */
 static void reinmax_surrogate(const struct frozen *at, const cdouble *z, const cdouble *codes, cdouble *out) {
-    cdouble l[SURROGATE_MAX_K], cooled[SURROGATE_MAX_K], p[SURROGATE_MAX_K], pi[SURROGATE_MAX_K];
-    logits(at, z, codes, l);
-    softmax(at->K, l, pi);
-    for (int j = 0; j < at->K; j++) {
-        cooled[j] = l[j] / at->tau;
-    }
-    softmax(at->K, cooled, p);
-    for (int j = 0; j < at->K; j++) {
-        cooled[j] = l[j] + (log(((j == at->k) + creal(p[j])) / 2) - creal(l[j]));
-    }
-    softmax(at->K, cooled, p);
-    for (int j = 0; j < at->K; j++) {
-        p[j] = 2 * p[j] - pi[j] / 2;
-    }
-    straight_through(at, p, codes, out);
+    straight_through(at, reinmax_weights, z, codes, out);
 }
 
 /* The decoder is given q, but the gradient is that of decoding z. */
@@ -318,7 +341,8 @@ static inline void surrogate_value(const struct surrogate_row *row, const struct
     }
 }
 
-/* gz [d] = J^T g of the surrogate, and its share for the codes, added to gcodes [K][d]. */
+/* gz [d] = J^T g of the surrogate, and its share for the codes, added to gcodes [K][d]; codes that are not chosen have
+ * one only of estimators that choose. */
 static inline void surrogate_backward(const struct surrogate_row *row, const struct frozen *at, const double *g,
                                       double *gz, double *gcodes) {
     const double h = 1e-40;
@@ -332,6 +356,9 @@ static inline void surrogate_backward(const struct surrogate_row *row, const str
     for (int i = 0; i < at->d + at->K * at->d; i++) {
         cdouble *x = i < at->d ? z + i : codes + (i - at->d);
         double sum = 0;
+        if (i >= at->d && !(row->is & CHOOSES) && (i - at->d) / at->d != at->k) {
+            continue;
+        }
         *x += h * I;
         row->of(at, z, codes, f);
         *x = creal(*x);
