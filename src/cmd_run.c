@@ -312,9 +312,8 @@ static enum vqs_status conclude(struct run *run, const struct vqs_sched_summary 
     }
     if (state->failed) {
         return vqs_fail(err, VQS_ERR_TRIALS,
-                        "%zu of %zu trials failed: %s; run the same command again to try them again (--retry-failed "
-                        "after %d attempts)",
-                        state->failed, state->total, run->farm.first_failures, run->cli->attempts);
+                        "%zu of %zu trials failed: %s; the same command with --retry-failed tries them again",
+                        state->failed, state->total, run->farm.first_failures);
     }
     return VQS_OK;
 }
