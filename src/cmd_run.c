@@ -328,7 +328,9 @@ static enum vqs_status run_job(struct run *run, struct vqs_error *err) {
         return status;
     }
     if (run->rank == 0) {
-        vqs_audit_print(run->facts, run->n_ranks, run->path, expected_bytes(run), run->cli->quiet);
+        struct vqs_audit_disk disk;
+        vqs_audit_look_at_disk(run->path, expected_bytes(run), &disk);
+        vqs_audit_say(stderr, run->facts, run->n_ranks, &disk, run->cli->quiet);
     }
     vqs_progress_begin(&run->farm.progress, run->rank == 0 ? vqs_node_terminal_width(&run->node) : 0, run->cli->quiet);
     status = vqs_farm_run(&run->farm, run->comm, &run->summary, err);

@@ -2,6 +2,8 @@
 set(VQS_PYTHON /usr/bin/python3) # Debian's: another on the PATH may lack Debian's modules
 find_program(MPIRUN NAMES mpirun.openmpi mpirun REQUIRED)
 vqs_test(NAME test_checkpoint LABELS "io;fault" LIBS vqs_store)
+set(AUDIT ${CMAKE_SOURCE_DIR}/src/audit.c ${CMAKE_SOURCE_DIR}/src/node.c)
+vqs_test(NAME test_audit LABELS unit SOURCES test_audit.c ${AUDIT} LIBS vqs_core PkgConfig::MPI PkgConfig::OPENBLAS)
 
 add_test(NAME test_durable COMMAND ${VQS_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/test_durable.py
     $<TARGET_FILE:vqsweep> ${CMAKE_SOURCE_DIR} ${MPIRUN})
