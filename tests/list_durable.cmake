@@ -13,7 +13,10 @@ add_test(NAME test_disk COMMAND ${VQS_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/test_d
     $<TARGET_FILE:vqsweep_faulty>)
 add_test(NAME test_disk_long COMMAND ${VQS_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/test_disk.py $<TARGET_FILE:vqsweep>
     $<TARGET_FILE:vqsweep_faulty> --long)
+add_test(NAME test_disk_full COMMAND ${VQS_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/test_disk.py $<TARGET_FILE:vqsweep>
+    $<TARGET_FILE:vqsweep_faulty> --mount)
 set_tests_properties(test_disk PROPERTIES LABELS "fault;python" TIMEOUT 900)
+set_tests_properties(test_disk_full PROPERTIES LABELS "fault;python" TIMEOUT 300 SKIP_RETURN_CODE 77)
 set_tests_properties(test_disk_long PROPERTIES LABELS "fault;python;long" TIMEOUT 3600)
 
 # SLURM holds a job that was put back into the queue for two minutes, so this takes some.

@@ -247,6 +247,17 @@ class Stops(Case):
         self.assertTrue(self.saved())
         self.finish()
 
+    def test_a_stop_that_ends_in_kill_9_is_not_held_against_what_ran(self):
+        run = self.start_long("--grace", "60")
+        run.send_signal(signal.SIGTERM)
+        while "trials that end within" not in run.stderr.readline():
+            self.assertIsNone(run.poll())
+        time.sleep(0.3)
+        run.kill()
+        run.wait()
+        said = self.ends(75, "run", "long.yaml", "-o", "a.h5", "--time-limit", "1")
+        self.assertNotIn("rank 0 died", "".join(said))
+
     def test_bad_times(self):
         for text in "", "x", "1x", "1:2:3:4", "-1", "0":
             self.ends(2, "run", "long.yaml", "--time-limit", text)
@@ -278,4 +289,4 @@ class Failing(Case):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1])
+    unittest.main(argv=sys.argv[:1] + sys.argv[4:])
