@@ -14,15 +14,15 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-/* In the machine's own byte order: a checkpoint does not leave its class of CPU. The state's arrays follow the head:
- * params, moment1, moment2, then the curves and each snapshot's epoch, codes and usage. */
+/* In the machine's own byte order: a checkpoint does not leave its class of CPU. The state's parts follow the head,
+ * then the curves and each snapshot's epoch, codes and usage. */
 struct head {
     char magic[8];
     uint64_t checksum; /* of all that follows it */
     uint64_t size;     /* of the file */
     uint64_t key;
     char code_version[64], cpu_class[16];
-    uint64_t real_size, n_params;
+    uint64_t real_size;
     int32_t epoch, n_snapshots;
     int64_t steps, flips;
     double zero, seconds;
@@ -35,7 +35,7 @@ struct piece {
     void *data;
     size_t size;
 };
-enum { FIXED_PIECES = 4, SNAPSHOT_PIECES = 3 };
+enum { FIXED_PIECES = VQS_STATE_PARTS + 1, SNAPSHOT_PIECES = 3 };
 
 static int n_pieces(const struct vqs_trial_state *state) {
     return FIXED_PIECES + SNAPSHOT_PIECES * state->n_snapshots;
@@ -43,11 +43,10 @@ static int n_pieces(const struct vqs_trial_state *state) {
 
 static struct piece piece_of(const struct vqs_trial_state *state, int i) {
     const struct vqs_record *record = state->record;
-    vqs_real *const params[] = {state->params, state->moment1, state->moment2};
-    if (i < 3) {
-        return (struct piece){params[i], state->n_params * sizeof(vqs_real)};
+    if (i < VQS_STATE_PARTS) {
+        return (struct piece){state->part[i].data, state->part[i].n * sizeof(vqs_real)};
     }
-    if (i == 3) {
+    if (i == VQS_STATE_PARTS) {
         return (struct piece){record->curves, (size_t)record->n_epochs * VQS_N_CURVES * sizeof(double)};
     }
     struct vqs_snapshot *s = &record->snapshots[(i - FIXED_PIECES) / SNAPSHOT_PIECES];
@@ -109,7 +108,6 @@ enum vqs_status vqs_checkpoint_save(const char *path, const struct vqs_checkpoin
     struct head head = {.size = file_size(state),
                         .key = tag->key,
                         .real_size = sizeof(vqs_real),
-                        .n_params = state->n_params,
                         .epoch = state->epoch,
                         .n_snapshots = state->n_snapshots,
                         .steps = state->steps,
@@ -173,7 +171,7 @@ static const char *find_fault(const struct vqs_bytes *bytes, const struct head *
     if (head->size != bytes->size || head->checksum != checksum(bytes->data, bytes->size)) {
         return "damaged";
     }
-    if (head->key != tag->key || head->real_size != sizeof(vqs_real) || head->n_params != claimed->n_params) {
+    if (head->key != tag->key || head->real_size != sizeof(vqs_real)) {
         return "of another trial";
     }
     if (strncmp(head->code_version, tag->code_version, sizeof head->code_version - 1)) {

@@ -31,7 +31,6 @@ static void dot_lanes(int d, const vqs_real *restrict a, const vqs_real *restric
 
 static void ste_backward(const struct vqs_estimator_tile *t) {
     memcpy(t->gz, t->g, (size_t)t->d * T * sizeof *t->gz);
-    memset(t->zero, 0, T * sizeof *t->zero);
 }
 
 /* ---- projector(a, b): gz = a (u.g) u + b (g - (u.g) u); rotation is projector(1, 0) -------------------------------- */
@@ -78,7 +77,7 @@ static void rotation_backward(const struct vqs_estimator_tile *t) {
 static void rotation_trick_backward(const struct vqs_estimator_tile *t) {
     const int d = t->d;
     const vqs_real *restrict z = t->z, *restrict q = t->q, *restrict g = t->g;
-    vqs_real *restrict gz = t->gz, *restrict zero = t->zero;
+    vqs_real *restrict gz = t->gz;
     vqs_real zz[T], qq[T], zi[T], qi[T], lam[T], qg[T], wg[T], ww[T];
     dot_lanes(d, z, z, zz);
     dot_lanes(d, q, q, qq);
@@ -89,7 +88,6 @@ static void rotation_trick_backward(const struct vqs_estimator_tile *t) {
         qi[l] = none != 0 || qn == 0 ? 0 : 1 / (qn == 0 ? 1 : qn);
         lam[l] = none != 0 ? 1 : qn * zi[l];
         qg[l] = wg[l] = ww[l] = 0;
-        zero[l] = 0;
     }
     for (int i = 0; i < d; i++) {
         FOR_LANES {
@@ -112,20 +110,30 @@ static void rotation_trick_backward(const struct vqs_estimator_tile *t) {
 /* ---- the table ----------------------------------------------------------------------------------------------------- */
 
 const struct vqs_estimator VQS_ISA_NAME(vqs_estimator_table)[] = {
-    {"ste", "g", "van den Oord, Vinyals, Kavukcuoglu 2017", {NULL}, ste_backward},
-    {"rotation", "(u.g) u", "the seed study's surrogate: projector(1, 0)", {NULL}, rotation_backward},
+    {"ste", "g", "van den Oord, Vinyals, Kavukcuoglu 2017", {NULL}, 0, NULL, ste_backward},
+    {"rotation", "(u.g) u", "the seed study's surrogate: projector(1, 0)", {NULL}, 0, NULL, rotation_backward},
     {"rotation_trick",
      "lam [g - 2 w (w.g) + 2 zh (qh.g)], w = (zh + qh)/|zh + qh|, lam = |q|/|z|",
      "Fifty et al. 2024, eq. 4.2",
      {NULL},
+     0,
+     NULL,
      rotation_trick_backward},
     {"projector",
      "a (u.g) u + b (g - (u.g) u)",
      "the family of ste (1, 1), rotation (1, 0), reflection (-1, 1)",
      {"a", "b"},
+     0,
+     NULL,
      projector_backward},
-    {"kmeans", "none: Lloyd's algorithm on the principal components of the data", "Lloyd 1982; Arthur, Vassilvitskii 2007", {NULL}, NULL},
-    {NULL, NULL, NULL, {NULL}, NULL},
+    {"kmeans",
+     "none: Lloyd's algorithm on the principal components of the data",
+     "Lloyd 1982; Arthur, Vassilvitskii 2007",
+     {NULL},
+     0,
+     NULL,
+     NULL},
+    {NULL, NULL, NULL, {NULL}, 0, NULL, NULL},
 };
 
 #ifdef VQS_ISA_portable /* look-ups need one copy only */

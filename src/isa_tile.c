@@ -21,14 +21,13 @@ static void clear_spare_lanes(int rows, int n, vqs_real *a) {
 }
 
 /* q[i][l] = codes[k[l]][i] */
-static void gather_codes(const struct vqs_step *s, const uint32_t *k, vqs_real *q) {
-    const int d = s->d;
+static void gather_codes(int d, const vqs_real *codes, const uint32_t *k, vqs_real *q) {
     int i = 0;
     for (; i + VL <= d; i += VL) { /* whole vectors of components: rows in, columns out */
         for (int l = 0; l < T; l += VL) {
             vf r[VL];
             for (int v = 0; v < VL; v++) {
-                r[v] = v_load(s->codes + (size_t)k[l + v] * (size_t)d + (size_t)i);
+                r[v] = v_load(codes + (size_t)k[l + v] * (size_t)d + (size_t)i);
             }
             v_transpose(r);
             for (int v = 0; v < VL; v++) {
@@ -37,35 +36,86 @@ static void gather_codes(const struct vqs_step *s, const uint32_t *k, vqs_real *
         }
     }
     for (; i + 8 <= d; i += 8) {
-        v_rows_to_columns_8(s->codes + i, d, k, q + i * T);
+        v_rows_to_columns_8(codes + i, d, k, q + i * T);
     }
     for (; i < d; i++) {
-        v_gather_tile(s->codes + i, d, k, q + i * T);
+        v_gather_tile(codes + i, d, k, q + i * T);
     }
 }
 
-static void encode_and_assign(const struct vqs_step *s, struct vqs_tile *t) {
-    const int d = s->d;
-    for (int i = 0; i < d; i++) {
+static void encode(const struct vqs_step *s, struct vqs_tile *t) {
+    for (int i = 0; i < s->d; i++) {
         const vqs_real b = s->bias ? s->encoder_bias[i] : 0;
         const vqs_real *restrict y = t->y + i * T;
         vqs_real *restrict z = t->z + i * T;
         FOR_LANES z[l] = y[l] + b;
     }
-    s->kernels->assign(s->K, d, s->packed_codes, s->half_norm, t->z, t->k);
-    gather_codes(s, t->k, t->q);
 }
 
-/* g, and the reconstruction error |x - x^|^2 = |x - C|^2 + q.(G q - 2 V^T (x - C)) of each sample. */
+/* The estimator's random numbers: those of the step and the tile, whichever estimator asks. */
+static void draw(const struct vqs_step *s, struct vqs_tile *t) {
+    const uint64_t seed = s->settings->seed, tile = (uint64_t)t->number;
+    if (t->noise) {
+        const size_t groups = ((size_t)s->d * T + VQS_RNG_GROUP - 1) / VQS_RNG_GROUP;
+        s->kernels->normals(seed, VQS_RNG_ESTIMATOR, s->number, tile * groups, groups, 1, t->noise);
+    }
+    if (t->words) {
+        const size_t groups = ((size_t)s->quantizer->K * T + VQS_RNG_GROUP - 1) / VQS_RNG_GROUP;
+        s->kernels->words(seed, VQS_RNG_ESTIMATOR, s->number, tile * groups, groups, t->words);
+    }
+}
+
+static struct vqs_estimator_tile for_estimator(const struct vqs_step *s, const struct vqs_tile *t, vqs_real *zero) {
+    const struct vqs_quantizer *q = s->quantizer;
+    return (struct vqs_estimator_tile){
+        .settings = s->settings,
+        .d = s->d,
+        .K = q->K,
+        .tau = s->tau,
+        .z = t->z,
+        .q = t->q,
+        .k = t->k,
+        .f = t->f,
+        .g = t->g,
+        .at_z = t->at_z,
+        .noise = t->noise,
+        .gz = t->gz,
+        .gq = t->gq,
+        .zero = zero,
+        .codes = q->codes,
+        .packed = q->packed,
+        .half_norm = q->half_norm,
+        .words = t->words,
+        .weights = t->weights,
+        .gcodes = t->gcodes,
+    };
+}
+
+/* k, q and f. */
+static void quantize(const struct vqs_step *s, struct vqs_tile *t) {
+    const struct vqs_quantizer *q = s->quantizer;
+    s->kernels->assign(q->K, s->d, q->packed, q->half_norm, t->z, t->k);
+    gather_codes(s->d, q->codes, t->k, t->q);
+    if (s->estimator->forward) {
+        vqs_real zero[T];
+        draw(s, t);
+        const struct vqs_estimator_tile e = for_estimator(s, t, zero);
+        s->estimator->forward(&e);
+    } else if (t->noise) {
+        draw(s, t);
+    }
+}
+
+/* g, and the reconstruction error |x - x^|^2 = |x - C|^2 + f.(G f - 2 V^T (x - C)) of each sample. */
 static void reconstruction(const struct vqs_step *s, struct vqs_tile *t, vqs_real *restrict rec) {
     const int d = s->d;
     const vqs_real scale = s->rec_scale, bias_norm2 = s->bias_norm2;
     const vqs_real *restrict y = s->tied ? t->y : t->y + d * T;
-    const vqs_real *restrict Gq = s->tied ? t->q : t->gz; /* gz is free until the estimator writes it */
-    const vqs_real *restrict q = t->q;
+    const vqs_real *restrict Gf = s->tied ? t->f : t->gz; /* gz is free until the estimator writes it */
+    const vqs_real *restrict f = t->f;
     vqs_real *restrict g = t->g;
     if (!s->tied) {
-        s->kernels->mix(d, s->gram, t->q, t->gz);
+        s->kernels->mix(d, s->gram, t->f, t->gz);
     }
     if (s->bias) {
         const vqs_real *cx = t->y + (s->tied ? d : 2 * d) * T;
@@ -76,16 +126,43 @@ static void reconstruction(const struct vqs_step *s, struct vqs_tile *t, vqs_rea
     for (int i = 0; i < d; i++) {
         const vqs_real shift = s->bias ? s->decoded_bias[i] : 0;
         FOR_LANES {
-            vqs_real target = y[i * T + l] - shift, e = Gq[i * T + l];
+            vqs_real target = y[i * T + l] - shift, e = Gf[i * T + l];
             g[i * T + l] = scale * (e - target);
-            rec[l] += q[i * T + l] * (e - 2 * target);
+            rec[l] += f[i * T + l] * (e - 2 * target);
         }
     }
 }
 
+/* dL_rec/dz were z decoded itself: g + (2/(B D)) G (z - f). */
+static void reconstruction_at_z(const struct vqs_step *s, struct vqs_tile *t) {
+    const int d = s->d;
+    const vqs_real scale = s->rec_scale;
+    vqs_real *restrict at_z = t->at_z, *restrict ge = t->ge; /* ge is free until the losses write it */
+    for (int i = 0; i < d * T; i += T) {
+        FOR_LANES ge[i + l] = t->z[i + l] - t->f[i + l];
+    }
+    const vqs_real *restrict Ge = s->tied ? t->ge : t->gz;
+    if (!s->tied) {
+        s->kernels->mix(d, s->gram, t->ge, t->gz);
+    }
+    for (int i = 0; i < d * T; i += T) {
+        FOR_LANES at_z[i + l] = t->g[i + l] + scale * Ge[i + l];
+    }
+}
+
+/* gz of the reconstruction loss. */
+static void push_back(const struct vqs_step *s, struct vqs_tile *t, vqs_real *restrict zero) {
+    FOR_LANES zero[l] = 0;
+    if (t->at_z) {
+        reconstruction_at_z(s, t);
+    }
+    const struct vqs_estimator_tile e = for_estimator(s, t, zero);
+    s->estimator->backward(&e);
+}
+
 /* The commitment and codebook terms, and the sample's squared quantisation error. */
 static void quantization(const struct vqs_step *s, struct vqs_tile *t, vqs_real *restrict vq) {
-    const vqs_real scale = s->vq_scale, commit = s->beta * s->vq_scale;
+    const vqs_real scale = s->code_scale, commit = s->commit_scale;
     const vqs_real *restrict q = t->q, *restrict z = t->z;
     vqs_real *restrict ge = t->ge, *restrict gz = t->gz;
     FOR_LANES vq[l] = 0;
@@ -96,6 +173,24 @@ static void quantization(const struct vqs_step *s, struct vqs_tile *t, vqs_real 
             ge[i * T + l] = scale * e;
             gz[i * T + l] -= commit * e;
         }
+    }
+}
+
+/* Sums of f and f f^T, where f is no code. */
+static void add_moments(const struct vqs_step *s, struct vqs_tile *t) {
+    const int d = s->d, stride = (int)vqs_row_stride(d);
+    s->kernels->gram(d, T, t->f, t->square);
+    for (int i = 0; i < d; i++) {
+        t->fsum[i] += sum_lanes(t->f + i * T);
+        for (int j = 0; j < d; j++) {
+            t->moments[i * stride + j] += t->square[i * d + j];
+        }
+    }
+}
+
+static void add_to(int d, const vqs_real *restrict a, vqs_real *restrict sum) {
+    for (int i = 0; i < d * T; i += T) {
+        FOR_LANES sum[i + l] += a[i + l];
     }
 }
 
@@ -116,14 +211,14 @@ static void write_code_rows(const struct vqs_step *s, struct vqs_tile *t) {
 static void write_outer(const struct vqs_step *s, struct vqs_tile *t) {
     const int d = s->d;
     const vqs_real scale = s->rec_scale;
-    const vqs_real *restrict q = t->q, *restrict gz = t->gz;
+    const vqs_real *restrict f = t->f, *restrict gz = t->gz;
     vqs_real *restrict outer = t->outer;
     for (int i = 0; i < d; i++) {
         if (s->tied) {
-            FOR_LANES outer[i * T + l] = gz[i * T + l] - scale * q[i * T + l];
+            FOR_LANES outer[i * T + l] = gz[i * T + l] - scale * f[i * T + l];
         } else {
             FOR_LANES outer[i * T + l] = gz[i * T + l];
-            FOR_LANES outer[(d + i) * T + l] = q[i * T + l];
+            FOR_LANES outer[(d + i) * T + l] = f[i * T + l];
         }
     }
     if (s->bias) {
@@ -138,18 +233,28 @@ static void write_outer(const struct vqs_step *s, struct vqs_tile *t) {
 }
 
 void KERNEL(tile_step)(const struct vqs_step *s, struct vqs_tile *t) {
+    const int d = s->d;
     vqs_real rec[T], vq[T], zero[T];
-    encode_and_assign(s, t);
+    encode(s, t);
+    quantize(s, t);
     reconstruction(s, t, rec);
-    const struct vqs_estimator_tile e = {s->settings, s->d, t->z, t->q, t->g, t->gz, zero};
-    s->estimator->backward(&e);
+    if (t->n < T) { /* before an estimator sums over samples */
+        clear_spare_lanes(d, t->n, t->g);
+    }
+    push_back(s, t, zero);
     quantization(s, t, vq);
+    if (t->gq) {
+        add_to(d, t->gq, t->ge);
+    }
     if (t->n < T) {
         clear_spare_lanes(1, t->n, rec);
         clear_spare_lanes(1, t->n, vq);
         clear_spare_lanes(1, t->n, zero);
-        clear_spare_lanes(s->d, t->n, t->q);
-        clear_spare_lanes(s->d, t->n, t->gz);
+        clear_spare_lanes(d, t->n, t->f);
+        clear_spare_lanes(d, t->n, t->gz);
+    }
+    if (t->moments) {
+        add_moments(s, t);
     }
     t->rec += (double)sum_lanes(rec);
     t->vq += (double)sum_lanes(vq);

@@ -18,7 +18,12 @@ void vqs_evaluation_carve(const struct vqs_settings *s, struct vqs_arena *arena,
     e->tiles = vqs_arena_take(arena, (samples + T - 1) / T * 2, sizeof *e->tiles);
 }
 
-/* ---- the pass over the data ------------------------------------------------------------------------------------------ */
+/* ---- the pass over the data
+ * ------------------------------------------------------------------------------------------ */
+
+static double square(double a) {
+    return a * a;
+}
 
 /* One tile: z, its codes' numbers into k, and the two sums over its samples. */
 static void evaluate_tile(const struct vqs_model *m, const struct vqs_samples *samples, size_t tile, vqs_real *y,
@@ -27,14 +32,11 @@ static void evaluate_tile(const struct vqs_model *m, const struct vqs_samples *s
     const int n = vqs_tile_rows(samples->n, tile, rows), d = m->d;
     vqs_real *q = y + m->rows * T, error[T];
     vqs_model_encode(m, samples->x, rows, y, z);
-    m->kernels->assign(m->K, d, m->packed_codes, m->half_norm, z, k);
+    vqs_quantizer_quantize(&m->quantizer, z, k, q);
     double distortion = 0, squared_error = 0;
-    for (int l = 0; l < T; l++) {
-        const vqs_real *c = m->codes + (size_t)k[l] * (size_t)d;
+    for (int l = 0; l < n; l++) {
         for (int i = 0; i < d; i++) {
-            q[i * T + l] = c[i];
-            double e = (double)z[i * T + l] - (double)c[i];
-            distortion += l < n ? e * e : 0;
+            distortion += square((double)z[i * T + l] - (double)q[i * T + l]);
         }
     }
     m->kernels->decode_error(d, m->ld, samples->x, rows, m->V, m->decoder_bias, q, error);
@@ -66,7 +68,7 @@ static double variance_of_z(const vqs_real *z, size_t n, int d) {
 void vqs_evaluate(const struct vqs_model *m, const struct vqs_samples *samples, int team,
                   struct vqs_model_scratch *scratch, vqs_real *y, struct vqs_evaluation *e) {
     const size_t tiles = (samples->n + T - 1) / T, y_size = (size_t)(m->rows + m->d) * T;
-    memset(e->usage, 0, (size_t)m->K * sizeof *e->usage);
+    memset(e->usage, 0, (size_t)m->quantizer.K * sizeof *e->usage);
 #pragma omp parallel for schedule(static) num_threads(team) if (team > 1)
     for (size_t tile = 0; tile < tiles; tile++) {
         uint32_t k[T];
@@ -86,7 +88,8 @@ void vqs_evaluate(const struct vqs_model *m, const struct vqs_samples *samples, 
     e->z_variance = variance_of_z(scratch->z, samples->n, m->d);
 }
 
-/* ---- figures ----------------------------------------------------------------------------------------------------------- */
+/* ---- figures
+ * ----------------------------------------------------------------------------------------------------------- */
 
 double vqs_entropy(const uint32_t *counts, int K) {
     double total = 0, entropy = 0;
@@ -112,8 +115,8 @@ void vqs_metrics_part(const struct vqs_model *m, const struct vqs_samples *sampl
                       const struct vqs_evaluation *e, double metric[VQS_N_METRICS]) {
     const int at = part == VQS_PART_EVAL; /* record.h lists _train and _eval side by side */
     const double mse = e->squared_error / ((double)samples->n * m->D);
-    const double entropy = vqs_entropy(e->usage, m->K);
-    const int dead = vqs_dead_codes(e->usage, m->K);
+    const double entropy = vqs_entropy(e->usage, m->quantizer.K);
+    const int dead = vqs_dead_codes(e->usage, m->quantizer.K);
     metric[VQS_METRIC_mse_train + at] = mse;
     metric[VQS_METRIC_explained_variance_train + at] = samples->variance > 0 ? 1 - mse / samples->variance : NAN;
     metric[VQS_METRIC_quantization_error_train + at] =
@@ -121,9 +124,9 @@ void vqs_metrics_part(const struct vqs_model *m, const struct vqs_samples *sampl
     metric[VQS_METRIC_entropy_train + at] = entropy;
     metric[VQS_METRIC_perplexity_train + at] = exp(entropy);
     metric[VQS_METRIC_dead_codes_train + at] = dead;
-    metric[VQS_METRIC_usage_train + at] = 1 - (double)dead / m->K;
+    metric[VQS_METRIC_usage_train + at] = 1 - (double)dead / m->quantizer.K;
     if (part == VQS_PART_TRAIN) {
-        metric[VQS_METRIC_collapsed] = dead >= 1 && dead >= 0.1 * m->K;
+        metric[VQS_METRIC_collapsed] = dead >= 1 && dead >= 0.1 * m->quantizer.K;
     }
 }
 
@@ -161,14 +164,13 @@ enum vqs_status vqs_metrics_subspace(const struct vqs_model *m, const struct vqs
     return VQS_OK;
 }
 
-double vqs_lloyd_gap(const struct vqs_settings *s, const struct vqs_model *m, size_t n,
-                     const struct vqs_evaluation *e, struct vqs_model_scratch *scratch, vqs_real *codes) {
+double vqs_lloyd_gap(const struct vqs_settings *s, const struct vqs_model *m, size_t n, const struct vqs_evaluation *e,
+                     struct vqs_model_scratch *scratch, vqs_real *codes) {
     if (s->gap_restarts == 0 || (size_t)s->K > n) {
         return NAN;
     }
-    const struct vqs_lloyd_problem problem = {m->kernels,      s->seed, scratch->z,     n,
-                                              m->d,            m->K,    s->gap_restarts, GAP_ITERATIONS,
-                                              gap_tolerance};
+    const struct vqs_lloyd_problem problem = {m->kernels,      s->seed,        scratch->z,   n, m->d, m->quantizer.K,
+                                              s->gap_restarts, GAP_ITERATIONS, gap_tolerance};
     double best = vqs_lloyd(&problem, &scratch->lloyd, codes);
     return best > 0 ? e->distortion / best : NAN;
 }

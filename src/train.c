@@ -1,14 +1,8 @@
-/* train.c - one trial: data, model, epochs of steps, evaluation, record.
- *
- * A step is two phases, so that its result does not depend on the number of threads. In the first, the batch is cut
- * into tiles of 32 samples and these into PARTIALS fixed runs of tiles, each with sums of its own; threads take whole
- * runs. In the second, the sums are added up in the order of the runs, codes gather their samples' gradients in the
- * order of the batch, and the parameters move. Threads divide the second phase by parameter, never by sample. */
+/* train.c - one trial: data, model, epochs of steps (step.h), evaluation, record. */
 #include "vqsweep/train.h"
 
-#include "tile.h"
-#include "vqsweep/metrics.h"
-#include "vqsweep/orthonormal.h"
+#include "step.h"
+#include "vqsweep/quantizer.h"
 
 #include <math.h>
 #include <omp.h>
@@ -19,44 +13,13 @@
 #include <xmmintrin.h>
 #endif
 
-enum { T = VQS_TILE, PARTIALS = 8 };
-
-/* Sums of one run of tiles. */
-struct partial {
-    vqs_real *outer; /* [rows][ld] sum of outer x^T */
-    vqs_real *gsum;  /* [d] sum of gz, with bias */
-    double rec, vq, zero;
-};
-
-/* Everything one trial works in. Carved from one arena; nothing is allocated after that. */
-struct work {
-    struct vqs_model model;
-    struct vqs_model_scratch scratch;
-    struct vqs_evaluation train, eval;
-    int tiles; /* of a full batch */
-    /* step */
-    vqs_real *grad, *moment1, *moment2; /* [n_params] */
-    struct partial partial[PARTIALS];
-    size_t partial_stride; /* from one partial's sums to the next's, in values */
-    uint32_t *k;           /* [tiles][T] codes of the batch */
-    vqs_real *gc;          /* [tiles][T][vqs_row_stride(d)] gradients to them */
-    uint32_t *count;       /* [K] samples of each code in the batch */
-    uint32_t *used;        /* [K + 1] the codes whose count is not 0 */
-    vqs_real *moments;     /* [d][vqs_row_stride(d)] sum q q^T over the batch */
-    vqs_real *thread;      /* [team][thread_size] tile scratch */
-    size_t thread_size;
-    /* epoch */
-    vqs_real *codes_before; /* [K][d] at the start of the epoch; also Lloyd's codebook at the end */
-    uint32_t *usage;        /* [K] over the epoch */
-};
-
 struct vqs_trainer {
     int team;
     const struct vqs_kernels *kernels;
     struct vqs_trial_hooks hooks;
     struct vqs_arena arena;
-    struct vqs_data_cache *cache; /* where data comes from */
-    struct vqs_data_cache *own;   /* the same, if the trainer was given none */
+    struct vqs_data_cache *cache;   /* where data comes from */
+    struct vqs_data_cache *own;     /* the same, if the trainer was given none */
     const struct vqs_dataset *data; /* of the trial in work */
 };
 
@@ -75,43 +38,10 @@ static int snapshot_count(const struct vqs_settings *s) {
     return n;
 }
 
-static void carve(const struct vqs_settings *s, const struct vqs_kernels *kernels, int team, struct vqs_arena *arena,
-                  struct work *w) {
-    vqs_model_carve(s, kernels, arena, &w->model, &w->scratch);
-    const struct vqs_model *m = &w->model;
-    const size_t d = (size_t)s->d, rows = (size_t)m->rows, codes = (size_t)s->K * d;
-    w->tiles = (s->batch + T - 1) / T;
-    vqs_evaluation_carve(s, arena, &w->train);
-    vqs_evaluation_carve(s, arena, &w->eval);
-    w->codes_before = vqs_arena_take(arena, codes, sizeof(vqs_real));
-    w->thread_size = (rows + rows + 5 * d) * T;
-    w->thread = vqs_arena_take(arena, (size_t)team * w->thread_size, sizeof(vqs_real));
-    if (!is_trained(s)) {
-        return;
-    }
-    w->usage = vqs_arena_take(arena, (size_t)s->K, sizeof *w->usage);
-    w->grad = vqs_arena_take(arena, m->n_params, sizeof(vqs_real));
-    w->moment1 = vqs_arena_take(arena, m->n_params, sizeof(vqs_real));
-    w->moment2 = vqs_arena_take(arena, m->n_params, sizeof(vqs_real));
-    w->k = vqs_arena_take(arena, (size_t)w->tiles * T, sizeof *w->k);
-    w->gc = vqs_arena_take(arena, (size_t)w->tiles * T * vqs_row_stride(s->d), sizeof(vqs_real));
-    w->count = vqs_arena_take(arena, (size_t)s->K, sizeof *w->count);
-    w->used = vqs_arena_take(arena, (size_t)s->K + 1, sizeof *w->used);
-    w->moments = vqs_arena_take(arena, d * vqs_row_stride(s->d), sizeof(vqs_real));
-    const size_t outer = rows * m->ld;
-    w->partial_stride = outer + vqs_row_stride(s->d);
-    vqs_real *sums = vqs_arena_take(arena, PARTIALS * w->partial_stride, sizeof(vqs_real));
-    for (size_t p = 0; sums && p < PARTIALS; p++) {
-        struct partial *part = &w->partial[p];
-        part->outer = sums + p * w->partial_stride;
-        part->gsum = part->outer + outer;
-    }
-}
-
 size_t vqs_trial_memory(const struct vqs_settings *s) {
     struct vqs_arena measure = {0};
-    struct work w = {0};
-    carve(s, vqs_kernels_get(), 1, &measure, &w);
+    struct vqs_work w = {0};
+    vqs_work_carve(s, vqs_kernels_get(), 1, &measure, &w);
     return measure.used + vqs_dataset_memory(s) + vqs_trial_record_bytes(s);
 }
 
@@ -120,8 +50,8 @@ size_t vqs_trial_record_bytes(const struct vqs_settings *s) {
            (size_t)snapshot_count(s) * (size_t)s->K * ((size_t)s->d + 1) * sizeof(float);
 }
 
-/* ---- denormal numbers
- * ------------------------------------------------------------------------------------------------ */
+/* ---- denormal numbers -----------------------------------------------------------------------------------------------
+ */
 
 /* Weights and moments of dead codes decay into denormal numbers, which some CPUs handle a hundred times slower than
  * others. They are taken as 0 in every thread of a trial while it runs. Returns what to restore. */
@@ -143,150 +73,8 @@ static void restore_denormals(unsigned before) {
 #endif
 }
 
-/* ---- one step -------------------------------------------------------------------------------------------------------
+/* ---- epochs ---------------------------------------------------------------------------------------------------------
  */
-
-/* The batch in work. */
-struct batch {
-    const struct vqs_samples *samples;
-    const uint32_t *order; /* [n] sample numbers */
-    int n;
-    struct vqs_step step;
-};
-
-static struct vqs_step make_step(const struct vqs_settings *s, const struct work *w, int n) {
-    const struct vqs_model *m = &w->model;
-    return (struct vqs_step){
-        .settings = s,
-        .estimator = &m->kernels->estimators[s->estimator],
-        .kernels = m->kernels,
-        .d = m->d,
-        .K = m->K,
-        .tied = m->tied,
-        .bias = m->bias,
-        .codes = m->codes,
-        .packed_codes = m->packed_codes,
-        .half_norm = m->half_norm,
-        .gram = m->gram,
-        .encoder_bias = m->encoder_bias,
-        .decoded_bias = m->decoded_bias,
-        .bias_norm2 = m->bias_norm2,
-        .rec_scale = (vqs_real)(2.0 / ((double)n * m->D)),
-        .vq_scale = (vqs_real)(2.0 / ((double)n * m->d)),
-        .beta = (vqs_real)s->beta,
-    };
-}
-
-/* First phase: run `p` of the batch's tiles. */
-static void run_of_tiles(struct work *w, const struct batch *b, int p, vqs_real *scratch) {
-    const struct vqs_model *m = &w->model;
-    const int d = m->d, tiles = (b->n + T - 1) / T, per_run = (tiles + PARTIALS - 1) / PARTIALS;
-    struct partial *part = &w->partial[p];
-    struct vqs_tile t = {.y = scratch, .gsum = part->gsum};
-    t.outer = t.y + m->rows * T;
-    t.z = t.outer + m->rows * T;
-    t.q = t.z + d * T;
-    t.g = t.q + d * T;
-    t.gz = t.g + d * T;
-    t.ge = t.gz + d * T;
-    if (p * per_run >= tiles) { /* a short batch leaves runs empty */
-        memset(part->outer, 0, (size_t)m->rows * m->ld * sizeof *part->outer);
-    }
-    memset(part->gsum, 0, vqs_row_stride(d) * sizeof *part->gsum);
-    for (int tile = p * per_run; tile < tiles && tile < (p + 1) * per_run; tile++) {
-        uint32_t rows[T];
-        t.n = b->n - tile * T < T ? b->n - tile * T : T;
-        for (int l = 0; l < T; l++) {
-            rows[l] = b->order[tile * T + (l < t.n ? l : 0)];
-            t.sq[l] = b->samples->sq[rows[l]];
-        }
-        t.k = w->k + tile * T;
-        t.gc = w->gc + (size_t)tile * T * vqs_row_stride(d);
-        m->kernels->project(m->rows, m->ld, b->samples->x, rows, m->W, m->packed, t.y);
-        m->kernels->tile_step(&b->step, &t);
-        m->kernels->outer(m->rows, m->ld, b->samples->x, rows, t.outer, tile > p * per_run, part->outer);
-    }
-    part->rec = t.rec;
-    part->vq = t.vq;
-    part->zero = t.zero;
-}
-
-/* Gradients of the codes [first, last), gathered in the order of the batch. */
-static void gather_code_gradients(struct work *w, const struct batch *b, int first, int last) {
-    vqs_real *grad = w->grad + (w->model.codes - w->model.params);
-    w->model.kernels->scatter(b->n, w->model.d, w->k, w->gc, first, last, grad, w->count);
-    for (int k = first; k < last; k++) {
-        w->usage[k] += w->count[k];
-    }
-}
-
-/* Lists the codes of the batch; returns how many. */
-static int list_used(struct work *w) {
-    int n = 0;
-    for (int k = 0; k < w->model.K; k++) { /* without a branch: which codes are used cannot be foretold */
-        w->used[n] = (uint32_t)k;
-        n += w->count[k] != 0;
-    }
-    return n;
-}
-
-/* dC = (2/(B D)) (V sum q + B C - sum x) and db = sum gz; grad_C holds sum x. */
-static void bias_gradients(struct work *w, const struct batch *b, const vqs_real *gsum) {
-    const struct vqs_model *m = &w->model;
-    const size_t ld = m->ld, d = (size_t)m->d;
-    vqs_real *grad_C = w->grad + (size_t)(m->rows - 1) * ld, *grad_V = w->grad + (m->V - m->params);
-    for (size_t i = 0; i < ld; i++) {
-        grad_C[i] = b->step.rec_scale * ((vqs_real)b->n * m->decoder_bias[i] - grad_C[i]);
-    }
-    for (size_t i = 0; i < d; i++) {
-        vqs_real qsum = 0;
-        for (size_t k = 0; k < (size_t)m->K; k++) {
-            qsum += (vqs_real)w->count[k] * m->codes[k * d + i];
-        }
-        m->kernels->axpy(ld, b->step.rec_scale * qsum, m->V + i * ld, grad_C);
-        m->kernels->axpy(ld, b->step.rec_scale * qsum, m->decoder_bias, grad_V + i * ld);
-    }
-    memcpy(w->grad + (size_t)m->rows * ld, gsum, d * sizeof *w->grad);
-}
-
-/* Gradients of W, V and the biases: sums over the runs of tiles, then dV = (2/(B D)) (V sum q q^T + C sum q^T -
- * sum q x^T), by rows of V^T. Tied, the rows of W already hold sum (gz - (2/(B D)) q) x^T. */
-static void matrix_gradients(struct work *w, const struct batch *b) {
-    const struct vqs_model *m = &w->model;
-    const struct vqs_kernels *k = m->kernels;
-    const vqs_real scale = b->step.rec_scale;
-    const size_t outer = (size_t)m->rows * m->ld, stride = w->partial_stride;
-    k->add_up(0, outer, PARTIALS, stride, w->partial[0].outer, w->grad);
-    k->code_moments(list_used(w), w->used, m->d, m->codes, w->count, 0, m->d, w->moments);
-    k->combine(m->d, m->ld, w->moments, m->V, scale, m->tied ? 1 : -scale, 0, m->d, w->grad + (m->V - m->params));
-    if (m->bias) {
-        k->add_up(0, vqs_row_stride(m->d), PARTIALS, stride, w->partial[0].gsum, w->partial[0].gsum);
-        bias_gradients(w, b, w->partial[0].gsum);
-    }
-}
-
-/* Second phase, by one thread: everything but the codes' gradients. Returns the rows that flipped. */
-static int update(const struct vqs_settings *s, struct work *w, const struct batch *b, int64_t step_number) {
-    struct vqs_model *m = &w->model;
-    const struct vqs_kernels *k = m->kernels;
-    matrix_gradients(w, b);
-    const struct vqs_adam_step adam = {
-        .beta1 = (vqs_real)s->adam_beta1,
-        .beta2 = (vqs_real)s->adam_beta2,
-        .eps = (vqs_real)s->adam_eps,
-        .rest1 = (vqs_real)(1 - s->adam_beta1),
-        .rest2 = (vqs_real)(1 - s->adam_beta2),
-        .rate = (vqs_real)(s->lr / (1 - pow(s->adam_beta1, (double)step_number))),
-        .inv_sqrt_2 = (vqs_real)(1 / sqrt(1 - pow(s->adam_beta2, (double)step_number))),
-    };
-    k->adam(&adam, m->n_params, w->grad, w->moment1, w->moment2, m->params);
-    int flips = vqs_retract(k, (enum vqs_retraction)s->retraction, m->d, m->ld, m->W, w->scratch.retract);
-    vqs_model_refresh(m);
-    return flips;
-}
-
-/* ---- epochs
- * ---------------------------------------------------------------------------------------------------------- */
 
 /* What an epoch adds up. */
 struct epoch_sums {
@@ -294,8 +82,8 @@ struct epoch_sums {
     int64_t flips;
 };
 
-static void add_losses(const struct work *w, struct epoch_sums *sums) {
-    for (int p = 0; p < PARTIALS; p++) {
+static void add_losses(const struct vqs_work *w, struct epoch_sums *sums) {
+    for (int p = 0; p < VQS_PARTIALS; p++) {
         sums->rec += w->partial[p].rec;
         sums->vq += w->partial[p].vq;
         sums->zero += w->partial[p].zero;
@@ -303,53 +91,51 @@ static void add_losses(const struct work *w, struct epoch_sums *sums) {
 }
 
 /* All steps of one epoch; `step_number` counts steps over the trial, from 1. */
-static void run_epoch(const struct vqs_settings *s, int team, const struct vqs_dataset *data, struct work *w, int epoch,
-                      int64_t *step_number, struct epoch_sums *sums) {
+static void run_epoch(const struct vqs_settings *s, int team, const struct vqs_dataset *data, struct vqs_work *w,
+                      int epoch, int64_t *step_number, struct epoch_sums *sums) {
     const struct vqs_stream order = {w->model.kernels, s->seed, VQS_RNG_BATCHES, (uint32_t)epoch};
     vqs_rng_permutation(&order, (uint32_t)data->train.n, w->scratch.order);
-    struct batch b = {.samples = &data->train};
+    struct vqs_batch b = {.samples = &data->train};
 #pragma omp parallel num_threads(team) if (team > 1)
     {
         const unsigned denormals = flush_denormals();
         const int me = omp_get_thread_num(), threads = omp_get_num_threads();
-        const int first = (int)((int64_t)w->model.K * me / threads);
-        const int last = (int)((int64_t)w->model.K * (me + 1) / threads);
+        const int first = (int)((int64_t)s->K * me / threads);
+        const int last = (int)((int64_t)s->K * (me + 1) / threads);
         for (int start = 0; start < s->N; start += s->batch) {
 #pragma omp single
             {
-                b.n = s->N - start < s->batch ? s->N - start : s->batch;
-                b.order = w->scratch.order + start;
-                b.step = make_step(s, w, b.n);
-                ++*step_number;
+                const int n = s->N - start < s->batch ? s->N - start : s->batch;
+                vqs_batch_begin(s, w, w->scratch.order + start, n, ++*step_number, &b);
             }
-            for (int p = me; p < PARTIALS; p += threads) {
-                run_of_tiles(w, &b, p, w->thread + (size_t)me * w->thread_size);
+            for (int p = me; p < VQS_PARTIALS; p += threads) {
+                vqs_step_tiles(w, &b, p, me);
             }
 #pragma omp barrier
-            gather_code_gradients(w, &b, first, last);
+            vqs_step_codes(w, &b, first, last);
 #pragma omp barrier
 #pragma omp single
             {
                 add_losses(w, sums);
-                sums->flips += update(s, w, &b, *step_number);
+                sums->flips += vqs_step_update(s, w, &b, *step_number);
             }
         }
         restore_denormals(denormals);
     }
 }
 
-static double code_drift(const struct work *w) {
-    const size_t n = (size_t)w->model.K * (size_t)w->model.d;
+static double code_drift(const struct vqs_work *w) {
+    const struct vqs_quantizer *q = &w->model.quantizer;
     double sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        double moved = (double)w->model.codes[i] - (double)w->codes_before[i];
+    for (size_t i = 0; i < q->n_codes; i++) {
+        double moved = (double)q->codes[i] - (double)w->codes_before[i];
         sum += moved * moved;
     }
-    return sqrt(sum / w->model.K);
+    return sqrt(sum / q->K);
 }
 
 /* The curves of epoch `e` (0-based). Returns whether all is still finite. */
-static bool record_epoch(const struct vqs_settings *s, const struct work *w, const struct epoch_sums *sums, int e,
+static bool record_epoch(const struct vqs_settings *s, const struct vqs_work *w, const struct epoch_sums *sums, int e,
                          struct vqs_record *record) {
     const double rec = sums->rec / ((double)s->N * s->D), vq = sums->vq / ((double)s->N * s->d);
     const double values[VQS_N_CURVES] = {
@@ -367,26 +153,27 @@ static bool record_epoch(const struct vqs_settings *s, const struct work *w, con
     return isfinite(values[VQS_CURVE_loss]) && isfinite(values[VQS_CURVE_code_drift]);
 }
 
-static void take_snapshot(const struct work *w, int epoch, const uint32_t *usage, struct vqs_snapshot *snapshot) {
-    const size_t n = (size_t)w->model.K * (size_t)w->model.d;
+static void take_snapshot(const struct vqs_work *w, int epoch, const uint32_t *usage, struct vqs_snapshot *snapshot) {
+    const struct vqs_quantizer *q = &w->model.quantizer;
     snapshot->epoch = epoch;
-    for (size_t i = 0; i < n; i++) {
-        snapshot->codes[i] = (float)w->model.codes[i];
+    for (size_t i = 0; i < q->n_codes; i++) {
+        snapshot->codes[i] = (float)q->codes[i];
     }
-    memcpy(snapshot->usage, usage, (size_t)w->model.K * sizeof *usage);
+    memcpy(snapshot->usage, usage, (size_t)q->K * sizeof *usage);
 }
 
-static void evaluate_part(struct work *w, int team, const struct vqs_samples *part, struct vqs_evaluation *e) {
-    vqs_evaluate(&w->model, part, team, &w->scratch, w->thread, e);
+static void evaluate_part(struct vqs_work *w, int team, const struct vqs_samples *part, struct vqs_evaluation *e) {
+    vqs_evaluate(&w->model, part, team, &w->scratch, w->evaluation, e);
 }
 
 /* The initial model, or the one in which an earlier run left the trial. */
-static struct vqs_trial_state begin(const struct vqs_trainer *t, const struct vqs_settings *s, struct work *w,
+static struct vqs_trial_state begin(const struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
                                     struct vqs_record *record) {
-    struct vqs_trial_state state = {.n_params = w->model.n_params,
-                                    .params = w->model.params,
-                                    .moment1 = w->moment1,
-                                    .moment2 = w->moment2,
+    const struct vqs_model *m = &w->model;
+    struct vqs_trial_state state = {.part = {{w->model.params, m->n_params},
+                                             {w->moment1, m->n_params},
+                                             {w->moment2, m->n_params},
+                                             {m->quantizer.state, m->quantizer.n_state}},
                                     .record = record};
     vqs_model_init(s, t->data, &w->model, &w->scratch);
     if (t->hooks.resume && t->hooks.resume(t->hooks.ctx, &state)) {
@@ -396,7 +183,7 @@ static struct vqs_trial_state begin(const struct vqs_trainer *t, const struct vq
 }
 
 /* Train to the last epoch, until something is no longer finite, or until the hooks want to leave. */
-static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_settings *s, struct work *w,
+static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
                              struct vqs_record *record, struct vqs_error *err) {
     const struct vqs_dataset *data = t->data;
     struct vqs_trial_state at = begin(t, s, w, record);
@@ -412,7 +199,7 @@ static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_setti
         }
         struct epoch_sums sums = {0};
         memset(w->usage, 0, (size_t)s->K * sizeof *w->usage);
-        memcpy(w->codes_before, w->model.codes, (size_t)s->K * (size_t)s->d * sizeof *w->codes_before);
+        memcpy(w->codes_before, w->model.quantizer.codes, w->model.quantizer.n_codes * sizeof *w->codes_before);
         run_epoch(s, t->team, data, w, epoch, &at.steps, &sums);
         at.flips += sums.flips;
         at.zero += sums.zero;
@@ -432,8 +219,8 @@ static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_setti
 }
 
 /* The metrics of the final model, and its codebook as the last snapshot. */
-static enum vqs_status evaluate(const struct vqs_settings *s, int team, const struct vqs_dataset *data, struct work *w,
-                                struct vqs_record *record, struct vqs_error *err) {
+static enum vqs_status evaluate(const struct vqs_settings *s, int team, const struct vqs_dataset *data,
+                                struct vqs_work *w, struct vqs_record *record, struct vqs_error *err) {
     evaluate_part(w, team, &data->eval, &w->eval);
     vqs_metrics_part(&w->model, &data->eval, VQS_PART_EVAL, &w->eval, record->metric);
     evaluate_part(w, team, &data->train, &w->train); /* last: its z stays for the Lloyd gap */
@@ -444,10 +231,10 @@ static enum vqs_status evaluate(const struct vqs_settings *s, int team, const st
     return vqs_metrics_subspace(&w->model, data, record->metric, err);
 }
 
-/* ---- the trial
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- the trial ------------------------------------------------------------------------------------------------------
+ */
 
-static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings *s, struct work *w,
+static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
                                struct vqs_record *record, struct vqs_error *err) {
     enum vqs_setting_id culprit;
     enum vqs_status status = vqs_settings_check(s, &culprit, err);
@@ -461,7 +248,7 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
         return status;
     }
     struct vqs_arena measure = {0};
-    carve(s, t->kernels, t->team, &measure, w);
+    vqs_work_carve(s, t->kernels, t->team, &measure, w);
     if (measure.used > t->arena.size) {
         vqs_arena_destroy(&t->arena);
         status = vqs_arena_create(&t->arena, measure.used, err);
@@ -469,7 +256,7 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
     if (!status) {
         memset(t->arena.base, 0, measure.used); /* a trial sees the same zeros whatever ran before it */
         t->arena.used = 0;
-        carve(s, t->kernels, t->team, &t->arena, w);
+        vqs_work_carve(s, t->kernels, t->team, &t->arena, w);
     }
     return status;
 }
@@ -477,7 +264,7 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
 enum vqs_status vqs_trainer_run(struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_record *record,
                                 struct vqs_error *err) {
     struct vqs_error own = {0};
-    struct work w = {0};
+    struct vqs_work w = {0};
     const double start = vqs_clock_seconds();
     const unsigned denormals = flush_denormals();
     enum vqs_status status = prepare(t, s, &w, record, &own);
@@ -544,15 +331,15 @@ void vqs_trainer_destroy(struct vqs_trainer *t) {
     }
 }
 
-/* ---- planning
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- planning -------------------------------------------------------------------------------------------------------
+ */
 
 double vqs_trial_seconds(const struct vqs_settings *s) {
     const double multiply_adds_per_second = 2e10, seconds_per_normal = 1.5e-9, seconds_per_sample_pass = 5e-9;
     const double D = s->D, d = s->d, K = s->K, N = s->N, samples = N + s->N_eval;
     const double starts = is_trained(s) ? s->gap_restarts : s->kmeans_restarts + s->gap_restarts;
     const double lloyd = starts * 40 * N * (K * d / multiply_adds_per_second + d * 1e-9);
-    const double data = s->data == VQS_DATA_SUBSPACE ? samples * D * seconds_per_normal : samples * D * 20e-9;
+    const double data = vqs_setting_used(VQS_SETTING_sigma, s) ? samples * D * seconds_per_normal : samples * D * 20e-9;
     const double products = is_trained(s) && s->decoder == VQS_DECODER_FREE ? 4 : 2;
     double training = 0;
     if (is_trained(s)) {
@@ -567,7 +354,7 @@ double vqs_trial_seconds(const struct vqs_settings *s) {
 }
 
 enum vqs_status vqs_trial_check_data(const struct vqs_settings *s, struct vqs_error *err) {
-    if (s->data == VQS_DATA_SUBSPACE) {
+    if (!vqs_setting_used(VQS_SETTING_path, s)) {
         return VQS_OK;
     }
     struct vqs_dataset *data = NULL;

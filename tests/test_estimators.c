@@ -27,7 +27,9 @@ static void fill(const struct vqs_stream *s, uint64_t first, double scale, int d
 }
 
 static void run(const struct vqs_estimator *e, const struct vqs_settings *s, int d, struct tile *t) {
-    const struct vqs_estimator_tile tile = {s, d, t->z, t->q, t->g, t->gz, t->zero};
+    const struct vqs_estimator_tile tile = {
+        .settings = s, .d = d, .z = t->z, .q = t->q, .f = t->q, .g = t->g, .gz = t->gz, .zero = t->zero};
+    memset(t->zero, 0, sizeof t->zero);
     e->backward(&tile);
 }
 

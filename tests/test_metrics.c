@@ -52,8 +52,8 @@ static struct fixture make(const struct vqs_kernels *k, struct vqs_settings sett
 
 /* As after some training: nothing is zero, nothing is special. */
 static void disturb(struct fixture *f, uint64_t seed) {
-    for (int i = 0; i < f->model.d * f->model.K; i++) {
-        f->model.codes[i] = (vqs_real)(0.5 * test_normal(&seed));
+    for (int i = 0; i < f->model.d * f->model.quantizer.K; i++) {
+        f->model.quantizer.codes[i] = (vqs_real)(0.5 * test_normal(&seed));
     }
     for (int i = 0; i < f->model.d && f->model.bias; i++) {
         f->model.encoder_bias[i] = (vqs_real)(0.3 * test_normal(&seed));
@@ -92,10 +92,10 @@ static void encode(const struct vqs_model *m, const vqs_real *x, double *z) {
 static int nearest(const struct vqs_model *m, const double *z, double *distance) {
     int best = 0;
     *distance = INFINITY;
-    for (int k = 0; k < m->K; k++) {
+    for (int k = 0; k < m->quantizer.K; k++) {
         double sum = 0;
         for (int i = 0; i < m->d; i++) {
-            sum += pow(z[i] - (double)m->codes[k * m->d + i], 2);
+            sum += pow(z[i] - (double)m->quantizer.codes[k * m->d + i], 2);
         }
         if (sum < *distance) {
             *distance = sum;
@@ -110,7 +110,7 @@ static double squared_error(const struct vqs_model *m, const vqs_real *x, int k)
     for (int j = 0; j < m->D; j++) {
         double decoded = m->bias ? (double)m->decoder_bias[j] : 0;
         for (int i = 0; i < m->d; i++) {
-            decoded += (double)m->V[(size_t)i * m->ld + (size_t)j] * (double)m->codes[k * m->d + i];
+            decoded += (double)m->V[(size_t)i * m->ld + (size_t)j] * (double)m->quantizer.codes[k * m->d + i];
         }
         sum += pow((double)x[j] - decoded, 2);
     }
@@ -144,7 +144,7 @@ static void compare(const struct fixture *f, const struct naive_result *naive) {
     ck_assert_double_eq_tol(f->result.squared_error, naive->squared_error, 1e-6 * naive->squared_error);
     ck_assert_double_eq_tol(f->result.distortion, naive->distortion, 1e-5 * naive->distortion);
     ck_assert_double_eq_tol(f->result.z_variance, naive->z_variance, 1e-5 * naive->z_variance);
-    ck_assert_mem_eq(f->result.usage, naive->usage, (size_t)f->model.K * sizeof *naive->usage);
+    ck_assert_mem_eq(f->result.usage, naive->usage, (size_t)f->model.quantizer.K * sizeof *naive->usage);
 }
 
 START_TEST(evaluation_is_the_naive_one) {
@@ -211,7 +211,7 @@ END_TEST
 
 START_TEST(metrics_follow_their_definitions) {
     uint32_t usage[20] = {4, 4};
-    const struct vqs_model m = {.D = 3, .d = 2, .K = 20};
+    const struct vqs_model m = {.D = 3, .d = 2, .quantizer = {.K = 20}};
     const struct vqs_samples samples = {.n = 8, .variance = 2};
     const struct vqs_evaluation e = {.squared_error = 12, .distortion = 6, .z_variance = 3, .usage = usage};
     double metric[VQS_N_METRICS];
@@ -354,7 +354,7 @@ START_TEST(initial_codes) {
     s.codebook_init = VQS_INIT_UNIFORM;
     struct fixture f = make(test_class(_i), s);
     for (int i = 0; i < s.K * s.d; i++) {
-        ck_assert(fabs((double)f.model.codes[i]) <= 1.0 / s.K);
+        ck_assert(fabs((double)f.model.quantizer.codes[i]) <= 1.0 / s.K);
     }
     for (int i = 0; i < s.d; i++) {
         ck_assert(f.model.encoder_bias[i] == 0);

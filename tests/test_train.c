@@ -210,7 +210,7 @@ static void take_over(const struct vqs_settings *s, struct vqs_dataset *data, st
         }
     }
     for (int i = 0; i < s->K * s->d; i++) {
-        m->codes[i] = (double)model.codes[i];
+        m->codes[i] = (double)model.quantizer.codes[i];
     }
     vqs_arena_destroy(&arena);
 }

@@ -29,6 +29,7 @@ void vqs_trainer_destroy(struct vqs_trainer *trainer);
 enum vqs_status vqs_trainer_run(struct vqs_trainer *trainer, const struct vqs_settings *settings,
                                 struct vqs_record *record, struct vqs_error *err);
 
+enum { VQS_STATE_PARTS = 4 };
 /* Where a trial stands between two epochs: everything that what follows depends on. */
 struct vqs_trial_state {
     int epoch;       /* the next to run, from 0 */
@@ -36,8 +37,10 @@ struct vqs_trial_state {
     int64_t steps;   /* taken so far */
     int64_t flips;   /* rows that changed sign in them */
     double zero;     /* samples too close to their code in them */
-    size_t n_params; /* of each of the following, which belong to the trial */
-    vqs_real *params, *moment1, *moment2;
+    struct {         /* parameters, Adam's moments of them, the codebook's own state; they belong to the trial */
+        vqs_real *data;
+        size_t n;
+    } part[VQS_STATE_PARTS];
     struct vqs_record *record; /* its curves and snapshots so far */
 };
 /* Lets a caller follow a trial from epoch to epoch, leave it and come back to it later, to the same bits. */

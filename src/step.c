@@ -1,0 +1,252 @@
+/* step.c - one step of training over a batch. */
+#include "step.h"
+
+#include "vqsweep/orthonormal.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { T = VQS_TILE, PARTIALS = VQS_PARTIALS };
+
+/* ---- memory -------------------------------------------------------------------------------------------------------
+ */
+
+static const struct vqs_estimator *estimator_of(const struct vqs_settings *s, const struct vqs_kernels *kernels) {
+    return &kernels->estimators[s->estimator];
+}
+
+void vqs_tile_carve(const struct vqs_settings *s, const struct vqs_estimator *estimator, int rows,
+                    struct vqs_arena *arena, struct vqs_tile *t) {
+    const unsigned needs = estimator->needs;
+    const size_t latent = (size_t)s->d * T, group = VQS_RNG_GROUP, choices = (size_t)s->K * T;
+    const size_t noise = (latent + group - 1) / group * group;
+    t->y = vqs_arena_take(arena, (size_t)rows * T, sizeof(vqs_real));
+    t->outer = vqs_arena_take(arena, (size_t)rows * T, sizeof(vqs_real));
+    t->z = vqs_arena_take(arena, latent, sizeof(vqs_real));
+    t->q = vqs_arena_take(arena, latent, sizeof(vqs_real));
+    t->g = vqs_arena_take(arena, latent, sizeof(vqs_real));
+    t->gz = vqs_arena_take(arena, latent, sizeof(vqs_real));
+    t->ge = vqs_arena_take(arena, latent, sizeof(vqs_real));
+    t->f = needs & VQS_GIVES_VALUE ? vqs_arena_take(arena, latent, sizeof(vqs_real)) : t->q;
+    t->square = needs & VQS_GIVES_VALUE ? vqs_arena_take(arena, (size_t)(s->d * s->d), sizeof(vqs_real)) : NULL;
+    t->at_z = needs & VQS_NEEDS_AT_Z ? vqs_arena_take(arena, latent, sizeof(vqs_real)) : NULL;
+    t->noise = needs & VQS_NEEDS_NOISE ? vqs_arena_take(arena, noise, sizeof(vqs_real)) : NULL;
+    t->gq = needs & VQS_GIVES_CODES ? vqs_arena_take(arena, latent, sizeof(vqs_real)) : NULL;
+    t->words = needs & VQS_NEEDS_CHOICES ? vqs_arena_take(arena, choices, sizeof *t->words) : NULL;
+    t->weights = needs & VQS_NEEDS_CHOICES ? vqs_arena_take(arena, 3 * choices, sizeof(vqs_real)) : NULL;
+}
+
+static void carve_partials(const struct vqs_settings *s, unsigned needs, struct vqs_arena *arena, struct vqs_work *w) {
+    const size_t outer = (size_t)w->model.rows * w->model.ld, vector = vqs_row_stride(s->d);
+    const size_t moments = needs & VQS_GIVES_VALUE ? (size_t)s->d * vector : 0;
+    const size_t fsum = needs & VQS_GIVES_VALUE ? vector : 0;
+    const size_t codes = needs & VQS_NEEDS_CHOICES ? w->model.quantizer.n_params : 0;
+    w->partial_stride = outer + vector + fsum + moments + codes;
+    vqs_real *sums = vqs_arena_take(arena, PARTIALS * w->partial_stride, sizeof(vqs_real));
+    for (size_t p = 0; sums && p < PARTIALS; p++) {
+        struct vqs_partial *part = &w->partial[p];
+        part->outer = sums + p * w->partial_stride;
+        part->gsum = part->outer + outer;
+        part->fsum = fsum ? part->gsum + vector : NULL;
+        part->moments = moments ? part->fsum + fsum : NULL;
+        part->gcodes = codes ? part->gsum + vector + fsum + moments : NULL;
+    }
+}
+
+void vqs_work_carve(const struct vqs_settings *s, const struct vqs_kernels *kernels, int team, struct vqs_arena *arena,
+                    struct vqs_work *w) {
+    const struct vqs_estimator *estimator = estimator_of(s, kernels);
+    vqs_model_carve(s, kernels, arena, &w->model, &w->scratch);
+    const struct vqs_model *m = &w->model;
+    const size_t d = (size_t)s->d;
+    w->tiles = (s->batch + T - 1) / T;
+    vqs_evaluation_carve(s, arena, &w->train);
+    vqs_evaluation_carve(s, arena, &w->eval);
+    w->codes_before = vqs_arena_take(arena, m->quantizer.n_codes, sizeof(vqs_real));
+    w->evaluation = vqs_arena_take(arena, (size_t)team * (size_t)(m->rows + s->d) * T, sizeof(vqs_real));
+    if (!estimator->backward) {
+        return;
+    }
+    w->usage = vqs_arena_take(arena, (size_t)s->K, sizeof *w->usage);
+    w->grad = vqs_arena_take(arena, m->n_params, sizeof(vqs_real));
+    w->moment1 = vqs_arena_take(arena, m->n_params, sizeof(vqs_real));
+    w->moment2 = vqs_arena_take(arena, m->n_params, sizeof(vqs_real));
+    w->k = vqs_arena_take(arena, (size_t)w->tiles * T, sizeof *w->k);
+    w->gc = vqs_arena_take(arena, (size_t)w->tiles * T * vqs_row_stride(s->d), sizeof(vqs_real));
+    w->count = vqs_arena_take(arena, (size_t)s->K, sizeof *w->count);
+    w->used = vqs_arena_take(arena, (size_t)s->K + 1, sizeof *w->used);
+    w->moments = vqs_arena_take(arena, d * vqs_row_stride(s->d), sizeof(vqs_real));
+    carve_partials(s, estimator->needs, arena, w);
+    w->tile = vqs_arena_take(arena, (size_t)team, sizeof *w->tile);
+    for (int i = 0; i < team; i++) {
+        struct vqs_tile measured;
+        vqs_tile_carve(s, estimator, m->rows, arena, w->tile ? &w->tile[i] : &measured);
+    }
+}
+
+/* ---- one step ------------------------------------------------------------------------------------------------------
+ */
+
+void vqs_batch_begin(const struct vqs_settings *s, const struct vqs_work *w, const uint32_t *order, int n,
+                     int64_t number, struct vqs_batch *b) {
+    const struct vqs_model *m = &w->model;
+    const struct vqs_estimator *estimator = estimator_of(s, m->kernels);
+    const double code_scale = estimator->needs & VQS_WITHOUT_LOSSES ? 0 : 2.0 / ((double)n * m->d);
+    b->order = order;
+    b->n = n;
+    b->step = (struct vqs_step){
+        .settings = s,
+        .estimator = estimator,
+        .kernels = m->kernels,
+        .quantizer = &m->quantizer,
+        .d = m->d,
+        .tied = m->tied,
+        .bias = m->bias,
+        .gram = m->gram,
+        .encoder_bias = m->encoder_bias,
+        .decoded_bias = m->decoded_bias,
+        .bias_norm2 = m->bias_norm2,
+        .rec_scale = (vqs_real)(2.0 / ((double)n * m->D)),
+        .code_scale = (vqs_real)code_scale,
+        .commit_scale = (vqs_real)s->beta * (vqs_real)code_scale,
+        .number = (uint32_t)number,
+    };
+}
+
+void vqs_step_tiles(struct vqs_work *w, const struct vqs_batch *b, int p, int thread) {
+    const struct vqs_model *m = &w->model;
+    const int d = m->d, tiles = (b->n + T - 1) / T, per_run = (tiles + PARTIALS - 1) / PARTIALS;
+    struct vqs_partial *part = &w->partial[p];
+    struct vqs_tile *t = &w->tile[thread];
+    t->gsum = part->gsum;
+    t->fsum = part->fsum;
+    t->moments = part->moments;
+    t->gcodes = part->gcodes;
+    t->rec = t->vq = t->zero = 0;
+    if (p * per_run >= tiles) { /* a short batch leaves runs empty */
+        memset(part->outer, 0, (size_t)m->rows * m->ld * sizeof *part->outer);
+    }
+    memset(part->gsum, 0, (w->partial_stride - (size_t)m->rows * m->ld) * sizeof *part->gsum);
+    for (int tile = p * per_run; tile < tiles && tile < (p + 1) * per_run; tile++) {
+        uint32_t rows[T];
+        t->number = tile;
+        t->n = b->n - tile * T < T ? b->n - tile * T : T;
+        for (int l = 0; l < T; l++) {
+            rows[l] = b->order[tile * T + (l < t->n ? l : 0)];
+            t->sq[l] = b->samples->sq[rows[l]];
+        }
+        t->k = w->k + tile * T;
+        t->gc = w->gc + (size_t)tile * T * vqs_row_stride(d);
+        m->kernels->project(m->rows, m->ld, b->samples->x, rows, m->W, m->packed, t->y);
+        m->kernels->tile_step(&b->step, t);
+        m->kernels->outer(m->rows, m->ld, b->samples->x, rows, t->outer, tile > p * per_run, part->outer);
+    }
+    part->rec = t->rec;
+    part->vq = t->vq;
+    part->zero = t->zero;
+}
+
+void vqs_step_codes(struct vqs_work *w, const struct vqs_batch *b, int first, int last) {
+    vqs_real *grad = w->grad + (w->model.quantizer.params - w->model.params);
+    w->model.kernels->scatter(b->n, w->model.d, w->k, w->gc, first, last, grad, w->count);
+    for (int k = first; k < last; k++) {
+        w->usage[k] += w->count[k];
+    }
+}
+
+/* Lists the codes of the batch; returns how many. */
+static int list_used(struct vqs_work *w) {
+    int n = 0;
+    for (int k = 0; k < w->model.quantizer.K; k++) { /* without a branch: which codes are used cannot be foretold */
+        w->used[n] = (uint32_t)k;
+        n += w->count[k] != 0;
+    }
+    return n;
+}
+
+/* Component i of sum f over the batch. */
+static vqs_real sum_of_values(const struct vqs_work *w, size_t i) {
+    const struct vqs_quantizer *q = &w->model.quantizer;
+    vqs_real sum = 0;
+    if (w->partial[0].fsum) {
+        return w->partial[0].fsum[i]; /* all of it, after add_partials */
+    }
+    for (size_t k = 0; k < (size_t)q->K; k++) {
+        sum += (vqs_real)w->count[k] * q->codes[k * (size_t)q->d + i];
+    }
+    return sum;
+}
+
+/* dC = (2/(B D)) (V sum f + B C - sum x) and db = sum gz; grad_C holds sum x. */
+static void bias_gradients(struct vqs_work *w, const struct vqs_batch *b, const vqs_real *gsum) {
+    const struct vqs_model *m = &w->model;
+    const size_t ld = m->ld, d = (size_t)m->d;
+    vqs_real *grad_C = w->grad + (size_t)(m->rows - 1) * ld, *grad_V = w->grad + (m->V - m->params);
+    for (size_t i = 0; i < ld; i++) {
+        grad_C[i] = b->step.rec_scale * ((vqs_real)b->n * m->decoder_bias[i] - grad_C[i]);
+    }
+    for (size_t i = 0; i < d; i++) {
+        const vqs_real sum = sum_of_values(w, i);
+        m->kernels->axpy(ld, b->step.rec_scale * sum, m->V + i * ld, grad_C);
+        m->kernels->axpy(ld, b->step.rec_scale * sum, m->decoder_bias, grad_V + i * ld);
+    }
+    memcpy(w->grad + (size_t)m->rows * ld, gsum, d * sizeof *w->grad);
+}
+
+/* What the runs of tiles summed besides `outer`, into the first of them. */
+static void add_partials(struct vqs_work *w) {
+    const struct vqs_model *m = &w->model;
+    const size_t outer = (size_t)m->rows * m->ld, rest = w->partial_stride - outer;
+    m->kernels->add_up(0, rest, PARTIALS, w->partial_stride, w->partial[0].gsum, w->partial[0].gsum);
+}
+
+/* sum f f^T over the batch, [d][vqs_row_stride(d)] */
+static const vqs_real *moments_of_values(struct vqs_work *w) {
+    const struct vqs_model *m = &w->model;
+    if (w->partial[0].moments) {
+        return w->partial[0].moments;
+    }
+    m->kernels->code_moments(list_used(w), w->used, m->d, m->quantizer.codes, w->count, 0, m->d, w->moments);
+    return w->moments;
+}
+
+/* Gradients of W, V and the biases: sums over the runs of tiles, then dV = (2/(B D)) (V sum f f^T + C sum f^T -
+ * sum f x^T), by rows of V^T. Tied, the rows of W already hold sum (gz - (2/(B D)) f) x^T. */
+static void matrix_gradients(struct vqs_work *w, const struct vqs_batch *b) {
+    const struct vqs_model *m = &w->model;
+    const struct vqs_kernels *k = m->kernels;
+    const vqs_real scale = b->step.rec_scale;
+    const size_t outer = (size_t)m->rows * m->ld;
+    k->add_up(0, outer, PARTIALS, w->partial_stride, w->partial[0].outer, w->grad);
+    k->combine(m->d, m->ld, moments_of_values(w), m->V, scale, m->tied ? 1 : -scale, 0, m->d,
+               w->grad + (m->V - m->params));
+    if (m->bias) {
+        bias_gradients(w, b, w->partial[0].gsum);
+    }
+}
+
+int vqs_step_update(const struct vqs_settings *s, struct vqs_work *w, const struct vqs_batch *b, int64_t step_number) {
+    struct vqs_model *m = &w->model;
+    const struct vqs_kernels *k = m->kernels;
+    add_partials(w);
+    matrix_gradients(w, b);
+    if (w->partial[0].gcodes) {
+        k->axpy(m->quantizer.n_codes, 1, w->partial[0].gcodes, w->grad + (m->quantizer.params - m->params));
+    }
+    const struct vqs_adam_step adam = {
+        .beta1 = (vqs_real)s->adam_beta1,
+        .beta2 = (vqs_real)s->adam_beta2,
+        .eps = (vqs_real)s->adam_eps,
+        .rest1 = (vqs_real)(1 - s->adam_beta1),
+        .rest2 = (vqs_real)(1 - s->adam_beta2),
+        .rate = (vqs_real)(s->lr / (1 - pow(s->adam_beta1, (double)step_number))),
+        .inv_sqrt_2 = (vqs_real)(1 / sqrt(1 - pow(s->adam_beta2, (double)step_number))),
+    };
+    if (s->encoder == VQS_ENCODER_IDENTITY) { /* without a gradient Adam leaves it as it is */
+        memset(w->grad, 0, (size_t)m->d * m->ld * sizeof *w->grad);
+    }
+    k->adam(&adam, m->n_params, w->grad, w->moment1, w->moment2, m->params);
+    int flips = vqs_retract(k, (enum vqs_retraction)s->retraction, m->d, m->ld, m->W, w->scratch.retract);
+    vqs_model_refresh(m);
+    return flips;
+}
