@@ -90,8 +90,8 @@ def share_interval(k, n, confidence=CONFIDENCE):
 
 
 def cliffs_delta(x, y, confidence=CONFIDENCE):
-    """P(y > x) - P(y < x) for one trial of each kind at random, and its BCa interval over resampled seeds. Where all
-    comparisons come out alike there is nothing to resample: n of n pairs then bound the share of those that do not."""
+    """P(y > x) - P(y < x) for one trial of each kind at random, and its interval over seeds, made like that of a mean.
+    Where all comparisons come out alike there is nothing to resample: n of n pairs then bound the share of others."""
     x, y = numpy.asarray(x, float), numpy.asarray(y, float)
     n = len(x)
     if n < 2:
@@ -108,7 +108,9 @@ def cliffs_delta(x, y, confidence=CONFIDENCE):
     weights = _weights(n, RESAMPLES).astype(float)
     replicates = numpy.einsum("bi,bi->b", weights @ order, weights)
     without = (order.sum() - order.sum(0) - order.sum(1) + order.diagonal()) / (n - 1) ** 2
-    return float(delta), _bca(delta, replicates, without, _tail(n, confidence, True))
+    bca = _bca(delta, replicates, without, _tail(n, confidence, True))
+    reach = -stats.t.ppf((1 - confidence) / 2, n - 1) * numpy.sqrt((n - 1) * without.var())  # of the jackknife
+    return float(delta), Interval(float(max(-1, min(bca.low, delta - reach))), float(min(1, max(bca.high, delta + reach))))
 
 
 # ---- tests -----------------------------------------------------------------------------------------------------------

@@ -151,6 +151,17 @@ class Simulations(unittest.TestCase):
         # a skewness of 6: what no interval of 30 values does justice to
         self.coverage("lognormal, sigma 1", lambda g, n: g.lognormal(0, 1, n), numpy.exp(0.5), least=0.90)
 
+    def test_coverage_of_cliffs_delta(self):
+        g, truth = generator(12), 2 * stats.norm.cdf(0.5 ** 0.5) - 1  # normal, one SD apart, correlated by the seed
+        for n in (6, 20):
+            hits = 0
+            for _ in range(REPETITIONS // 4):
+                shared = g.normal(0, 0.8, n)
+                interval = inference.cliffs_delta(shared + g.normal(0, 0.6, n), shared + g.normal(1, 0.6, n))[1]
+                hits += interval.low <= truth <= interval.high
+            print(f"coverage of the 95% interval of Cliff's delta, n = {n}: {400 * hits / REPETITIONS:.1f}%")
+            self.assertGreaterEqual(4 * hits / REPETITIONS, 0.92)
+
     def false_positives(self, name, draw, n=14):
         g = generator(5)
         found = sum(inference.sign_flip(draw(g, n))[0] <= 0.05 for _ in range(REPETITIONS))
