@@ -82,6 +82,9 @@ void vqs_work_carve(const struct vqs_settings *s, const struct vqs_kernels *kern
         struct vqs_tile measured;
         vqs_tile_carve(s, estimator, m->rows, arena, w->tile ? &w->tile[i] : &measured);
     }
+    if (vqs_setting_used(VQS_SETTING_probe_samples, s)) {
+        vqs_probe_carve(s, m, arena, &w->probe);
+    }
 }
 
 /* ---- one step ------------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ struct vqs_trainer {
     const struct vqs_dataset *data; /* of the trial in work */
 };
 
-/* ---- memory ---------------------------------------------------------------------------------------------------------
+/* ---- memory -------------------------------------------------------------------------------------------------------
  */
 
 static bool is_trained(const struct vqs_settings *s) {
@@ -39,8 +39,19 @@ static int snapshot_count(const struct vqs_settings *s) {
 }
 
 static struct vqs_record_shape record_shape(const struct vqs_settings *s) {
-    return (struct vqs_record_shape){
+    struct vqs_record_shape shape = {
         .n_epochs = is_trained(s) ? s->epochs : 0, .n_snapshots = snapshot_count(s), .K = s->K, .d = s->d};
+    const int32_t probes = vqs_setting_used(VQS_SETTING_probe_samples, s) ? s->probe_epochs.n : 0;
+    const int32_t estimators = vqs_estimator_count(), side = s->field_grid;
+    if (probes > 0) {
+        const int32_t size[VQS_ARRAY_RANK] = {probes, estimators, VQS_N_REGIONS, VQS_N_QUANTITIES};
+        memcpy(shape.array[VQS_ARRAY_probes], size, sizeof size);
+    }
+    if (probes > 0 && side > 0) {
+        const int32_t size[VQS_ARRAY_RANK] = {probes, estimators + 1, side, side, 2};
+        memcpy(shape.array[VQS_ARRAY_fields], size, sizeof size);
+    }
+    return shape;
 }
 
 size_t vqs_trial_memory(const struct vqs_settings *s) {
@@ -55,7 +66,7 @@ size_t vqs_trial_record_bytes(const struct vqs_settings *s) {
     return (size_t)vqs_record_bytes(&shape);
 }
 
-/* ---- denormal numbers -----------------------------------------------------------------------------------------------
+/* ---- denormal numbers ---------------------------------------------------------------------------------------------
  */
 
 /* Weights and moments of dead codes decay into denormal numbers, which some CPUs handle a hundred times slower than
@@ -78,7 +89,7 @@ static void restore_denormals(unsigned before) {
 #endif
 }
 
-/* ---- epochs ---------------------------------------------------------------------------------------------------------
+/* ---- epochs -------------------------------------------------------------------------------------------------------
  */
 
 /* What an epoch adds up. */
@@ -187,6 +198,25 @@ static struct vqs_trial_state begin(const struct vqs_trainer *t, const struct vq
     return state;
 }
 
+/* Probes the gradients, and maps them where that is asked for, if it is the epoch for it. */
+static void probe(const struct vqs_settings *s, const struct vqs_dataset *data, struct vqs_work *w,
+                  const struct vqs_trial_state *at, struct vqs_record *record) {
+    for (uint32_t i = 0; i < (uint32_t)s->probe_epochs.n; i++) {
+        if (s->probe_epochs.at[i] != at->epoch) {
+            continue;
+        }
+        struct vqs_batch b = {.samples = &data->train};
+        struct vqs_array *probes = &record->arrays[VQS_ARRAY_probes], *fields = &record->arrays[VQS_ARRAY_fields];
+        const size_t n_probe = vqs_array_values(VQS_ARRAY_probes, probes->size) / (size_t)probes->size[0];
+        vqs_batch_begin(s, w, w->scratch.order, s->batch, at->steps + 1, &b);
+        vqs_probe_samples(&w->probe, &w->model, &b.step, &data->eval, 2 * i, probes->values + i * n_probe);
+        if (fields->values) {
+            const size_t n_field = vqs_array_values(VQS_ARRAY_fields, fields->size) / (size_t)fields->size[0];
+            vqs_probe_plane(&w->probe, &w->model, &b.step, 2 * i + 1, fields->values + i * n_field);
+        }
+    }
+}
+
 /* Train to the last epoch, until something is no longer finite, or until the hooks want to leave. */
 static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
                              struct vqs_record *record, struct vqs_error *err) {
@@ -199,6 +229,7 @@ static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_setti
             evaluate_part(w, t->team, &data->train, &w->train);
             take_snapshot(w, epoch, w->train.usage, &record->snapshots[at.n_snapshots++]);
         }
+        probe(s, data, w, &at, record);
         if (epoch == s->epochs) {
             break;
         }
@@ -236,7 +267,7 @@ static enum vqs_status evaluate(const struct vqs_settings *s, int team, const st
     return vqs_metrics_subspace(&w->model, data, record->metric, err);
 }
 
-/* ---- the trial ------------------------------------------------------------------------------------------------------
+/* ---- the trial ----------------------------------------------------------------------------------------------------
  */
 
 static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
@@ -337,7 +368,7 @@ void vqs_trainer_destroy(struct vqs_trainer *t) {
     }
 }
 
-/* ---- planning -------------------------------------------------------------------------------------------------------
+/* ---- planning -----------------------------------------------------------------------------------------------------
  */
 
 double vqs_trial_seconds(const struct vqs_settings *s) {
@@ -347,7 +378,12 @@ double vqs_trial_seconds(const struct vqs_settings *s) {
     const double lloyd = starts * 40 * N * (K * d / multiply_adds_per_second + d * 1e-9);
     const double data = vqs_setting_used(VQS_SETTING_sigma, s) ? samples * D * seconds_per_normal : samples * D * 20e-9;
     const double products = is_trained(s) && s->decoder == VQS_DECODER_FREE ? 4 : 2;
-    double training = 0;
+    double training = 0, probes = 0;
+    if (vqs_setting_used(VQS_SETTING_probe_samples, s)) {
+        const double points = s->probe_samples + (double)s->field_grid * s->field_grid;
+        const double pairs = fmin(s->probe_pairs, 4096 * d); /* about: until the error is small enough */
+        probes = s->probe_epochs.n * points * pairs * (2 * (K * d + d * d) / multiply_adds_per_second + d * 2e-8);
+    }
     if (is_trained(s)) {
         const double steps = s->epochs * ceil(N / s->batch);
         training =
@@ -356,7 +392,7 @@ double vqs_trial_seconds(const struct vqs_settings *s) {
     } else {
         training = D * D * N / 2e9 + D * D * D / 1e9;
     }
-    return data + training + lloyd + 3 * samples * (2 * D * d + K * d) / multiply_adds_per_second;
+    return data + training + probes + lloyd + 3 * samples * (2 * D * d + K * d) / multiply_adds_per_second;
 }
 
 enum vqs_status vqs_trial_check_data(const struct vqs_settings *s, struct vqs_error *err) {
