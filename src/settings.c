@@ -44,6 +44,7 @@ const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
     static const char *const decoder[] = {"free", "tied"};
     static const char *const retraction[] = {"mgs", "polar", "qr", "qr_raw"};
     static const char *const codebook_init[] = {"uniform", "normal", "data", "kmeans"};
+    static const char *const tau_schedule[] = {"constant", "linear", "exponential", "cosine"};
     if (i < 0) {
         return NULL;
     }
@@ -60,6 +61,8 @@ const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
         return i < COUNT(retraction) ? retraction[i] : NULL;
     case VQS_SETTING_codebook_init:
         return i < COUNT(codebook_init) ? codebook_init[i] : NULL;
+    case VQS_SETTING_tau_schedule:
+        return i < COUNT(tau_schedule) ? tau_schedule[i] : NULL;
     case VQS_SETTING_estimator:
         return i < vqs_estimator_count() ? vqs_estimator_get(i)->name : NULL;
     default:
@@ -117,8 +120,12 @@ bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *s) {
         return trained && s->codebook_init == VQS_INIT_NORMAL;
     case VQS_WHEN_KMEANS:
         return !trained || s->codebook_init == VQS_INIT_KMEANS;
+    case VQS_WHEN_LOSSES:
+        return trained && !(estimator->needs & VQS_WITHOUT_LOSSES);
     case VQS_WHEN_PARAM:
         return estimator_has_param(estimator, vqs_setting_table[id].name);
+    case VQS_WHEN_TAU_MOVES:
+        return estimator_has_param(estimator, vqs_setting_table[id].name) && s->tau_schedule != VQS_TAU_CONSTANT;
     }
     return false;
 }

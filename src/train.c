@@ -5,7 +5,6 @@
 #include "vqsweep/quantizer.h"
 
 #include <math.h>
-#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +13,7 @@
 #endif
 
 struct vqs_trainer {
-    int team;
+    struct vqs_team *team;
     const struct vqs_kernels *kernels;
     struct vqs_trial_hooks hooks;
     struct vqs_arena arena;
@@ -92,52 +91,43 @@ static void restore_denormals(unsigned before) {
 /* ---- epochs -------------------------------------------------------------------------------------------------------
  */
 
-/* What an epoch adds up. */
-struct epoch_sums {
-    double rec, vq, zero;
-    int64_t flips;
+struct epoch {
+    const struct vqs_settings *settings;
+    const struct vqs_samples *samples;
+    struct vqs_work *work;
+    struct vqs_team *team;
+    int64_t steps; /* of the trial, before this epoch */
 };
 
-static void add_losses(const struct vqs_work *w, struct epoch_sums *sums) {
-    for (int p = 0; p < VQS_PARTIALS; p++) {
-        sums->rec += w->partial[p].rec;
-        sums->vq += w->partial[p].vq;
-        sums->zero += w->partial[p].zero;
+/* All steps of the epoch, by member `me` of the team. */
+static void run_steps(void *ctx, int me) {
+    const struct epoch *e = ctx;
+    const struct vqs_settings *s = e->settings;
+    int64_t number = e->steps;
+    struct vqs_batch b = {.samples = e->samples};
+    for (int start = 0; start < s->N; start += s->batch) {
+        const int n = s->N - start < s->batch ? s->N - start : s->batch;
+        b.left = s->N - start;
+        vqs_batch_begin(s, e->work, e->work->scratch.order + start, n, ++number, &b);
+        vqs_step(e->work, &b, e->team, me);
     }
 }
 
-/* All steps of one epoch; `step_number` counts steps over the trial, from 1. */
-static void run_epoch(const struct vqs_settings *s, int team, const struct vqs_dataset *data, struct vqs_work *w,
-                      int epoch, int64_t *step_number, struct epoch_sums *sums) {
-    const struct vqs_stream order = {w->model.kernels, s->seed, VQS_RNG_BATCHES, (uint32_t)epoch};
-    vqs_rng_permutation(&order, (uint32_t)data->train.n, w->scratch.order);
-    struct vqs_batch b = {.samples = &data->train};
-#pragma omp parallel num_threads(team) if (team > 1)
-    {
-        const unsigned denormals = flush_denormals();
-        const int me = omp_get_thread_num(), threads = omp_get_num_threads();
-        const int first = (int)((int64_t)s->K * me / threads);
-        const int last = (int)((int64_t)s->K * (me + 1) / threads);
-        for (int start = 0; start < s->N; start += s->batch) {
-#pragma omp single
-            {
-                const int n = s->N - start < s->batch ? s->N - start : s->batch;
-                vqs_batch_begin(s, w, w->scratch.order + start, n, ++*step_number, &b);
-            }
-            for (int p = me; p < VQS_PARTIALS; p += threads) {
-                vqs_step_tiles(w, &b, p, me);
-            }
-#pragma omp barrier
-            vqs_step_codes(w, &b, first, last);
-#pragma omp barrier
-#pragma omp single
-            {
-                add_losses(w, sums);
-                sums->flips += vqs_step_update(s, w, &b, *step_number);
-            }
-        }
-        restore_denormals(denormals);
-    }
+/* The next epoch of the trial. */
+static void run_epoch(const struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
+                      struct vqs_trial_state *at) {
+    const struct vqs_samples *samples = &t->data->train;
+    const struct vqs_stream order = {t->kernels, s->seed, VQS_RNG_BATCHES, (uint32_t)at->epoch};
+    struct epoch epoch = {s, samples, w, t->team, at->steps};
+    w->sums = (struct vqs_epoch_sums){0};
+    memset(w->usage, 0, (size_t)s->K * sizeof *w->usage);
+    memcpy(w->codes_before, w->model.quantizer.codes, w->model.quantizer.n_codes * sizeof *w->codes_before);
+    vqs_rng_permutation(&order, (uint32_t)samples->n, w->scratch.order);
+    vqs_team_run(t->team, run_steps, &epoch);
+    at->epoch++;
+    at->steps += (s->N + s->batch - 1) / s->batch;
+    at->flips += w->sums.flips;
+    at->zero += w->sums.zero;
 }
 
 static double code_drift(const struct vqs_work *w) {
@@ -151,11 +141,12 @@ static double code_drift(const struct vqs_work *w) {
 }
 
 /* The curves of epoch `e` (0-based). Returns whether all is still finite. */
-static bool record_epoch(const struct vqs_settings *s, const struct vqs_work *w, const struct epoch_sums *sums, int e,
-                         struct vqs_record *record) {
+static bool record_epoch(const struct vqs_settings *s, const struct vqs_work *w, int e, struct vqs_record *record) {
+    const struct vqs_epoch_sums *sums = &w->sums;
     const double rec = sums->rec / ((double)s->N * s->D), vq = sums->vq / ((double)s->N * s->d);
+    const bool losses = vqs_setting_used(VQS_SETTING_beta, s);
     const double values[VQS_N_CURVES] = {
-        [VQS_CURVE_loss] = rec + (1 + s->beta) * vq,
+        [VQS_CURVE_loss] = rec + (losses ? (1 + s->beta) * vq : 0),
         [VQS_CURVE_loss_rec] = rec,
         [VQS_CURVE_loss_vq] = vq,
         [VQS_CURVE_entropy] = vqs_entropy(w->usage, s->K),
@@ -178,7 +169,8 @@ static void take_snapshot(const struct vqs_work *w, int epoch, const uint32_t *u
     memcpy(snapshot->usage, usage, (size_t)q->K * sizeof *usage);
 }
 
-static void evaluate_part(struct vqs_work *w, int team, const struct vqs_samples *part, struct vqs_evaluation *e) {
+static void evaluate_part(struct vqs_work *w, struct vqs_team *team, const struct vqs_samples *part,
+                          struct vqs_evaluation *e) {
     vqs_evaluate(&w->model, part, team, &w->scratch, w->evaluation, e);
 }
 
@@ -233,14 +225,8 @@ static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_setti
         if (epoch == s->epochs) {
             break;
         }
-        struct epoch_sums sums = {0};
-        memset(w->usage, 0, (size_t)s->K * sizeof *w->usage);
-        memcpy(w->codes_before, w->model.quantizer.codes, w->model.quantizer.n_codes * sizeof *w->codes_before);
-        run_epoch(s, t->team, data, w, epoch, &at.steps, &sums);
-        at.flips += sums.flips;
-        at.zero += sums.zero;
-        at.epoch++;
-        if (!record_epoch(s, w, &sums, epoch, record)) {
+        run_epoch(t, s, w, &at);
+        if (!record_epoch(s, w, epoch, record)) {
             record->outcome = VQS_OUTCOME_DIVERGED;
             break;
         }
@@ -255,7 +241,7 @@ static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_setti
 }
 
 /* The metrics of the final model, and its codebook as the last snapshot. */
-static enum vqs_status evaluate(const struct vqs_settings *s, int team, const struct vqs_dataset *data,
+static enum vqs_status evaluate(const struct vqs_settings *s, struct vqs_team *team, const struct vqs_dataset *data,
                                 struct vqs_work *w, struct vqs_record *record, struct vqs_error *err) {
     evaluate_part(w, team, &data->eval, &w->eval);
     vqs_metrics_part(&w->model, &data->eval, VQS_PART_EVAL, &w->eval, record->metric);
@@ -285,7 +271,7 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
         return status;
     }
     struct vqs_arena measure = {0};
-    vqs_work_carve(s, t->kernels, t->team, &measure, w);
+    vqs_work_carve(s, t->kernels, vqs_team_threads(t->team), &measure, w);
     if (measure.used > t->arena.size) {
         vqs_arena_destroy(&t->arena);
         status = vqs_arena_create(&t->arena, measure.used, err);
@@ -293,7 +279,7 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
     if (!status) {
         memset(t->arena.base, 0, measure.used); /* a trial sees the same zeros whatever ran before it */
         t->arena.used = 0;
-        vqs_work_carve(s, t->kernels, t->team, &t->arena, w);
+        vqs_work_carve(s, t->kernels, vqs_team_threads(t->team), &t->arena, w);
     }
     return status;
 }
@@ -345,15 +331,18 @@ enum vqs_status vqs_trainer_create(int team, struct vqs_data_cache *cache, struc
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate a trainer");
     }
     openblas_set_num_threads(1);
-    (*out)->team = team;
     (*out)->kernels = vqs_kernels_get();
     (*out)->cache = cache;
-    if (!cache) {
-        enum vqs_status status = vqs_data_cache_create(own_cache_bytes, &(*out)->own, err);
+    enum vqs_status status = vqs_team_create(team, &(*out)->team, err);
+    if (!status && !cache) {
+        status = vqs_data_cache_create(own_cache_bytes, &(*out)->own, err);
         (*out)->cache = (*out)->own;
-        return status;
     }
-    return VQS_OK;
+    if (status) {
+        vqs_trainer_destroy(*out);
+        *out = NULL;
+    }
+    return status;
 }
 
 void vqs_trainer_set_hooks(struct vqs_trainer *t, const struct vqs_trial_hooks *hooks) {
@@ -362,6 +351,7 @@ void vqs_trainer_set_hooks(struct vqs_trainer *t, const struct vqs_trial_hooks *
 
 void vqs_trainer_destroy(struct vqs_trainer *t) {
     if (t) {
+        vqs_team_destroy(t->team);
         vqs_data_cache_destroy(t->own);
         vqs_arena_destroy(&t->arena);
         free(t);
