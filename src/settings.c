@@ -229,9 +229,10 @@ enum vqs_status vqs_settings_check(const struct vqs_settings *s, enum vqs_settin
     if (vqs_setting_used(VQS_SETTING_field_grid, s) && s->field_grid > 0 &&
         (s->encoder != VQS_ENCODER_IDENTITY || s->d != 2 || s->field_grid < 2)) {
         *culprit = VQS_SETTING_field_grid;
-        return vqs_fail(err, VQS_ERR_JOB,
-                        "field_grid: gradients are mapped on the plane, on 2 points a side at least; set D: 2, d: 2 and "
-                        "encoder: identity, or field_grid: 0");
+        return vqs_fail(
+            err, VQS_ERR_JOB,
+            "field_grid: gradients are mapped on the plane, on 2 points a side at least; set D: 2, d: 2 and "
+            "encoder: identity, or field_grid: 0");
     }
     enum vqs_status status = check_epochs(VQS_SETTING_snapshots, s, &s->snapshots, culprit, err);
     return status ? status : check_epochs(VQS_SETTING_probe_epochs, s, &s->probe_epochs, culprit, err);
