@@ -574,7 +574,7 @@ END_TEST
 START_TEST(trajectories_are_those_of_the_naive_trainer) {
     struct vqs_trainer *trainer = NULL;
     struct vqs_record record = {0};
-    ck_assert(vqs_trainer_create(2, NULL, &trainer, NULL) == VQS_OK);
+    ck_assert(vqs_trainer_create(1, NULL, &trainer, NULL) == VQS_OK);
     for (int e = 0; e < vqs_estimator_count(); e++) {
         for (int variant = 0; vqs_estimator_get(e)->backward && variant < VARIANTS; variant += _i ? 3 : 1) {
             struct vqs_settings s;
