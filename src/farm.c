@@ -484,7 +484,25 @@ static enum vqs_status make_order(struct vqs_farm *farm, struct vqs_error *err) 
     return VQS_OK;
 }
 
+/* Every rank counts the signals that stop a run: rank 0 stops handing out, the others leave what takes too long. A
+ * hangup that nohup has us ignore stays ignored. Who reads what we say may be gone, and a disk's quota used up: neither
+ * ends the run. */
+static void heed_signals(void) {
+    static const int stopping[] = {SIGINT, SIGTERM, SIGUSR1, SIGHUP}, ignored[] = {SIGPIPE, SIGXFSZ};
+    struct sigaction action = {.sa_handler = count_signal, .sa_flags = SA_RESTART}, before;
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < sizeof stopping / sizeof *stopping; i++) {
+        if (stopping[i] != SIGHUP || (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)) {
+            sigaction(stopping[i], &action, NULL);
+        }
+    }
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) {
+        signal(ignored[i], SIG_IGN);
+    }
+}
+
 enum vqs_status vqs_farm_create(struct vqs_farm *farm, struct vqs_error *err) {
+    heed_signals();
     farm->workers = calloc((size_t)farm->slots, sizeof *farm->workers);
     if (!farm->workers) {
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate %d workers", farm->slots);
@@ -524,16 +542,6 @@ void vqs_farm_destroy(struct vqs_farm *farm) {
     vqs_bytes_destroy(&farm->scratch);
 }
 
-/* Every rank counts the signals that stop a run: rank 0 stops handing out, the others leave what takes too long. */
-static void count_signals(void) {
-    static const int stopping[] = {SIGINT, SIGTERM, SIGUSR1};
-    struct sigaction action = {.sa_handler = count_signal, .sa_flags = SA_RESTART};
-    sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < sizeof stopping / sizeof *stopping; i++) {
-        sigaction(stopping[i], &action, NULL);
-    }
-}
-
 /* The last records may still wait for a disk that is full: until there is room, a signal or the time limit. */
 static void wait_for_disk(struct vqs_farm *farm) {
     const struct timespec nap = {0, 50000000};
@@ -565,7 +573,6 @@ enum vqs_status vqs_farm_run(struct vqs_farm *farm, MPI_Comm comm, struct vqs_sc
                                       .factor = STALL_FACTOR,
                                       .seconds = farm->seconds};
     farm->err = err;
-    count_signals();
     enum vqs_status status = vqs_sched_run(comm, &config, &ops, summary, err);
     if (status == VQS_OK && farm->rank == 0) {
         wait_for_disk(farm);
