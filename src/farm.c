@@ -188,7 +188,7 @@ static enum vqs_status make_failed_record(struct vqs_farm *farm, uint32_t trial,
                                           struct vqs_record_head *head, struct vqs_error *err) {
     struct vqs_record record = {0};
     farm->scratch.size = 0;
-    enum vqs_status status = vqs_record_reset(&record, 0, 0, 0, 0, err);
+    enum vqs_status status = vqs_record_reset(&record, &(struct vqs_record_shape){0}, err);
     record.key = vqs_plan_trial_key(farm->plan, trial);
     record.trial = trial;
     record.attempt = vqs_output_attempt(farm->output, trial);

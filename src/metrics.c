@@ -1,8 +1,9 @@
 /* metrics.c - evaluation of a model and the metrics of record.h. */
 #include "vqsweep/metrics.h"
 
+#include "team.h"
+
 #include <math.h>
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@ enum { GAP_ITERATIONS = 100 };
 void vqs_evaluation_carve(const struct vqs_settings *s, struct vqs_arena *arena, struct vqs_evaluation *e) {
     const size_t samples = (size_t)(s->N > s->N_eval ? s->N : s->N_eval);
     e->usage = vqs_arena_take(arena, (size_t)s->K, sizeof *e->usage);
+    e->k = vqs_arena_take(arena, (samples + T - 1) / T * T, sizeof *e->k);
     e->tiles = vqs_arena_take(arena, (samples + T - 1) / T * 2, sizeof *e->tiles);
 }
 
@@ -65,20 +67,34 @@ static double variance_of_z(const vqs_real *z, size_t n, int d) {
     return variance;
 }
 
-void vqs_evaluate(const struct vqs_model *m, const struct vqs_samples *samples, int team,
+struct pass {
+    const struct vqs_model *model;
+    const struct vqs_samples *samples;
+    struct vqs_team *team;
+    vqs_real *y, *z;
+    uint32_t *k; /* [tiles][T] codes of the samples */
+    double *tiles;
+};
+
+static void evaluate_tiles(void *ctx, int me) {
+    const struct pass *p = ctx;
+    const struct vqs_model *m = p->model;
+    const int tiles = (int)((p->samples->n + T - 1) / T);
+    vqs_real *y = p->y + (size_t)me * (size_t)(m->rows + m->d) * T;
+    for (int tile; (tile = vqs_team_claim(p->team)) < tiles;) {
+        const size_t t = (size_t)tile;
+        evaluate_tile(m, p->samples, t, y, p->z + t * (size_t)m->d * T, p->k + t * T, p->tiles + 2 * t);
+    }
+}
+
+void vqs_evaluate(const struct vqs_model *m, const struct vqs_samples *samples, struct vqs_team *team,
                   struct vqs_model_scratch *scratch, vqs_real *y, struct vqs_evaluation *e) {
-    const size_t tiles = (samples->n + T - 1) / T, y_size = (size_t)(m->rows + m->d) * T;
+    const size_t tiles = (samples->n + T - 1) / T;
+    struct pass pass = {m, samples, team, y, scratch->z, e->k, e->tiles};
+    vqs_team_run(team, evaluate_tiles, &pass);
     memset(e->usage, 0, (size_t)m->quantizer.K * sizeof *e->usage);
-#pragma omp parallel for schedule(static) num_threads(team) if (team > 1)
-    for (size_t tile = 0; tile < tiles; tile++) {
-        uint32_t k[T];
-        vqs_real *own = y + (size_t)omp_get_thread_num() * y_size;
-        evaluate_tile(m, samples, tile, own, scratch->z + tile * (size_t)m->d * T, k, e->tiles + 2 * tile);
-        const size_t n = samples->n - tile * T < T ? samples->n - tile * T : T;
-        for (size_t l = 0; l < n; l++) { /* whole numbers: the order of threads cannot be seen in them */
-#pragma omp atomic
-            e->usage[k[l]]++;
-        }
+    for (size_t i = 0; i < samples->n; i++) {
+        e->usage[e->k[i]]++;
     }
     e->squared_error = e->distortion = 0;
     for (size_t tile = 0; tile < tiles; tile++) {

@@ -2,6 +2,7 @@
 #include "vqsweep/store.h"
 
 #include "fileio.h"
+#include "store_arrays.h"
 #include "store_codebooks.h"
 #include "store_common.h"
 #include "store_hdf5.h"
@@ -19,6 +20,7 @@ struct writer {
     const struct vqs_store_content *content;
     struct vqs_hdf5 *out;
     struct vqs_codebooks books;
+    struct vqs_arrays arrays;
     hid_t trial_scale, epoch_scale;
     size_t n_trials;
     int max_epochs;
@@ -37,7 +39,8 @@ struct writer {
 static const char how_to_read[] =
     "A row per trial: settings, where it ran and metrics are 1-D along 'trial', curve_* are (trial, epoch); NaN or an "
     "empty text means none.\n"
-    "Codebooks of K codes of d components are in codebooks/K<K>_d<d>, studies/<name> lists the trials of a study, "
+    "Codebooks of K codes of d components are in codebooks/K<K>_d<d>, arrays of other dimensions in "
+    "arrays/<name>_<sizes>, studies/<name> lists the trials of a study, "
     "job/text is the job. Python: xarray.open_dataset(FILE, engine='h5netcdf'), with group='codebooks/K16_d2' for a "
     "group.";
 
@@ -301,7 +304,8 @@ static enum vqs_status write_trials(struct writer *w) {
         if (!row.done) {
             clear_row(&row, vqs_plan_trial_key(c->plan, trial));
         } else if ((status = check_record(w, trial, &settings, &row.record)) ||
-                   (status = vqs_codebooks_add(&w->books, trial, &row.record, &row.codebook_row))) {
+                   (status = vqs_codebooks_add(&w->books, trial, &row.record, &row.codebook_row)) ||
+                   (status = vqs_arrays_add(&w->arrays, trial, &row.record))) {
             break;
         }
         fill_row(w, trial % BLOCK, &settings, &row);
@@ -315,7 +319,8 @@ static enum vqs_status write_trials(struct writer *w) {
         }
     }
     vqs_record_destroy(&row.record);
-    return status ? status : vqs_codebooks_flush(&w->books);
+    status = status ? status : vqs_codebooks_flush(&w->books);
+    return status ? status : vqs_arrays_flush(&w->arrays);
 }
 
 /* ---- the whole ------------------------------------------------------------------------------------------------- */
@@ -367,6 +372,7 @@ static enum vqs_status write_all(struct writer *w) {
     TRY(make_curves(w));
     TRY(write_studies(w));
     TRY(vqs_codebooks_begin(&w->books));
+    TRY(vqs_arrays_begin(&w->arrays));
     TRY(write_trials(w));
     TRY(write_job(w));
     return write_provenance(w);
@@ -374,7 +380,7 @@ static enum vqs_status write_all(struct writer *w) {
 
 enum vqs_status vqs_store_write(const char *path, const struct vqs_store_content *content, struct vqs_error *err) {
     struct vqs_hdf5 out;
-    struct writer w = {.content = content, .out = &out, .books = {.out = &out}};
+    struct writer w = {.content = content, .out = &out, .books = {.out = &out}, .arrays = {.out = &out}};
     char *temporary = vqs_file_temporary(path);
     if (!temporary) {
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate a file name");
@@ -391,6 +397,7 @@ enum vqs_status vqs_store_write(const char *path, const struct vqs_store_content
         unlink(temporary);
     }
     vqs_codebooks_destroy(&w.books);
+    vqs_arrays_destroy(&w.arrays);
     vqs_arena_destroy(&w.memory);
     free(temporary);
     return status;

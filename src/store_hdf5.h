@@ -62,7 +62,7 @@ enum vqs_status vqs_hdf5_put_hex(struct vqs_hdf5 *out, hid_t at, const char *nam
 enum vqs_status vqs_hdf5_make_group(struct vqs_hdf5 *out, const char *name, hid_t *group);
 
 /* A dataset to be made. Unused dimensions have size 0. */
-enum { VQS_HDF5_RANK = 3, VQS_HDF5_BLOCK = 1024 /* rows in a chunk of a 1-D dataset, and written at a time */ };
+enum { VQS_HDF5_RANK = 6, VQS_HDF5_BLOCK = 1024 /* rows in a chunk of a 1-D dataset, and written at a time */ };
 struct vqs_hdf5_spec {
     hid_t parent;
     const char *name, *unit, *long_name, *formula; /* unit and formula may be NULL */

@@ -9,17 +9,20 @@
 #include "vqsweep/model.h"
 #include "vqsweep/record.h"
 
+struct vqs_team; /* team.h */
+
 /* One pass of a model over samples. */
 struct vqs_evaluation {
     double squared_error; /* sum |x - x^|^2 */
     double distortion;    /* sum |z - q|^2 */
     double z_variance;    /* tr Cov(z) */
     uint32_t *usage;      /* [K] samples of each code */
+    uint32_t *k;          /* [tiles][VQS_TILE] code of each sample */
     double *tiles;        /* [tiles][2] scratch: sums of each tile, added up in order */
 };
 void vqs_evaluation_carve(const struct vqs_settings *settings, struct vqs_arena *arena, struct vqs_evaluation *e);
-/* Leaves z of all samples in scratch->z. `y` is scratch of `team` x (rows + d) x VQS_TILE values. */
-void vqs_evaluate(const struct vqs_model *model, const struct vqs_samples *samples, int team,
+/* Leaves z of all samples in scratch->z. `y` is scratch of (rows + d) x VQS_TILE values for each member of the team. */
+void vqs_evaluate(const struct vqs_model *model, const struct vqs_samples *samples, struct vqs_team *team,
                   struct vqs_model_scratch *scratch, vqs_real *y, struct vqs_evaluation *e);
 
 /* Entropy in nats, and the number of zeros, of counts [K]. The entropy of nothing is NaN. */
