@@ -82,7 +82,9 @@ enum vqs_status vqs_cmd_settings(const struct vqs_cli *cli, struct vqs_error *er
             [VQS_WHEN_FIELD] = " (with probe_epochs and field_grid)",
             [VQS_WHEN_NORMAL] = " (codebook_init: normal)",
             [VQS_WHEN_KMEANS] = " (estimator or codebook_init: kmeans)",
+            [VQS_WHEN_LOSSES] = " (estimators with codebook loss and commitment)",
             [VQS_WHEN_PARAM] = " (estimators that take it)",
+            [VQS_WHEN_TAU_MOVES] = " (estimators that take it; not tau_schedule: constant)",
         };
         const struct vqs_setting *row = &vqs_setting_table[id];
         char value[VQS_PATH_MAX + 1], values[256];

@@ -1,18 +1,19 @@
-/* step.h - one step of training over a batch, in phases that threads can share.
+/* step.h - one step of training over a batch, by a team of threads.
  *
  * The one rule: a step's result does not depend on the number of threads. In the first phase the batch is cut into
  * tiles of 32 samples and these into VQS_PARTIALS fixed runs of tiles, each with sums of its own; threads take whole
- * runs. In the second, codes gather their samples' gradients in the order of the batch; threads divide the codes. In
- * the third, by one thread, the sums are added up in the order of the runs and the parameters move. A barrier stands
- * between phases.
+ * runs. In the second, the sums are added up in the order of the runs, and codes gather their samples' gradients in the
+ * order of the batch; then the decoder's gradients are completed, the parameters move, and what is derived from them is
+ * made anew. In these phases threads divide the parameters, never the samples.
  *
- * Life cycle: vqs_work_carve from an arena, vqs_model_init; then for each batch vqs_batch_begin, vqs_step_tiles for all
- * runs, vqs_step_codes for all codes, vqs_step_update. Nothing is allocated.
+ * Life cycle: vqs_work_carve from an arena, vqs_model_init; then for each batch every member of the team calls
+ * vqs_batch_begin and vqs_step. Nothing is allocated.
  */
 #ifndef VQS_STEP_H
 #define VQS_STEP_H
 
 #include "probe.h"
+#include "team.h"
 #include "tile.h"
 #include "vqsweep/metrics.h"
 
@@ -23,9 +24,15 @@ struct vqs_partial {
     vqs_real *outer;   /* [rows][ld] sum of outer x^T */
     vqs_real *gsum;    /* [d] sum of gz, with bias */
     vqs_real *fsum;    /* [d], and */
-    vqs_real *moments; /* [d][vqs_row_stride(d)], where the decoder is given what is no code; else NULL */
-    vqs_real *gcodes;  /* [K][d], of an estimator that weighs all codes; else NULL */
+    vqs_real *moments; /* [d][vqs_row_stride(d)], where what is decoded is no single code; else NULL */
+    vqs_real *gcodes;  /* [n_codes], of an estimator that weighs all codes; else NULL */
     double rec, vq, zero;
+};
+
+/* What an epoch adds up. */
+struct vqs_epoch_sums {
+    double rec, vq, zero;
+    int64_t flips; /* rows of W that changed sign in the retraction */
 };
 
 /* Everything one trial works in. Carved from one arena; nothing is allocated after that. */
@@ -39,15 +46,16 @@ struct vqs_work {
     vqs_real *grad, *moment1, *moment2; /* [n_params] */
     struct vqs_partial partial[VQS_PARTIALS];
     size_t partial_stride; /* from one partial's sums to the next's, in values */
-    uint32_t *k;           /* [tiles][T] codes of the batch */
-    vqs_real *gc;          /* [tiles][T][vqs_row_stride(d)] gradients to them */
-    uint32_t *count;       /* [K] samples of each code in the batch */
-    uint32_t *used;        /* [K + 1] the codes whose count is not 0 */
+    uint32_t *k;           /* [n_codebooks][tiles][T] codes of the batch */
+    vqs_real *gc;          /* [n_codebooks][tiles][T][vqs_row_stride(width)] gradients to them */
+    uint32_t *count;       /* [n_codebooks][K] samples of each code in the batch */
+    uint32_t *used;        /* [team][K + 1] the codes whose count is not 0, of a single codebook */
     vqs_real *moments;     /* [d][vqs_row_stride(d)] sum q q^T over the batch */
     struct vqs_tile *tile; /* [team] */
     /* epoch */
-    vqs_real *codes_before; /* [K][d] at the start of the epoch; also Lloyd's codebook at the end */
-    uint32_t *usage;        /* [K] over the epoch */
+    struct vqs_epoch_sums sums;
+    vqs_real *codes_before; /* [n_codes] at the start of the epoch; also Lloyd's codebook at the end */
+    uint32_t *usage;        /* [n_codebooks][K] over the epoch */
     struct vqs_probe probe; /* with probe_epochs */
 };
 void vqs_work_carve(const struct vqs_settings *settings, const struct vqs_kernels *kernels, int team,
@@ -58,17 +66,13 @@ struct vqs_batch {
     const struct vqs_samples *samples;
     const uint32_t *order; /* [n] sample numbers */
     int n;
+    int left; /* sample numbers from `order` on, those of the batches to come included; 0 where there are none */
     struct vqs_step step;
 };
 /* Batch of the step `number`, from 1, over samples already set. */
 void vqs_batch_begin(const struct vqs_settings *settings, const struct vqs_work *work, const uint32_t *order, int n,
                      int64_t number, struct vqs_batch *batch);
-/* First phase: run `p` of the batch's tiles, by thread `thread` of the team. */
-void vqs_step_tiles(struct vqs_work *work, const struct vqs_batch *batch, int p, int thread);
-/* Second phase: gradients of the codes [first, last), gathered in the order of the batch. */
-void vqs_step_codes(struct vqs_work *work, const struct vqs_batch *batch, int first, int last);
-/* Third phase, by one thread: everything but the codes' own gradients. Returns the rows that flipped. */
-int vqs_step_update(const struct vqs_settings *settings, struct vqs_work *work, const struct vqs_batch *batch,
-                    int64_t number);
+/* The step with that batch, of the same number, by member `me` of the team. Adds to the epoch's sums. */
+void vqs_step(struct vqs_work *work, const struct vqs_batch *batch, struct vqs_team *team, int me);
 
 #endif

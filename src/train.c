@@ -5,7 +5,6 @@
 #include "vqsweep/quantizer.h"
 
 #include <math.h>
-#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +13,7 @@
 #endif
 
 struct vqs_trainer {
-    int team;
+    struct vqs_team *team;
     const struct vqs_kernels *kernels;
     struct vqs_trial_hooks hooks;
     struct vqs_arena arena;
@@ -30,19 +29,26 @@ static bool is_trained(const struct vqs_settings *s) {
     return vqs_estimator_get(s->estimator)->backward != NULL;
 }
 
+/* One of each codebook at each epoch kept. */
 static int snapshot_count(const struct vqs_settings *s) {
-    int n = 1; /* the last codebook */
+    int n = 1; /* the last epoch */
     for (int i = 0; is_trained(s) && i < s->snapshots.n; i++) {
         n += s->snapshots.at[i] != s->epochs;
     }
-    return n;
+    return n * vqs_n_codebooks(s);
 }
 
 static struct vqs_record_shape record_shape(const struct vqs_settings *s) {
-    struct vqs_record_shape shape = {
-        .n_epochs = is_trained(s) ? s->epochs : 0, .n_snapshots = snapshot_count(s), .K = s->K, .d = s->d};
+    struct vqs_record_shape shape = {.n_epochs = is_trained(s) ? s->epochs : 0,
+                                     .n_snapshots = snapshot_count(s),
+                                     .K = s->K,
+                                     .d = vqs_code_width(s)};
     const int32_t probes = vqs_setting_used(VQS_SETTING_probe_samples, s) ? s->probe_epochs.n : 0;
-    const int32_t estimators = vqs_estimator_count(), side = s->field_grid;
+    const int32_t estimators = vqs_estimator_count(), side = s->field_grid, books = vqs_n_codebooks(s);
+    if (books > 1) {
+        shape.array[VQS_ARRAY_level_metrics][0] = books;
+        shape.array[VQS_ARRAY_level_metrics][1] = VQS_N_LEVEL_METRICS;
+    }
     if (probes > 0) {
         const int32_t size[VQS_ARRAY_RANK] = {probes, estimators, VQS_N_REGIONS, VQS_N_QUANTITIES};
         memcpy(shape.array[VQS_ARRAY_probes], size, sizeof size);
@@ -92,52 +98,43 @@ static void restore_denormals(unsigned before) {
 /* ---- epochs -------------------------------------------------------------------------------------------------------
  */
 
-/* What an epoch adds up. */
-struct epoch_sums {
-    double rec, vq, zero;
-    int64_t flips;
+struct epoch {
+    const struct vqs_settings *settings;
+    const struct vqs_samples *samples;
+    struct vqs_work *work;
+    struct vqs_team *team;
+    int64_t steps; /* of the trial, before this epoch */
 };
 
-static void add_losses(const struct vqs_work *w, struct epoch_sums *sums) {
-    for (int p = 0; p < VQS_PARTIALS; p++) {
-        sums->rec += w->partial[p].rec;
-        sums->vq += w->partial[p].vq;
-        sums->zero += w->partial[p].zero;
+/* All steps of the epoch, by member `me` of the team. */
+static void run_steps(void *ctx, int me) {
+    const struct epoch *e = ctx;
+    const struct vqs_settings *s = e->settings;
+    int64_t number = e->steps;
+    struct vqs_batch b = {.samples = e->samples};
+    for (int start = 0; start < s->N; start += s->batch) {
+        const int n = s->N - start < s->batch ? s->N - start : s->batch;
+        b.left = s->N - start;
+        vqs_batch_begin(s, e->work, e->work->scratch.order + start, n, ++number, &b);
+        vqs_step(e->work, &b, e->team, me);
     }
 }
 
-/* All steps of one epoch; `step_number` counts steps over the trial, from 1. */
-static void run_epoch(const struct vqs_settings *s, int team, const struct vqs_dataset *data, struct vqs_work *w,
-                      int epoch, int64_t *step_number, struct epoch_sums *sums) {
-    const struct vqs_stream order = {w->model.kernels, s->seed, VQS_RNG_BATCHES, (uint32_t)epoch};
-    vqs_rng_permutation(&order, (uint32_t)data->train.n, w->scratch.order);
-    struct vqs_batch b = {.samples = &data->train};
-#pragma omp parallel num_threads(team) if (team > 1)
-    {
-        const unsigned denormals = flush_denormals();
-        const int me = omp_get_thread_num(), threads = omp_get_num_threads();
-        const int first = (int)((int64_t)s->K * me / threads);
-        const int last = (int)((int64_t)s->K * (me + 1) / threads);
-        for (int start = 0; start < s->N; start += s->batch) {
-#pragma omp single
-            {
-                const int n = s->N - start < s->batch ? s->N - start : s->batch;
-                vqs_batch_begin(s, w, w->scratch.order + start, n, ++*step_number, &b);
-            }
-            for (int p = me; p < VQS_PARTIALS; p += threads) {
-                vqs_step_tiles(w, &b, p, me);
-            }
-#pragma omp barrier
-            vqs_step_codes(w, &b, first, last);
-#pragma omp barrier
-#pragma omp single
-            {
-                add_losses(w, sums);
-                sums->flips += vqs_step_update(s, w, &b, *step_number);
-            }
-        }
-        restore_denormals(denormals);
-    }
+/* The next epoch of the trial. */
+static void run_epoch(const struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
+                      struct vqs_trial_state *at) {
+    const struct vqs_samples *samples = &t->data->train;
+    const struct vqs_stream order = {t->kernels, s->seed, VQS_RNG_BATCHES, (uint32_t)at->epoch};
+    struct epoch epoch = {s, samples, w, t->team, at->steps};
+    w->sums = (struct vqs_epoch_sums){0};
+    memset(w->usage, 0, (size_t)(vqs_n_codebooks(s) * s->K) * sizeof *w->usage);
+    memcpy(w->codes_before, w->model.quantizer.codes, w->model.quantizer.n_codes * sizeof *w->codes_before);
+    vqs_rng_permutation(&order, (uint32_t)samples->n, w->scratch.order);
+    vqs_team_run(t->team, run_steps, &epoch);
+    at->epoch++;
+    at->steps += (s->N + s->batch - 1) / s->batch;
+    at->flips += w->sums.flips;
+    at->zero += w->sums.zero;
 }
 
 static double code_drift(const struct vqs_work *w) {
@@ -147,19 +144,20 @@ static double code_drift(const struct vqs_work *w) {
         double moved = (double)q->codes[i] - (double)w->codes_before[i];
         sum += moved * moved;
     }
-    return sqrt(sum / q->K);
+    return sqrt(sum / (q->n_codebooks * q->K));
 }
 
 /* The curves of epoch `e` (0-based). Returns whether all is still finite. */
-static bool record_epoch(const struct vqs_settings *s, const struct vqs_work *w, const struct epoch_sums *sums, int e,
-                         struct vqs_record *record) {
+static bool record_epoch(const struct vqs_settings *s, const struct vqs_work *w, int e, struct vqs_record *record) {
+    const struct vqs_epoch_sums *sums = &w->sums;
     const double rec = sums->rec / ((double)s->N * s->D), vq = sums->vq / ((double)s->N * s->d);
+    const bool losses = vqs_setting_used(VQS_SETTING_beta, s);
     const double values[VQS_N_CURVES] = {
-        [VQS_CURVE_loss] = rec + (1 + s->beta) * vq,
+        [VQS_CURVE_loss] = rec + (losses ? (1 + s->beta) * vq : 0),
         [VQS_CURVE_loss_rec] = rec,
         [VQS_CURVE_loss_vq] = vq,
-        [VQS_CURVE_entropy] = vqs_entropy(w->usage, s->K),
-        [VQS_CURVE_dead_codes] = vqs_dead_codes(w->usage, s->K),
+        [VQS_CURVE_entropy] = vqs_entropy(w->usage, vqs_n_codebooks(s), s->K),
+        [VQS_CURVE_dead_codes] = vqs_dead_codes(w->usage, vqs_n_codebooks(s), s->K),
         [VQS_CURVE_code_drift] = code_drift(w),
         [VQS_CURVE_u_zero] = sums->zero,
     };
@@ -169,16 +167,25 @@ static bool record_epoch(const struct vqs_settings *s, const struct vqs_work *w,
     return isfinite(values[VQS_CURVE_loss]) && isfinite(values[VQS_CURVE_code_drift]);
 }
 
-static void take_snapshot(const struct vqs_work *w, int epoch, const uint32_t *usage, struct vqs_snapshot *snapshot) {
+/* Appends every codebook to the `n` snapshots taken so far. */
+static void take_snapshots(const struct vqs_work *w, int epoch, const uint32_t *usage, struct vqs_record *record,
+                           int *n) {
     const struct vqs_quantizer *q = &w->model.quantizer;
-    snapshot->epoch = epoch;
-    for (size_t i = 0; i < q->n_codes; i++) {
-        snapshot->codes[i] = (float)q->codes[i];
+    const size_t K = (size_t)q->K, size = K * (size_t)q->width;
+    for (int c = 0; c < q->n_codebooks; c++) {
+        const vqs_real *codes = vqs_codebook_of(q, c).codes;
+        struct vqs_snapshot *snapshot = &record->snapshots[(*n)++];
+        snapshot->epoch = epoch;
+        snapshot->codebook = c;
+        for (size_t i = 0; i < size; i++) {
+            snapshot->codes[i] = (float)codes[i];
+        }
+        memcpy(snapshot->usage, usage + (size_t)c * K, K * sizeof *usage);
     }
-    memcpy(snapshot->usage, usage, (size_t)q->K * sizeof *usage);
 }
 
-static void evaluate_part(struct vqs_work *w, int team, const struct vqs_samples *part, struct vqs_evaluation *e) {
+static void evaluate_part(struct vqs_work *w, struct vqs_team *team, const struct vqs_samples *part,
+                          struct vqs_evaluation *e) {
     vqs_evaluate(&w->model, part, team, &w->scratch, w->evaluation, e);
 }
 
@@ -224,23 +231,17 @@ static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_setti
     struct vqs_trial_state at = begin(t, s, w, record);
     record->outcome = VQS_OUTCOME_COMPLETED;
     for (;;) {
-        const int epoch = at.epoch;
-        if (at.n_snapshots < s->snapshots.n && s->snapshots.at[at.n_snapshots] == epoch && epoch < s->epochs) {
+        const int epoch = at.epoch, kept = at.n_snapshots / vqs_n_codebooks(s);
+        if (kept < s->snapshots.n && s->snapshots.at[kept] == epoch && epoch < s->epochs) {
             evaluate_part(w, t->team, &data->train, &w->train);
-            take_snapshot(w, epoch, w->train.usage, &record->snapshots[at.n_snapshots++]);
+            take_snapshots(w, epoch, w->train.usage, record, &at.n_snapshots);
         }
         probe(s, data, w, &at, record);
         if (epoch == s->epochs) {
             break;
         }
-        struct epoch_sums sums = {0};
-        memset(w->usage, 0, (size_t)s->K * sizeof *w->usage);
-        memcpy(w->codes_before, w->model.quantizer.codes, w->model.quantizer.n_codes * sizeof *w->codes_before);
-        run_epoch(s, t->team, data, w, epoch, &at.steps, &sums);
-        at.flips += sums.flips;
-        at.zero += sums.zero;
-        at.epoch++;
-        if (!record_epoch(s, w, &sums, epoch, record)) {
+        run_epoch(t, s, w, &at);
+        if (!record_epoch(s, w, epoch, record)) {
             record->outcome = VQS_OUTCOME_DIVERGED;
             break;
         }
@@ -255,13 +256,16 @@ static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_setti
 }
 
 /* The metrics of the final model, and its codebook as the last snapshot. */
-static enum vqs_status evaluate(const struct vqs_settings *s, int team, const struct vqs_dataset *data,
+static enum vqs_status evaluate(const struct vqs_settings *s, struct vqs_team *team, const struct vqs_dataset *data,
                                 struct vqs_work *w, struct vqs_record *record, struct vqs_error *err) {
     evaluate_part(w, team, &data->eval, &w->eval);
+    float *levels = record->arrays[VQS_ARRAY_level_metrics].values;
     vqs_metrics_part(&w->model, &data->eval, VQS_PART_EVAL, &w->eval, record->metric);
+    vqs_metrics_levels(&w->model, &data->eval, VQS_PART_EVAL, &w->eval, levels);
     evaluate_part(w, team, &data->train, &w->train); /* last: its z stays for the Lloyd gap */
     vqs_metrics_part(&w->model, &data->train, VQS_PART_TRAIN, &w->train, record->metric);
-    take_snapshot(w, is_trained(s) ? s->epochs : 0, w->train.usage, &record->snapshots[record->n_snapshots++]);
+    vqs_metrics_levels(&w->model, &data->train, VQS_PART_TRAIN, &w->train, levels);
+    take_snapshots(w, is_trained(s) ? s->epochs : 0, w->train.usage, record, &record->n_snapshots);
     record->metric[VQS_METRIC_lloyd_gap] =
         vqs_lloyd_gap(s, &w->model, data->train.n, &w->train, &w->scratch, w->codes_before);
     return vqs_metrics_subspace(&w->model, data, record->metric, err);
@@ -285,7 +289,7 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
         return status;
     }
     struct vqs_arena measure = {0};
-    vqs_work_carve(s, t->kernels, t->team, &measure, w);
+    vqs_work_carve(s, t->kernels, vqs_team_threads(t->team), &measure, w);
     if (measure.used > t->arena.size) {
         vqs_arena_destroy(&t->arena);
         status = vqs_arena_create(&t->arena, measure.used, err);
@@ -293,7 +297,7 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
     if (!status) {
         memset(t->arena.base, 0, measure.used); /* a trial sees the same zeros whatever ran before it */
         t->arena.used = 0;
-        vqs_work_carve(s, t->kernels, t->team, &t->arena, w);
+        vqs_work_carve(s, t->kernels, vqs_team_threads(t->team), &t->arena, w);
     }
     return status;
 }
@@ -345,15 +349,18 @@ enum vqs_status vqs_trainer_create(int team, struct vqs_data_cache *cache, struc
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate a trainer");
     }
     openblas_set_num_threads(1);
-    (*out)->team = team;
     (*out)->kernels = vqs_kernels_get();
     (*out)->cache = cache;
-    if (!cache) {
-        enum vqs_status status = vqs_data_cache_create(own_cache_bytes, NULL, &(*out)->own, err);
+    enum vqs_status status = vqs_team_create(team, &(*out)->team, err);
+    if (!status && !cache) {
+        status = vqs_data_cache_create(own_cache_bytes, NULL, &(*out)->own, err);
         (*out)->cache = (*out)->own;
-        return status;
     }
-    return VQS_OK;
+    if (status) {
+        vqs_trainer_destroy(*out);
+        *out = NULL;
+    }
+    return status;
 }
 
 void vqs_trainer_set_hooks(struct vqs_trainer *t, const struct vqs_trial_hooks *hooks) {
@@ -362,6 +369,7 @@ void vqs_trainer_set_hooks(struct vqs_trainer *t, const struct vqs_trial_hooks *
 
 void vqs_trainer_destroy(struct vqs_trainer *t) {
     if (t) {
+        vqs_team_destroy(t->team);
         vqs_data_cache_destroy(t->own);
         vqs_arena_destroy(&t->arena);
         free(t);
@@ -373,8 +381,10 @@ void vqs_trainer_destroy(struct vqs_trainer *t) {
 
 double vqs_trial_seconds(const struct vqs_settings *s) {
     const double multiply_adds_per_second = 2e10, seconds_per_normal = 1.5e-9, seconds_per_sample_pass = 5e-9;
-    const double D = s->D, d = s->d, K = s->K, N = s->N, samples = N + s->N_eval;
-    const double starts = is_trained(s) ? s->gap_restarts : s->kmeans_restarts + s->gap_restarts;
+    const double D = s->D, d = s->d, N = s->N, samples = N + s->N_eval;
+    const double K = s->levels * (double)s->K; /* each level compares d components with K codes */
+    const double gap = vqs_n_codebooks(s) > 1 ? 0 : s->gap_restarts;
+    const double starts = is_trained(s) ? gap : s->kmeans_restarts + gap;
     const double lloyd = starts * 40 * N * (K * d / multiply_adds_per_second + d * 1e-9);
     const double data = vqs_setting_used(VQS_SETTING_sigma, s) ? samples * D * seconds_per_normal : samples * D * 20e-9;
     const double products = is_trained(s) && s->decoder == VQS_DECODER_FREE ? 4 : 2;

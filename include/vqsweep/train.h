@@ -17,7 +17,7 @@
 struct vqs_trainer;
 struct vqs_data_cache; /* data.h */
 
-/* `team`: OpenMP threads that share one trial, >= 1. `cache`: data sets shared with other trainers, which outlives this
+/* `team`: threads that share one trial, >= 1. `cache`: data sets shared with other trainers, which outlives this
  * one; NULL for a cache of its own, which reads no HDF5. */
 enum vqs_status vqs_trainer_create(int team, struct vqs_data_cache *cache, struct vqs_trainer **out,
                                    struct vqs_error *err);
