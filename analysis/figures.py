@@ -396,7 +396,7 @@ def effect_name(r):
 def ranking(trials, name, metrics):
     """Every value compared with the reference, the best first; one metric a panel."""
     v = view(trials, name)
-    if len(views.names(v)) < 3:
+    if len(views.trained(v)) < 3:
         return None
     first = views.reference(trials, v)
     drawing, axes = canvas(len(metrics), height=0.8 + 0.17 * len(views.names(v)))

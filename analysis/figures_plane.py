@@ -1,5 +1,6 @@
 """Figures of codebooks and gradients: usage, codes that move through the plane, fields of gradients, their quality."""
 import numpy
+from matplotlib.colors import LinearSegmentedColormap
 from scipy import spatial
 
 import gradients as measures
@@ -11,7 +12,8 @@ from views import BASELINE, of_panel, view
 
 MOST_SAMPLED = 60  # codebooks behind a mean
 ARROWS = 15        # a side of a field
-MOST_FIELDS, MOST_REGIMES = 11, 3
+MOST_FIELDS, MOST_REGIMES = 11, 6
+RIGHT_OR_WRONG = LinearSegmentedColormap.from_list("right_or_wrong", [VERMILION, "#909090", BLUE])
 FIELDS = "Gradient fields around the Voronoi cells"
 PROBES = "Quality of the gradients, near and far from borders"
 
@@ -108,8 +110,8 @@ def gradients(trials, path):
 def field_figure(trials, field, level):
     names = ["true (smoothed)", *field.estimators][:1 + MOST_FIELDS]
     lines = -(-len(names) // 4)
-    drawing, axes = canvas(min(4, len(names)), lines, height=0.5 + 1.8 * lines)
-    step = max(1, len(field.x) // ARROWS)
+    drawing, axes = canvas(min(4, len(names)), lines, height=0.5 + 1.9 * lines)
+    step = -(-len(field.x) // ARROWS)
     x, y = field.x[::step], field.y[::step]
     true = field.smoothed[::step, ::step]
     centre = numpy.array([field.x.mean(), field.y.mean()])
@@ -119,11 +121,11 @@ def field_figure(trials, field, level):
         length = numpy.linalg.norm(g, axis=-1)
         size = numpy.nanquantile(length, 0.95) or 1.0
         scaled = -g / size * numpy.minimum(1, size / numpy.maximum(length, 1e-300))[..., None]  # none longer than its place
-        arrows = ax.quiver(x, y, scaled[..., 0], scaled[..., 1], cosine(g, true), cmap="coolwarm_r", clim=(-1, 1),
+        arrows = ax.quiver(x, y, scaled[..., 0], scaled[..., 1], cosine(g, true), cmap=RIGHT_OR_WRONG, clim=(-1, 1),
                            pivot="middle", angles="xy", scale=len(x) * 0.9, width=0.006, headwidth=4)
         draw_borders(ax, field.codes, centre, reach, "#404040", 0.7)
         ax.plot(*field.codes.T, "o", color="black", markersize=2.5)
-        ax.set_title(f"{name}, roughness {measures.roughness(field, gradient):.2g}", fontsize=7)
+        ax.set_title(f"{name}\nroughness {measures.roughness(field, gradient):.2g}", fontsize=7)
         ax.set_xlim(field.x[0], field.x[-1])
         ax.set_ylim(field.y[0], field.y[-1])
         ax.set_aspect("equal")
@@ -135,9 +137,9 @@ def field_figure(trials, field, level):
     where, t = regime_title(level), trials.loc[field.trial]
     return Figure("fields_" + "_".join(map(str, level)), f"{FIELDS}: {where}",
                   "Arrows: where each estimator pushes an encoding (against its mean gradient), long where it pushes hard, each "
-                  "panel on its own scale; blue: the right way, red: the wrong one. Dots: codes; lines: borders of their "
+                  "panel on its own scale; blue: the right way, grey: across it, orange: the wrong way. Dots: codes; lines: borders of their "
                   "cells. The true direction is that of the smoothed loss. Roughness: how far the gradient jumps across a "
-                  f"border, in units of its own size. Data: trial {field.trial} (seed {t.seed}, K {t.K}), epoch {field.epoch}, "
+                  f"border from one point of the grid to the next, in units of its own size. Data: trial {field.trial} (seed {t.seed}, K {t.K}), epoch {field.epoch}, "
                   "one trial a panel: an illustration, not a sample.", "Arrow fields around codes, a panel each.", drawing)
 
 

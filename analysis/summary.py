@@ -73,8 +73,8 @@ def effect(claim, found):
     if c.mean == 0:
         return "No difference in any cell."
     return (f"Largest effect, at {claim.axis} {f.value:g}, {report_tables.regime(f.regime)}: {claim.metric} is "
-            f"{report_tables.number(f.result.first.mean())} with ste, {report_tables.signed(c.mean)} "
-            f"{report_tables.interval(c.interval)} with rotation; Holm's p {report_tables.p_value(f.result.p_holm)}, "
+            f"{report_tables.number(f.result.first.mean())} with ste and differs by "
+            f"{report_tables.signed(c.mean)} {report_tables.interval(c.interval)} with rotation; Holm's p {report_tables.p_value(f.result.p_holm)}, "
             f"n = {c.n} seeds, Cliff's delta {c.delta:.2f}.")
 
 
@@ -91,9 +91,9 @@ def untested(findings):
 def counts(findings):
     verdicts = [study.overall(found) for found in findings.values()]
     of = {v: verdicts.count(v) for v in ("holds", "depends", "does not hold", "undecided")}
-    return (f"Of the seed study's claims this file can test {len(verdicts)}: {of['holds']} hold in every regime, "
-            f"{of['depends']} in some, {of['does not hold']} fail in at least one and hold in none, {of['undecided']} are "
-            "undecided.")
+    return (f"Of {len(verdicts)} claims of the seed study that this file can test, those that hold in every regime: "
+            f"{of['holds']}; in some regimes: {of['depends']}; in none, failing in at least one: {of['does not hold']}; "
+            f"undecided: {of['undecided']}.")
 
 
 def reach(results):

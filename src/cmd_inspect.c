@@ -260,13 +260,15 @@ static void show_codebook(const struct vqs_record *record) {
 }
 
 static void show_arrays(const struct vqs_record *record) {
+    const char *before = "\n";
     for (int kind = 0; kind < VQS_N_ARRAYS; kind++) {
         const struct vqs_array *array = &record->arrays[kind];
         const struct vqs_array_row *row = &vqs_array_table[kind];
         if (!array->values) {
             continue;
         }
-        printf("\narray %s:", row->quantity.name);
+        printf("%sarray %s:", before, row->quantity.name);
+        before = "";
         for (int i = 0; row->dimension[i]; i++) {
             printf("%s %s %d", i ? "," : "", row->dimension[i], array->size[i]);
         }

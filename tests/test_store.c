@@ -73,11 +73,12 @@ static enum vqs_status give_record(void *ctx, size_t trial, struct vqs_record *r
     return VQS_OK;
 }
 
-static const struct vqs_provenance_item items[] = {
-    {"code_version", "1.2.3"}, {"compiler", "gcc \xc3\xa9"}, {"hosts", ""}};
-
 static enum vqs_status write_sweep(const char *path, const char *job, struct source source, struct vqs_error *err) {
     struct vqs_plan *plan = make_plan(job);
+    char key[17];
+    const struct vqs_provenance_item items[] = {
+        {"code_version", "1.2.3"}, {"compiler", "gcc \xc3\xa9"}, {"hosts", ""}, {"plan_key", key}};
+    snprintf(key, sizeof key, "%016" PRIx64, vqs_plan_key(plan));
     source.plan = plan;
     const struct vqs_store_content content = {.plan = plan,
                                               .job_text = job,
@@ -171,7 +172,7 @@ START_TEST(round_trip) {
     ck_assert_str_eq(vqs_store_provenance(store, "hosts"), "");
     ck_assert_ptr_null(vqs_store_provenance(store, "no such item"));
     const struct vqs_provenance_item *all;
-    ck_assert_uint_eq(vqs_store_provenance_items(store, &all), 3);
+    ck_assert_uint_eq(vqs_store_provenance_items(store, &all), 4);
     ck_assert_str_eq(all[0].name, "code_version");
     vqs_store_close(store);
     vqs_store_close(NULL);
@@ -547,12 +548,11 @@ START_TEST(write_for_python) {
     snprintf(path, sizeof path, "%s.tsv", python_file);
     FILE *out = fopen(path, "w");
     ck_assert_ptr_nonnull(out);
+    const struct vqs_journal_header header = {.plan_key = vqs_plan_key(plan), .code_version = "1.2.3"};
     struct vqs_journal *journal;
     snprintf(path, sizeof path, "%s.journal", python_file);
     unlink(path);
-    ck_assert_int_eq(
-        vqs_journal_create(path, &(struct vqs_journal_header){.code_version = "1", .seeds = ""}, &journal, NULL),
-        VQS_OK);
+    ck_assert_int_eq(vqs_journal_create(path, &header, &journal, NULL), VQS_OK);
     ck_assert_int_eq(write_sweep(python_file, small_job, faithful, NULL), VQS_OK);
     for (size_t trial = 0; trial < vqs_plan_n_trials(plan); trial++) {
         struct vqs_settings settings;
