@@ -144,12 +144,17 @@ class Tables(Case):
         os.mkfifo("pipe")
         self.refused("pipe: not a file; expected a regular file", data="raw", path="pipe", D=7)
 
-    def test_a_sparse_file_far_larger_than_memory(self):
-        """A terabyte of zeros with a mark in each sample that is drawn: only those are read."""
+    def test_a_file_far_larger_than_memory(self):
+        """256 GiB of zeros, of which only the samples drawn are read and kept."""
         with open("big.bin", "wb") as file:
-            file.truncate(1 << 40)
-        train, held_out, _ = self.draw(300, 100, data="raw", path="big.bin", D=64, center="false")
-        self.assertEqual((abs(train).max(), abs(held_out).max()), (0, 0))
+            file.truncate(1 << 38)
+        with subprocess.Popen([DUMP, "draw", "data=raw", "path=big.bin", "D=64", "N=30000", "N_eval=10000"],
+                              stdout=subprocess.PIPE) as process:
+            size = len(process.stdout.read())
+            _, code, used = os.wait4(process.pid, 0)
+            process.returncode = code
+        self.assertEqual((code, size), (0, 4 * 64 * 40000))
+        self.assertLess(used.ru_maxrss, 200 * 1024)  # KiB
 
     def test_hdf5(self):
         values = RANDOM.integers(-9, 9, (11, 2, 4))

@@ -7,9 +7,9 @@
  *
  * `data: subspace` is x = U s + sigma e with U a Haar-random orthonormal basis (MATH: sigma scales e and does not
  * change its draws); `data: plane2d` is the same in the plane, with the axes for U. All other data come from files
- * (source.h): N + N_eval different samples, each choice and order of them as likely as any other, are drawn by the seed;
- * the first N train, the next N_eval are held out. Then, in this order, values are multiplied by `value_scale`, the mean
- * of the training samples is subtracted from all (`center`), and all are whitened (`whiten`) by the covariance
+ * (source.h): N + N_eval different samples, each choice and order of them as likely as any other, are drawn by the
+ * seed; the first N train, the next N_eval are held out. Then, in this order, values are multiplied by `value_scale`,
+ * the mean of the training samples is subtracted from all (`center`), and all are whitened (`whiten`) by the covariance
  * C = E diag(v) E^T of the training samples: with S = diag(1/sqrt(v + whiten_epsilon)), zca is x -> E S E^T x, and pca
  * is x -> S E^T x, the largest v first, the largest component of each direction positive.
  *
@@ -27,8 +27,8 @@
 struct vqs_samples {
     size_t n;
     vqs_real *x;
-    vqs_real *sq;    /* [n] |x_i|^2 */
-    double variance; /* E|x - mean|^2 / D */
+    vqs_real *sq;     /* [n] |x_i|^2 */
+    double variance;  /* E|x - mean|^2 / D */
     uint8_t *classes; /* [n][D / n_classes]: what is one-hot in x before it was scaled; NULL unless n_classes */
 };
 

@@ -220,9 +220,9 @@ bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *setting
 void vqs_settings_default(struct vqs_settings *settings);
 
 /* Checks what no single row can: K > N, d > D, groups of unequal width, an estimator that cannot be applied in the
- * scope asked for, a file kind without a path, a D that is not what patches, frames or windows have, a snapshot past the
- * last epoch, a range left by a caller that set fields directly. On failure returns VQS_ERR_JOB with a text "KEY: what is
- * wrong; what was expected", and *culprit is the setting to point at. The caller prefixes file and line. */
+ * scope asked for, a file kind without a path, a D that is not what patches, frames or windows have, a snapshot past
+ * the last epoch, a range left by a caller that set fields directly. On failure returns VQS_ERR_JOB with a text "KEY:
+ * what is wrong; what was expected", and *culprit is the setting to point at. The caller prefixes file and line. */
 enum vqs_status vqs_settings_check(const struct vqs_settings *settings, enum vqs_setting_id *culprit,
                                    struct vqs_error *err);
 
