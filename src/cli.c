@@ -52,6 +52,8 @@ static const struct option_row options[] = {
     {'a', "attempts", "N",
      "attempts at a trial whose rank is lost or that is stuck, before it is given up (default: 3)", INT,
      offsetof(struct vqs_cli, attempts), 1, 1000},
+    {'T', "profile", NULL, "print where the time of the trials on rank 0 went", FLAG, offsetof(struct vqs_cli, profile),
+     0, 0},
     {'q', "quiet", NULL, "no progress, notices or summary; warnings and errors are still printed", FLAG,
      offsetof(struct vqs_cli, quiet), 0, 0},
     {'n', "trial", "N", "one trial in full", INT64, offsetof(struct vqs_cli, trial), 0, UINT32_MAX},

@@ -23,7 +23,7 @@ struct vqs_cli {
     int64_t grace;            /* seconds a stopping run may take */
     int64_t trial_checkpoint; /* seconds between a trial's checkpoints */
     int64_t shard[2];         /* i of n, from 1 */
-    bool allow_mixed, retry_failed, only_pending, figures;
+    bool allow_mixed, retry_failed, only_pending, figures, profile;
     char command[2048]; /* the whole command line, for the record */
 };
 

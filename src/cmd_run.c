@@ -55,6 +55,7 @@ static enum vqs_status choose_slots(struct run *run, struct vqs_error *err) {
     run->farm.silence = cli->silence;
     run->farm.stall = cli->stall;
     run->farm.attempts = cli->attempts;
+    run->farm.profiled = cli->profile;
     memcpy(run->farm.host, run->node.host, sizeof run->farm.host);
     openblas_set_num_threads(1);
     return VQS_OK;
@@ -295,6 +296,22 @@ static void print_summary(const struct run *run, const struct vqs_sched_summary 
            (double)state->done_here / seconds, 100 * summary->busy_seconds / (seconds * total_slots(run)), run->path);
 }
 
+static void print_profile(const struct run *run) {
+    const struct vqs_profile profile = vqs_farm_profile(&run->farm);
+    double total = 0;
+    for (int i = 0; i < VQS_N_PHASES; i++) {
+        total += profile.seconds[i];
+    }
+    printf("%-55s %10.3f s\n", "time of trials, all threads of rank 0 together", total);
+    for (int i = 0; i < VQS_N_PHASES; i++) {
+        if (profile.seconds[i] > 0) {
+            printf("  %-53s %10.3f s %5.1f%%\n", vqs_profile_text((enum vqs_phase)i), profile.seconds[i],
+                   100 * profile.seconds[i] / total);
+        }
+    }
+    printf("%-55s %10.3f s\n", "journal, by rank 0 besides", run->farm.journal_seconds);
+}
+
 /* Rank 0, after the farm: the file, the summary, and what the run came to. */
 static enum vqs_status conclude(struct run *run, const struct vqs_sched_summary *summary, struct vqs_error *err) {
     const struct vqs_progress_state *state = &run->farm.state;
@@ -304,6 +321,9 @@ static enum vqs_status conclude(struct run *run, const struct vqs_sched_summary 
     }
     if (!run->cli->quiet) {
         print_summary(run, summary);
+    }
+    if (run->cli->profile) {
+        print_profile(run);
     }
     if (vqs_farm_left(&run->farm)) {
         return vqs_fail(err, VQS_ERR_UNFINISHED,

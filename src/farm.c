@@ -26,6 +26,7 @@ struct vqs_farm_worker {
     struct vqs_farm *farm;
     struct vqs_trainer *trainer;
     struct vqs_record record;
+    struct vqs_profile *profiles; /* [team], or NULL */
     /* the trial in work */
     struct task task;
     char *path;     /* of its checkpoint */
@@ -152,6 +153,7 @@ static void run_trial(void *ctx, int slot, const void *data, size_t size, struct
     if (vqs_record_pack(record, result, NULL) != VQS_OK) {
         result->size = before;
     }
+    vqs_profile_lap(worker->profiles, VQS_PHASE_RECORD);
 }
 
 static uint32_t progress(void *ctx, int slot) {
@@ -245,7 +247,9 @@ static enum vqs_status on_result(void *ctx, uint32_t trial, int rank, const void
         size = farm->scratch.size;
     }
     if (status == VQS_OK) {
+        const double start = farm->profiled ? vqs_clock_seconds() : 0;
         status = vqs_output_append(farm->output, &head, result, size, err);
+        farm->journal_seconds += farm->profiled ? vqs_clock_seconds() - start : 0;
     }
     if (status == VQS_OK) {
         count_record(farm, trial, &head, result, size);
@@ -443,6 +447,10 @@ enum vqs_status vqs_farm_create(struct vqs_farm *farm, struct vqs_error *err) {
         if (status == VQS_OK) {
             vqs_trainer_set_hooks(worker->trainer, &hooks);
         }
+        if (status == VQS_OK && farm->profiled) {
+            worker->profiles = calloc((size_t)farm->team, sizeof *worker->profiles);
+            vqs_trainer_set_profiles(worker->trainer, worker->profiles);
+        }
     }
     if (status != VQS_OK) {
         return status;
@@ -458,6 +466,7 @@ void vqs_farm_destroy(struct vqs_farm *farm) {
         vqs_trainer_destroy(farm->workers[s].trainer);
         vqs_record_destroy(&farm->workers[s].record);
         free(farm->workers[s].path);
+        free(farm->workers[s].profiles);
     }
     vqs_data_cache_destroy(farm->cache);
     vqs_begun_close(&farm->begun, true);
@@ -515,6 +524,17 @@ enum vqs_status vqs_farm_run(struct vqs_farm *farm, MPI_Comm comm, struct vqs_sc
     vqs_begun_close(&farm->begun, farm->state.done < farm->state.total);
     vqs_progress_clear(&farm->progress);
     return status == VQS_OK ? farm->status : status;
+}
+
+struct vqs_profile vqs_farm_profile(const struct vqs_farm *farm) {
+    struct vqs_profile sum = {0};
+    for (int i = 0; i < farm->slots * farm->team; i++) {
+        const struct vqs_profile *profiles = farm->workers[i / farm->team].profiles;
+        if (profiles) { /* there may have been no memory for them */
+            vqs_profile_add(&profiles[i % farm->team], &sum);
+        }
+    }
+    return sum;
 }
 
 size_t vqs_farm_left(const struct vqs_farm *farm) {

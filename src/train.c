@@ -16,6 +16,7 @@ struct vqs_trainer {
     struct vqs_team *team;
     const struct vqs_kernels *kernels;
     struct vqs_trial_hooks hooks;
+    struct vqs_profile *profiles; /* [team], or NULL */
     struct vqs_arena arena;
     struct vqs_data_cache *cache;   /* where data comes from */
     struct vqs_data_cache *own;     /* the same, if the trainer was given none */
@@ -89,6 +90,9 @@ static void run_steps(void *ctx, int me) {
     const struct vqs_settings *s = e->settings;
     int64_t number = e->steps;
     struct vqs_batch b = {.samples = e->samples};
+    if (me) { /* the first member's time runs on from what came before */
+        vqs_profile_start(e->work->tile[me].profile);
+    }
     for (int start = 0; start < s->N; start += s->batch) {
         const int n = s->N - start < s->batch ? s->N - start : s->batch;
         b.left = s->N - start;
@@ -107,6 +111,7 @@ static void run_epoch(const struct vqs_trainer *t, const struct vqs_settings *s,
     memset(w->usage, 0, (size_t)s->K * sizeof *w->usage);
     memcpy(w->codes_before, w->model.quantizer.codes, w->model.quantizer.n_codes * sizeof *w->codes_before);
     vqs_rng_permutation(&order, (uint32_t)samples->n, w->scratch.order);
+    vqs_profile_lap(t->profiles, VQS_PHASE_SHUFFLE);
     vqs_team_run(t->team, run_steps, &epoch);
     at->epoch++;
     at->steps += (s->N + s->batch - 1) / s->batch;
@@ -170,6 +175,7 @@ static struct vqs_trial_state begin(const struct vqs_trainer *t, const struct vq
     if (t->hooks.resume && t->hooks.resume(t->hooks.ctx, &state)) {
         vqs_model_refresh(&w->model);
     }
+    vqs_profile_lap(t->profiles, VQS_PHASE_INIT);
     return state;
 }
 
@@ -185,6 +191,7 @@ static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_setti
             evaluate_part(w, t->team, &data->train, &w->train);
             take_snapshot(w, epoch, w->train.usage, &record->snapshots[at.n_snapshots++]);
         }
+        vqs_profile_lap(t->profiles, VQS_PHASE_EPOCH);
         if (epoch == s->epochs) {
             break;
         }
@@ -204,16 +211,20 @@ static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_setti
 }
 
 /* The metrics of the final model, and its codebook as the last snapshot. */
-static enum vqs_status evaluate(const struct vqs_settings *s, struct vqs_team *team, const struct vqs_dataset *data,
-                                struct vqs_work *w, struct vqs_record *record, struct vqs_error *err) {
-    evaluate_part(w, team, &data->eval, &w->eval);
+static enum vqs_status evaluate(const struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
+                                struct vqs_record *record, struct vqs_error *err) {
+    const struct vqs_dataset *data = t->data;
+    evaluate_part(w, t->team, &data->eval, &w->eval);
     vqs_metrics_part(&w->model, &data->eval, VQS_PART_EVAL, &w->eval, record->metric);
-    evaluate_part(w, team, &data->train, &w->train); /* last: its z stays for the Lloyd gap */
+    evaluate_part(w, t->team, &data->train, &w->train); /* last: its z stays for the Lloyd gap */
     vqs_metrics_part(&w->model, &data->train, VQS_PART_TRAIN, &w->train, record->metric);
     take_snapshot(w, is_trained(s) ? s->epochs : 0, w->train.usage, &record->snapshots[record->n_snapshots++]);
+    enum vqs_status status = vqs_metrics_subspace(&w->model, data, record->metric, err);
+    vqs_profile_lap(t->profiles, VQS_PHASE_EVALUATE);
     record->metric[VQS_METRIC_lloyd_gap] =
         vqs_lloyd_gap(s, &w->model, data->train.n, &w->train, &w->scratch, w->codes_before);
-    return vqs_metrics_subspace(&w->model, data, record->metric, err);
+    vqs_profile_lap(t->profiles, VQS_PHASE_LLOYD);
+    return status;
 }
 
 /* ---- the trial ------------------------------------------------------------------------------------------------------
@@ -228,6 +239,7 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
     }
     if (!status) {
         status = vqs_data_cache_get(t->cache, s, &t->data, err);
+        vqs_profile_lap(t->profiles, VQS_PHASE_DATA);
     }
     if (status) {
         return status;
@@ -243,6 +255,9 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
         t->arena.used = 0;
         vqs_work_carve(s, t->kernels, vqs_team_threads(t->team), &t->arena, w);
     }
+    for (int i = 0; t->profiles && w->tile && i < vqs_team_threads(t->team); i++) {
+        w->tile[i].profile = &t->profiles[i];
+    }
     return status;
 }
 
@@ -251,6 +266,7 @@ enum vqs_status vqs_trainer_run(struct vqs_trainer *t, const struct vqs_settings
     struct vqs_error own = {0};
     struct vqs_work w = {0};
     const double start = vqs_clock_seconds();
+    vqs_profile_start(t->profiles);
     const unsigned denormals = flush_denormals();
     enum vqs_status status = prepare(t, s, &w, record, &own);
     if (!status && is_trained(s)) {
@@ -259,9 +275,10 @@ enum vqs_status vqs_trainer_run(struct vqs_trainer *t, const struct vqs_settings
         status = vqs_model_kmeans(s, t->data, &w.model, &w.scratch, &own);
         record->n_snapshots = 0;
         record->outcome = VQS_OUTCOME_COMPLETED;
+        vqs_profile_lap(t->profiles, VQS_PHASE_LLOYD);
     }
     if (!status && record->outcome == VQS_OUTCOME_COMPLETED) {
-        status = evaluate(s, t->team, t->data, &w, record, &own);
+        status = evaluate(t, s, &w, record, &own);
     }
     restore_denormals(denormals);
     vqs_data_cache_put(t->cache, t->data);
@@ -277,6 +294,7 @@ enum vqs_status vqs_trainer_run(struct vqs_trainer *t, const struct vqs_settings
     record->wall_seconds = vqs_clock_seconds() - start;
     snprintf(record->cpu_class, sizeof record->cpu_class, "%s", t->kernels->cpu_class);
     vqs_record_seal(record);
+    vqs_profile_lap(t->profiles, VQS_PHASE_RECORD);
     return status;
 }
 
@@ -309,6 +327,10 @@ enum vqs_status vqs_trainer_create(int team, struct vqs_data_cache *cache, struc
 
 void vqs_trainer_set_hooks(struct vqs_trainer *t, const struct vqs_trial_hooks *hooks) {
     t->hooks = *hooks;
+}
+
+void vqs_trainer_set_profiles(struct vqs_trainer *t, struct vqs_profile *profiles) {
+    t->profiles = profiles;
 }
 
 void vqs_trainer_destroy(struct vqs_trainer *t) {
