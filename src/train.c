@@ -251,7 +251,7 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
         status = vqs_arena_create(&t->arena, measure.used, err);
     }
     if (!status) {
-        memset(t->arena.base, 0, measure.used); /* a trial sees the same zeros whatever ran before it */
+        memset(t->arena.base, 0, t->arena.used); /* a trial sees the same zeros whatever ran before it */
         t->arena.used = 0;
         vqs_work_carve(s, t->kernels, vqs_team_threads(t->team), &t->arena, w);
     }
