@@ -2,8 +2,6 @@
 #include "isa_kernels.h"
 #include "tile.h"
 
-#define FOR_LANES _Pragma("omp simd") for (int l = 0; l < T; l++)
-
 static vqs_real sum_lanes(const vqs_real *a) {
     vf sum = v_load(a);
     for (int l = VL; l < T; l += VL) {
@@ -94,15 +92,17 @@ static struct vqs_estimator_tile for_estimator(const struct vqs_step *s, const s
 /* k, q and f. */
 static void quantize(const struct vqs_step *s, struct vqs_tile *t) {
     const struct vqs_quantizer *q = s->quantizer;
-    s->kernels->assign(q->K, s->d, q->packed, q->half_norm, t->z, t->k);
-    gather_codes(s->d, q->codes, t->k, t->q);
-    if (s->estimator->forward) {
-        vqs_real zero[T];
-        draw(s, t);
-        const struct vqs_estimator_tile e = for_estimator(s, t, zero);
+    const bool chooses = s->estimator->needs & VQS_NEEDS_CHOICES;
+    const struct vqs_estimator_tile e = for_estimator(s, t, NULL);
+    draw(s, t);
+    if (chooses) {
         s->estimator->forward(&e);
-    } else if (t->noise) {
-        draw(s, t);
+    } else {
+        s->kernels->assign(q->K, s->d, q->packed, q->half_norm, t->z, t->k);
+    }
+    gather_codes(s->d, q->codes, t->k, t->q);
+    if (s->estimator->forward && !chooses) {
+        s->estimator->forward(&e);
     }
 }
 

@@ -44,6 +44,7 @@ const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
     static const char *const decoder[] = {"free", "tied"};
     static const char *const retraction[] = {"mgs", "polar", "qr", "qr_raw"};
     static const char *const codebook_init[] = {"uniform", "normal", "data", "kmeans"};
+    static const char *const tau_schedule[] = {"constant", "linear", "exponential", "cosine"};
     if (i < 0) {
         return NULL;
     }
@@ -60,6 +61,8 @@ const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
         return i < COUNT(retraction) ? retraction[i] : NULL;
     case VQS_SETTING_codebook_init:
         return i < COUNT(codebook_init) ? codebook_init[i] : NULL;
+    case VQS_SETTING_tau_schedule:
+        return i < COUNT(tau_schedule) ? tau_schedule[i] : NULL;
     case VQS_SETTING_estimator:
         return i < vqs_estimator_count() ? vqs_estimator_get(i)->name : NULL;
     default:
@@ -117,8 +120,12 @@ bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *s) {
         return trained && s->codebook_init == VQS_INIT_NORMAL;
     case VQS_WHEN_KMEANS:
         return !trained || s->codebook_init == VQS_INIT_KMEANS;
+    case VQS_WHEN_LOSSES:
+        return trained && !(estimator->needs & VQS_WITHOUT_LOSSES);
     case VQS_WHEN_PARAM:
         return estimator_has_param(estimator, vqs_setting_table[id].name);
+    case VQS_WHEN_TAU_MOVES:
+        return estimator_has_param(estimator, vqs_setting_table[id].name) && s->tau_schedule != VQS_TAU_CONSTANT;
     }
     return false;
 }
@@ -222,9 +229,10 @@ enum vqs_status vqs_settings_check(const struct vqs_settings *s, enum vqs_settin
     if (vqs_setting_used(VQS_SETTING_field_grid, s) && s->field_grid > 0 &&
         (s->encoder != VQS_ENCODER_IDENTITY || s->d != 2 || s->field_grid < 2)) {
         *culprit = VQS_SETTING_field_grid;
-        return vqs_fail(err, VQS_ERR_JOB,
-                        "field_grid: gradients are mapped on the plane, on 2 points a side at least; set D: 2, d: 2 and "
-                        "encoder: identity, or field_grid: 0");
+        return vqs_fail(
+            err, VQS_ERR_JOB,
+            "field_grid: gradients are mapped on the plane, on 2 points a side at least; set D: 2, d: 2 and "
+            "encoder: identity, or field_grid: 0");
     }
     enum vqs_status status = check_epochs(VQS_SETTING_snapshots, s, &s->snapshots, culprit, err);
     return status ? status : check_epochs(VQS_SETTING_probe_epochs, s, &s->probe_epochs, culprit, err);

@@ -15,11 +15,15 @@ static const struct vqs_estimator *estimator_of(const struct vqs_settings *s, co
     return &kernels->estimators[s->estimator];
 }
 
+/* Room for n random numbers, which are drawn in whole groups. */
+static size_t whole_groups(size_t n) {
+    return (n + VQS_RNG_GROUP - 1) / VQS_RNG_GROUP * VQS_RNG_GROUP;
+}
+
 void vqs_tile_carve(const struct vqs_settings *s, const struct vqs_estimator *estimator, int rows,
                     struct vqs_arena *arena, struct vqs_tile *t) {
     const unsigned needs = estimator->needs;
-    const size_t latent = (size_t)s->d * T, group = VQS_RNG_GROUP, choices = (size_t)s->K * T;
-    const size_t noise = (latent + group - 1) / group * group;
+    const size_t latent = (size_t)s->d * T, choices = (size_t)s->K * T;
     t->y = vqs_arena_take(arena, (size_t)rows * T, sizeof(vqs_real));
     t->outer = vqs_arena_take(arena, (size_t)rows * T, sizeof(vqs_real));
     t->z = vqs_arena_take(arena, latent, sizeof(vqs_real));
@@ -30,9 +34,9 @@ void vqs_tile_carve(const struct vqs_settings *s, const struct vqs_estimator *es
     t->f = needs & VQS_GIVES_VALUE ? vqs_arena_take(arena, latent, sizeof(vqs_real)) : t->q;
     t->square = needs & VQS_GIVES_VALUE ? vqs_arena_take(arena, (size_t)(s->d * s->d), sizeof(vqs_real)) : NULL;
     t->at_z = needs & VQS_NEEDS_AT_Z ? vqs_arena_take(arena, latent, sizeof(vqs_real)) : NULL;
-    t->noise = needs & VQS_NEEDS_NOISE ? vqs_arena_take(arena, noise, sizeof(vqs_real)) : NULL;
+    t->noise = needs & VQS_NEEDS_NOISE ? vqs_arena_take(arena, whole_groups(latent), sizeof(vqs_real)) : NULL;
     t->gq = needs & VQS_GIVES_CODES ? vqs_arena_take(arena, latent, sizeof(vqs_real)) : NULL;
-    t->words = needs & VQS_NEEDS_CHOICES ? vqs_arena_take(arena, choices, sizeof *t->words) : NULL;
+    t->words = needs & VQS_NEEDS_CHOICES ? vqs_arena_take(arena, whole_groups(choices), sizeof *t->words) : NULL;
     t->weights = needs & VQS_NEEDS_CHOICES ? vqs_arena_take(arena, 3 * choices, sizeof(vqs_real)) : NULL;
 }
 
@@ -82,10 +86,30 @@ void vqs_work_carve(const struct vqs_settings *s, const struct vqs_kernels *kern
         struct vqs_tile measured;
         vqs_tile_carve(s, estimator, m->rows, arena, w->tile ? &w->tile[i] : &measured);
     }
+    if (vqs_setting_used(VQS_SETTING_probe_samples, s)) {
+        vqs_probe_carve(s, m, arena, &w->probe);
+    }
 }
 
 /* ---- one step ------------------------------------------------------------------------------------------------------
  */
+
+/* Temperature of the step `number`, from 1: from tau in the first step of the trial to tau_end in the last. */
+static double temperature(const struct vqs_settings *s, int64_t number) {
+    const int64_t steps = (int64_t)s->epochs * ((s->N + s->batch - 1) / s->batch);
+    const double from = s->tau, to = s->tau_end, x = steps > 1 ? (double)(number - 1) / (double)(steps - 1) : 0;
+    switch ((enum vqs_tau_schedule)s->tau_schedule) {
+    case VQS_TAU_LINEAR:
+        return from + (to - from) * x;
+    case VQS_TAU_EXPONENTIAL:
+        return from * pow(to / from, x);
+    case VQS_TAU_COSINE:
+        return to + (from - to) * (1 + cos(acos(-1) * x)) / 2;
+    case VQS_TAU_CONSTANT:
+        break;
+    }
+    return from;
+}
 
 void vqs_batch_begin(const struct vqs_settings *s, const struct vqs_work *w, const uint32_t *order, int n,
                      int64_t number, struct vqs_batch *b) {
@@ -109,6 +133,7 @@ void vqs_batch_begin(const struct vqs_settings *s, const struct vqs_work *w, con
         .rec_scale = (vqs_real)(2.0 / ((double)n * m->D)),
         .code_scale = (vqs_real)code_scale,
         .commit_scale = (vqs_real)s->beta * (vqs_real)code_scale,
+        .tau = (vqs_real)temperature(s, number),
         .number = (uint32_t)number,
     };
 }

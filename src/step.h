@@ -12,6 +12,7 @@
 #ifndef VQS_STEP_H
 #define VQS_STEP_H
 
+#include "probe.h"
 #include "team.h"
 #include "tile.h"
 #include "vqsweep/metrics.h"
@@ -55,6 +56,7 @@ struct vqs_work {
     struct vqs_epoch_sums sums;
     vqs_real *codes_before; /* [K][d] at the start of the epoch; also Lloyd's codebook at the end */
     uint32_t *usage;        /* [K] over the epoch */
+    struct vqs_probe probe; /* with probe_epochs */
 };
 void vqs_work_carve(const struct vqs_settings *settings, const struct vqs_kernels *kernels, int team,
                     struct vqs_arena *arena, struct vqs_work *work);

@@ -23,7 +23,7 @@ struct vqs_trainer {
     const struct vqs_dataset *data; /* of the trial in work */
 };
 
-/* ---- memory ---------------------------------------------------------------------------------------------------------
+/* ---- memory -------------------------------------------------------------------------------------------------------
  */
 
 static bool is_trained(const struct vqs_settings *s) {
@@ -38,6 +38,22 @@ static int snapshot_count(const struct vqs_settings *s) {
     return n;
 }
 
+static struct vqs_record_shape record_shape(const struct vqs_settings *s) {
+    struct vqs_record_shape shape = {
+        .n_epochs = is_trained(s) ? s->epochs : 0, .n_snapshots = snapshot_count(s), .K = s->K, .d = s->d};
+    const int32_t probes = vqs_setting_used(VQS_SETTING_probe_samples, s) ? s->probe_epochs.n : 0;
+    const int32_t estimators = vqs_estimator_count(), side = s->field_grid;
+    if (probes > 0) {
+        const int32_t size[VQS_ARRAY_RANK] = {probes, estimators, VQS_N_REGIONS, VQS_N_QUANTITIES};
+        memcpy(shape.array[VQS_ARRAY_probes], size, sizeof size);
+    }
+    if (probes > 0 && side > 0) {
+        const int32_t size[VQS_ARRAY_RANK] = {probes, estimators + 1, side, side, 2};
+        memcpy(shape.array[VQS_ARRAY_fields], size, sizeof size);
+    }
+    return shape;
+}
+
 size_t vqs_trial_memory(const struct vqs_settings *s) {
     struct vqs_arena measure = {0};
     struct vqs_work w = {0};
@@ -46,11 +62,11 @@ size_t vqs_trial_memory(const struct vqs_settings *s) {
 }
 
 size_t vqs_trial_record_bytes(const struct vqs_settings *s) {
-    return (size_t)VQS_N_CURVES * (size_t)s->epochs * sizeof(double) +
-           (size_t)snapshot_count(s) * (size_t)s->K * ((size_t)s->d + 1) * sizeof(float);
+    const struct vqs_record_shape shape = record_shape(s);
+    return (size_t)vqs_record_bytes(&shape);
 }
 
-/* ---- denormal numbers -----------------------------------------------------------------------------------------------
+/* ---- denormal numbers ---------------------------------------------------------------------------------------------
  */
 
 /* Weights and moments of dead codes decay into denormal numbers, which some CPUs handle a hundred times slower than
@@ -73,7 +89,7 @@ static void restore_denormals(unsigned before) {
 #endif
 }
 
-/* ---- epochs ---------------------------------------------------------------------------------------------------------
+/* ---- epochs -------------------------------------------------------------------------------------------------------
  */
 
 struct epoch {
@@ -133,8 +149,9 @@ static double code_drift(const struct vqs_work *w) {
 static bool record_epoch(const struct vqs_settings *s, const struct vqs_work *w, int e, struct vqs_record *record) {
     const struct vqs_epoch_sums *sums = &w->sums;
     const double rec = sums->rec / ((double)s->N * s->D), vq = sums->vq / ((double)s->N * s->d);
+    const bool losses = vqs_setting_used(VQS_SETTING_beta, s);
     const double values[VQS_N_CURVES] = {
-        [VQS_CURVE_loss] = rec + (1 + s->beta) * vq,
+        [VQS_CURVE_loss] = rec + (losses ? (1 + s->beta) * vq : 0),
         [VQS_CURVE_loss_rec] = rec,
         [VQS_CURVE_loss_vq] = vq,
         [VQS_CURVE_entropy] = vqs_entropy(w->usage, s->K),
@@ -179,6 +196,25 @@ static struct vqs_trial_state begin(const struct vqs_trainer *t, const struct vq
     return state;
 }
 
+/* Probes the gradients, and maps them where that is asked for, if it is the epoch for it. */
+static void probe(const struct vqs_settings *s, const struct vqs_dataset *data, struct vqs_work *w,
+                  const struct vqs_trial_state *at, struct vqs_record *record) {
+    for (uint32_t i = 0; i < (uint32_t)s->probe_epochs.n; i++) {
+        if (s->probe_epochs.at[i] != at->epoch) {
+            continue;
+        }
+        struct vqs_batch b = {.samples = &data->train};
+        struct vqs_array *probes = &record->arrays[VQS_ARRAY_probes], *fields = &record->arrays[VQS_ARRAY_fields];
+        const size_t n_probe = vqs_array_values(VQS_ARRAY_probes, probes->size) / (size_t)probes->size[0];
+        vqs_batch_begin(s, w, w->scratch.order, s->batch, at->steps + 1, &b);
+        vqs_probe_samples(&w->probe, &w->model, &b.step, &data->eval, 2 * i, probes->values + i * n_probe);
+        if (fields->values) {
+            const size_t n_field = vqs_array_values(VQS_ARRAY_fields, fields->size) / (size_t)fields->size[0];
+            vqs_probe_plane(&w->probe, &w->model, &b.step, 2 * i + 1, fields->values + i * n_field);
+        }
+    }
+}
+
 /* Train to the last epoch, until something is no longer finite, or until the hooks want to leave. */
 static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
                              struct vqs_record *record, struct vqs_error *err) {
@@ -192,6 +228,8 @@ static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_setti
             take_snapshot(w, epoch, w->train.usage, &record->snapshots[at.n_snapshots++]);
         }
         vqs_profile_lap(t->profiles, VQS_PHASE_EPOCH);
+        probe(s, data, w, &at, record);
+        vqs_profile_lap(t->profiles, VQS_PHASE_PROBE);
         if (epoch == s->epochs) {
             break;
         }
@@ -227,7 +265,7 @@ static enum vqs_status evaluate(const struct vqs_trainer *t, const struct vqs_se
     return status;
 }
 
-/* ---- the trial ------------------------------------------------------------------------------------------------------
+/* ---- the trial ----------------------------------------------------------------------------------------------------
  */
 
 static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
@@ -235,7 +273,8 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
     enum vqs_setting_id culprit;
     enum vqs_status status = vqs_settings_check(s, &culprit, err);
     if (!status) {
-        status = vqs_record_reset(record, is_trained(s) ? s->epochs : 0, snapshot_count(s), s->K, s->d, err);
+        const struct vqs_record_shape shape = record_shape(s);
+        status = vqs_record_reset(record, &shape, err);
     }
     if (!status) {
         status = vqs_data_cache_get(t->cache, s, &t->data, err);
@@ -285,7 +324,7 @@ enum vqs_status vqs_trainer_run(struct vqs_trainer *t, const struct vqs_settings
     t->data = NULL;
     if (status) {
         struct vqs_error ignored = {0};
-        vqs_record_reset(record, 0, 0, 0, 0, &ignored);
+        vqs_record_reset(record, &(struct vqs_record_shape){0}, &ignored);
         record->outcome = VQS_OUTCOME_FAILED;
         snprintf(record->message, sizeof record->message, "%.*s", (int)sizeof record->message - 1, own.text);
         vqs_fail(err, status, "%s", own.text);
@@ -342,7 +381,7 @@ void vqs_trainer_destroy(struct vqs_trainer *t) {
     }
 }
 
-/* ---- planning -------------------------------------------------------------------------------------------------------
+/* ---- planning -----------------------------------------------------------------------------------------------------
  */
 
 double vqs_trial_seconds(const struct vqs_settings *s) {
@@ -352,7 +391,12 @@ double vqs_trial_seconds(const struct vqs_settings *s) {
     const double lloyd = starts * 40 * N * (K * d / multiply_adds_per_second + d * 1e-9);
     const double data = vqs_setting_used(VQS_SETTING_sigma, s) ? samples * D * seconds_per_normal : samples * D * 20e-9;
     const double products = is_trained(s) && s->decoder == VQS_DECODER_FREE ? 4 : 2;
-    double training = 0;
+    double training = 0, probes = 0;
+    if (vqs_setting_used(VQS_SETTING_probe_samples, s)) {
+        const double points = s->probe_samples + (double)s->field_grid * s->field_grid;
+        const double pairs = fmin(s->probe_pairs, 4096 * d); /* about: until the error is small enough */
+        probes = s->probe_epochs.n * points * pairs * (2 * (K * d + d * d) / multiply_adds_per_second + d * 2e-8);
+    }
     if (is_trained(s)) {
         const double steps = s->epochs * ceil(N / s->batch);
         training =
@@ -361,7 +405,7 @@ double vqs_trial_seconds(const struct vqs_settings *s) {
     } else {
         training = D * D * N / 2e9 + D * D * D / 1e9;
     }
-    return data + training + lloyd + 3 * samples * (2 * D * d + K * d) / multiply_adds_per_second;
+    return data + training + probes + lloyd + 3 * samples * (2 * D * d + K * d) / multiply_adds_per_second;
 }
 
 enum vqs_status vqs_trial_check_data(const struct vqs_settings *s, struct vqs_error *err) {

@@ -27,6 +27,7 @@
     X(REFRESH, "codes and weights packed anew")                                                                        \
     X(WAIT, "waiting for the other threads of a trial")                                                                \
     X(EPOCH, "curves, snapshots, checkpoints")                                                                         \
+    X(PROBE, "gradients of all estimators compared")                                                                   \
     X(EVALUATE, "evaluation, metrics")                                                                                 \
     X(LLOYD, "k-means, for the Lloyd gap or as the baseline")                                                          \
     X(RECORD, "record sealed and packed")

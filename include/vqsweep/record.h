@@ -1,4 +1,4 @@
-/* record.h - what one trial leaves behind: metrics, curves, codebook snapshots, and who ran it.
+/* record.h - what one trial leaves behind: metrics, curves, codebook snapshots, arrays, and who ran it.
  *
  * The one rule: everything that is a function of the settings alone is under the digest; everything that is not (wall
  * time, rank, host, attempt) is outside. Two records of equal key must have equal digests, on any number of ranks and
@@ -46,7 +46,7 @@ enum vqs_metric {
 
 /* X(name, unit, long name, formula): one value an epoch, from the training steps of that epoch. */
 #define VQS_CURVE_TABLE(X)                                                                                             \
-    X(loss, "1", "training loss", "loss_rec + (1 + beta) loss_vq, mean over the epoch's samples")                      \
+    X(loss, "1", "training loss", "loss_rec + (1 + beta) loss_vq; loss_rec where beta has no effect")                  \
     X(loss_rec, "1", "reconstruction loss", "sum |x - x^|^2 / (B D), mean over the epoch's samples")                   \
     X(loss_vq, "1", "codebook loss, equal in value to the commitment loss", "sum |z - q|^2 / (B d), mean over samples") \
     X(entropy, "nat", "entropy of code usage over the epoch", "-sum p_k ln p_k")                                       \
@@ -61,12 +61,70 @@ enum vqs_curve {
         VQS_N_CURVES
 };
 
-/* One row of either table as data. */
+/* X(name, unit, long name, formula, dimensions, the last varies fastest): what has more dimensions than a curve. A
+ * record has at most one array of a kind, of any size along each dimension. */
+#define VQS_ARRAY_TABLE(X)                                                                                             \
+    X(level_metrics, "1", "metrics of each codebook of residual or product quantisation",                              \
+      "that of the metric of this name, with the codes and the input of the one codebook", "codebook", "level_metric") \
+    X(probes, "1", "gradient to z of each estimator on equal states, against that of the smoothed loss",               \
+      "g* = grad E_eps L(Q(z + eps)); bias |mean g - g*| / |g*|, std of g / |g*|, cosine of mean g and g*, "           \
+      "alignment cos^2(u, g), n_samples in the region, target_error: standard error of g* / |g*|",                     \
+      "probe", "estimator", "region", "quantity")                                                                      \
+    X(fields, "1", "gradient to z of each estimator on a grid of the plane",                                           \
+      "mean g at z; under 'smoothed' grad E_eps L(Q(z + eps))", "snapshot", "estimator", "grid_y", "grid_x",           \
+      "component")
+
+enum vqs_array_kind {
+#define VQS_X(name, unit, long_name, formula, ...) VQS_ARRAY_##name,
+    VQS_ARRAY_TABLE(VQS_X)
+#undef VQS_X
+        VQS_N_ARRAYS
+};
+
+/* X(label): what the indices along a dimension stand for. Dimensions not here are numbered from 0, but for `estimator`:
+ * the names of the estimators in the order of their table, and "smoothed". */
+#define VQS_LEVEL_METRIC_LABELS(X)                                                                                     \
+    X(entropy_train)                                                                                                   \
+    X(entropy_eval)                                                                                                    \
+    X(dead_codes_train)                                                                                                \
+    X(dead_codes_eval)                                                                                                 \
+    X(quantization_error_train)                                                                                        \
+    X(quantization_error_eval)
+#define VQS_REGION_LABELS(X)    X(all) X(near) X(far) /* of all cells, near to their boundaries, far from them */
+#define VQS_QUANTITY_LABELS(X)  X(bias) X(std) X(cosine) X(alignment) X(n_samples) X(target_error)
+#define VQS_COMPONENT_LABELS(X) X(x) X(y)
+
+#define VQS_X(label) VQS_LEVEL_METRIC_##label,
+enum vqs_level_metric { VQS_LEVEL_METRIC_LABELS(VQS_X) VQS_N_LEVEL_METRICS };
+#undef VQS_X
+#define VQS_X(label) VQS_REGION_##label,
+enum vqs_region { VQS_REGION_LABELS(VQS_X) VQS_N_REGIONS };
+#undef VQS_X
+#define VQS_X(label) VQS_QUANTITY_##label,
+enum vqs_probe_quantity { VQS_QUANTITY_LABELS(VQS_X) VQS_N_QUANTITIES };
+#undef VQS_X
+
+/* One row of a table as data. */
 struct vqs_quantity {
     const char *name, *unit, *long_name, *formula;
 };
 extern const struct vqs_quantity vqs_metric_table[VQS_N_METRICS];
 extern const struct vqs_quantity vqs_curve_table[VQS_N_CURVES];
+
+enum { VQS_ARRAY_RANK = 5 };
+struct vqs_array_row {
+    struct vqs_quantity quantity;
+    const char *dimension[VQS_ARRAY_RANK + 1]; /* names; NULL after the last */
+};
+extern const struct vqs_array_row vqs_array_table[VQS_N_ARRAYS];
+
+/* What index `i` along a dimension stands for; NULL past the last, and always where the dimension is numbered. */
+const char *vqs_dimension_label(const char *dimension, int i);
+/* Values in an array of this kind and size; 0 in none, SIZE_MAX: too many. */
+size_t vqs_array_values(int kind, const int32_t size[VQS_ARRAY_RANK]);
+/* A hash of the names of a kind, its dimensions and their labels: tells an array of a program with other labels from
+ * one of ours. */
+uint32_t vqs_array_tag(int kind);
 
 /* What became of a trial. A diverged trial is a result; a failed one is not. */
 enum vqs_outcome {
@@ -87,6 +145,12 @@ struct vqs_snapshot {
     uint32_t *usage; /* [K], training samples of each code under the parameters of that moment, owned */
 };
 
+/* An array of a record. */
+struct vqs_array {
+    int32_t size[VQS_ARRAY_RANK]; /* 0 past the kind's dimensions; along labels at most as many as there are */
+    float *values;                /* owned by the record; NULL, and all sizes 0: it has no array of this kind */
+};
+
 struct vqs_record {
     /* under the digest */
     uint64_t key;
@@ -96,6 +160,7 @@ struct vqs_record {
     double *curves;               /* [VQS_N_CURVES][n_epochs], owned */
     int32_t n_snapshots;
     struct vqs_snapshot *snapshots; /* owned */
+    struct vqs_array arrays[VQS_N_ARRAYS];
     uint64_t digest;
     /* outside the digest */
     uint32_t trial;        /* number in the plan */
@@ -107,12 +172,21 @@ struct vqs_record {
     char cpu_class[16];    /* kernel path: "avx512", "avx2", "portable" */
     char code_version[64]; /* of the program that ran it */
     char message[240];     /* why it failed, or empty */
-    struct vqs_arena memory; /* what curves and snapshots point into; kept from one trial to the next */
+    struct vqs_arena memory; /* what curves, snapshots and arrays point into; kept from one trial to the next */
 };
 
-/* Empties the record for a trial of n_epochs and n_snapshots, each snapshot K x d: metrics and curves become NaN, all
- * else 0 or empty. Reuses memory it already owns. VQS_ERR_MEMORY leaves it without curves and snapshots. */
-enum vqs_status vqs_record_reset(struct vqs_record *record, int n_epochs, int n_snapshots, int K, int d,
+/* How much a record has room for. All 0: an empty one. */
+struct vqs_record_shape {
+    int32_t n_epochs;
+    int32_t n_snapshots, K, d;                   /* each snapshot K x d */
+    int32_t array[VQS_N_ARRAYS][VQS_ARRAY_RANK]; /* sizes as in struct vqs_array */
+};
+/* Bytes of all that has a shape, packed; UINT64_MAX: too many, or no shape of a record. */
+uint64_t vqs_record_bytes(const struct vqs_record_shape *shape);
+
+/* Empties the record, to the shape: metrics, curves and arrays become NaN, all else 0 or empty. Reuses memory it
+ * already owns. VQS_ERR_MEMORY leaves it without curves, snapshots and arrays. */
+enum vqs_status vqs_record_reset(struct vqs_record *record, const struct vqs_record_shape *shape,
                                  struct vqs_error *err);
 void vqs_record_destroy(struct vqs_record *record);
 
@@ -124,10 +198,13 @@ void vqs_record_seal(struct vqs_record *record);
  * the same one; a text is its length in one byte and then its bytes.
  *   head    u32 format version | u32 hash of the names of metrics and curves | u64 digest | u32 trial | u32 attempt |
  *           i32 rank | f64 wall_seconds | f64 finished_at
- *   result  u64 key | u32 outcome | i32 n_epochs | i32 n_snapshots | i32 K | i32 d | f64 metric[VQS_N_METRICS] |
- *           f64 curves[VQS_N_CURVES][n_epochs] | n_snapshots x (i32 epoch | i32 level | f32 codes[K][d] | u32 usage[K])
+ *   result  u64 key | u32 outcome | i32 n_epochs | i32 n_snapshots | i32 K | i32 d | u32 n_arrays |
+ *           n_arrays x (u32 tag | i32 size[VQS_ARRAY_RANK]), in the order of the table |
+ *           f64 metric[VQS_N_METRICS] | f64 curves[VQS_N_CURVES][n_epochs] |
+ *           n_snapshots x (i32 epoch | i32 level | f32 codes[K][d] | u32 usage[K]) | f32 values of each array
  *   texts   host | cpu_class | code_version | message
- * The second word of the head tells a record of a program with other metrics or curves from one of ours. */
+ * The second word of the head tells a record of a program with other metrics or curves from one of ours, the tag does
+ * so for an array. */
 
 /* Appends the packed record to `bytes`. */
 enum vqs_status vqs_record_pack(const struct vqs_record *record, struct vqs_bytes *bytes, struct vqs_error *err);

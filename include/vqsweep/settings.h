@@ -21,6 +21,7 @@ enum vqs_encoder { VQS_ENCODER_LINEAR, VQS_ENCODER_IDENTITY };
 enum vqs_decoder { VQS_DECODER_FREE, VQS_DECODER_TIED };
 enum vqs_retraction { VQS_RETRACTION_MGS, VQS_RETRACTION_POLAR, VQS_RETRACTION_QR, VQS_RETRACTION_QR_RAW };
 enum vqs_codebook_init { VQS_INIT_UNIFORM, VQS_INIT_NORMAL, VQS_INIT_DATA, VQS_INIT_KMEANS };
+enum vqs_tau_schedule { VQS_TAU_CONSTANT, VQS_TAU_LINEAR, VQS_TAU_EXPONENTIAL, VQS_TAU_COSINE };
 
 /* Epochs at which the codebook is kept, besides the last one. Ascending, no duplicates. 0 is the initial codebook. */
 #define VQS_MAX_SNAPSHOTS 15
@@ -45,7 +46,9 @@ enum vqs_when {
     VQS_WHEN_FIELD,    /* probed, with field_grid over 0 */
     VQS_WHEN_NORMAL,   /* codebook_init: normal */
     VQS_WHEN_KMEANS,   /* estimator: kmeans or codebook_init: kmeans */
-    VQS_WHEN_PARAM     /* the trial's estimator declares a parameter of this name */
+    VQS_WHEN_LOSSES,   /* trained by gradients with codebook loss and commitment */
+    VQS_WHEN_PARAM,    /* the trial's estimator declares a parameter of this name */
+    VQS_WHEN_TAU_MOVES /* the same, and tau_schedule: not constant */
 };
 
 /* X(KIND, C type, name, default, low, high, when, unit, long name)
@@ -78,7 +81,15 @@ enum vqs_when {
     X(ENUM, estimator, 0, 0, 0, VQS_ALWAYS, "1", "gradient estimator, or the k-means baseline")                        \
     X(REAL, a, 1.0, -1e6, 1e6, VQS_WHEN_PARAM, "1", "projector: weight along u")                                       \
     X(REAL, b, 0.0, -1e6, 1e6, VQS_WHEN_PARAM, "1", "projector: weight across u")                                      \
-    X(REAL, beta, 0.25, 0.0, 1e6, VQS_WHEN_TRAINED, "1", "commitment weight")                                          \
+    X(REAL, kappa, 0.0, 0.0, 1e6, VQS_WHEN_PARAM, "1", "scaled: divisor of the gradient; 0 stands for d")              \
+    X(BOOL, times_d, 1, 0, 1, VQS_WHEN_PARAM, "1", "random_direction: times d, which keeps the mean")                  \
+    X(REAL, diveq_sigma, 1e-3, 0.0, 1e6, VQS_WHEN_PARAM, "1", "diveq: standard deviation of its noise")                \
+    X(REAL, nu, 1.0, -1e6, 1e6, VQS_WHEN_PARAM, "1", "sync: share of the gradient that codes get")                     \
+    X(REAL, logit_scale, 1.0, 0.0, 1e6, VQS_WHEN_PARAM, "1", "logits are -logit_scale |z - c_j|^2")                    \
+    X(REAL, tau, 1.0, 1e-3, 1e3, VQS_WHEN_PARAM, "1", "temperature, of the first step")                                \
+    X(ENUM, tau_schedule, VQS_TAU_EXPONENTIAL, 0, 0, VQS_WHEN_PARAM, "1", "how tau goes to tau_end")                   \
+    X(REAL, tau_end, 0.0625, 1e-3, 1e3, VQS_WHEN_TAU_MOVES, "1", "temperature of the last step")                       \
+    X(REAL, beta, 0.25, 0.0, 1e6, VQS_WHEN_LOSSES, "1", "commitment weight")                                           \
     X(REAL, lr, 0.002, 0.0, 1e30, VQS_WHEN_TRAINED, "1", "Adam's learning rate")                                       \
     X(REAL, adam_beta1, 0.9, 0.0, 0.999999, VQS_WHEN_TRAINED, "1", "Adam's decay of the first moment")                 \
     X(REAL, adam_beta2, 0.999, 0.0, 0.99999999, VQS_WHEN_TRAINED, "1", "Adam's decay of the second moment")            \

@@ -42,7 +42,7 @@ struct vqs_trial_state {
         vqs_real *data;
         size_t n;
     } part[VQS_STATE_PARTS];
-    struct vqs_record *record; /* its curves and snapshots so far */
+    struct vqs_record *record; /* its curves, arrays and snapshots so far */
 };
 /* Lets a caller follow a trial from epoch to epoch, leave it and come back to it later, to the same bits. */
 struct vqs_trial_hooks {
@@ -60,7 +60,7 @@ void vqs_trainer_set_profiles(struct vqs_trainer *trainer, struct vqs_profile *p
 
 /* Memory of one trial in bytes: workspace, data, record. Exact for the workspace. Checked settings only. */
 size_t vqs_trial_memory(const struct vqs_settings *settings);
-/* Of these, curves and codebooks of the record: what a trial leaves on disk, about. */
+/* Of these, curves, codebooks and arrays of the record: what a trial leaves on disk, about. */
 size_t vqs_trial_record_bytes(const struct vqs_settings *settings);
 /* Expected seconds of one trial on one core, from counted operations and a nominal rate; good for order and for an
  * estimate within a factor of two. */
