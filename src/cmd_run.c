@@ -6,6 +6,7 @@
 #include "cli.h"
 #include "farm.h"
 #include "node.h"
+#include "vqsweep/crew.h"
 #include "vqsweep/kernels.h"
 #include "vqsweep/train.h"
 
@@ -38,17 +39,31 @@ struct run {
 
 /* ---- threads ----------------------------------------------------------------------------------------------------- */
 
+/* Collective: threads that share a trial, the same on all ranks, by rank 0's choice for as many threads as all have. */
+static int choose_team(const struct run *run, int threads) {
+    int least, team = 1;
+    MPI_Allreduce(&threads, &least, 1, MPI_INT, MPI_MIN, run->comm);
+    if (run->rank == 0) {
+        const struct vqs_crew crew = {run->n_ranks, least, (uint32_t)run->cli->shard[0] - 1,
+                                      (uint32_t)run->cli->shard[1], vqs_crew_phase_seconds};
+        team = vqs_crew_choose(&crew, run->plan);
+    }
+    MPI_Bcast(&team, 1, MPI_INT, 0, run->comm);
+    return team;
+}
+
 /* Threads of this rank, and how many trials that makes side by side. */
 static enum vqs_status choose_slots(struct run *run, struct vqs_error *err) {
     const struct vqs_cli *cli = run->cli;
-    int threads = cli->threads ? cli->threads : run->node.share > cli->team ? run->node.share : cli->team;
-    if (cli->team > threads) {
+    const int threads = cli->threads ? cli->threads : run->node.share > cli->team ? run->node.share : cli->team;
+    const int team = cli->team ? cli->team : choose_team(run, threads);
+    if (team > threads) {
         return vqs_fail(err, VQS_ERR_USAGE, "--team: %d threads share a trial, but --threads gives a rank only %d",
-                        cli->team, threads);
+                        team, threads);
     }
     run->farm.rank = run->rank;
-    run->farm.team = cli->team;
-    run->farm.slots = threads / cli->team;
+    run->farm.team = team;
+    run->farm.slots = threads / team;
     run->farm.prefetch = cli->prefetch;
     run->farm.trial_checkpoint = (double)cli->trial_checkpoint;
     run->farm.grace = (double)cli->grace;
@@ -261,6 +276,12 @@ static enum vqs_status set_up(struct run *run, struct vqs_error *err) {
     enum vqs_status status = VQS_OK;
     vqs_node_set_up(run->comm, &run->node);
     vqs_node_watch(&run->node);
+    if (run->rank == 0) {
+        status = read_plan(run, err);
+    }
+    if ((status = vqs_sched_agree(run->comm, status, err)) != VQS_OK) {
+        return status;
+    }
     status = choose_slots(run, err);
     if (status == VQS_OK && run->rank == 0 && !(run->facts = calloc((size_t)run->n_ranks, sizeof *run->facts))) {
         status = vqs_fail(err, VQS_ERR_MEMORY, "out of memory");
@@ -269,12 +290,7 @@ static enum vqs_status set_up(struct run *run, struct vqs_error *err) {
         return status;
     }
     vqs_audit_gather(run->comm, &run->node, run->farm.slots * run->farm.team, run->farm.slots, run->facts);
-    if (run->rank == 0) {
-        status = read_plan(run, err);
-    }
-    if ((status = vqs_sched_agree(run->comm, status, err)) == VQS_OK) {
-        status = check_data(run, err);
-    }
+    status = check_data(run, err);
     if (status == VQS_OK && run->rank == 0) { /* nothing is written before all else is known to be in order */
         status = open_output(run, err);
     }

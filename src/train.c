@@ -384,7 +384,7 @@ void vqs_trainer_destroy(struct vqs_trainer *t) {
 /* ---- planning -----------------------------------------------------------------------------------------------------
  */
 
-double vqs_trial_seconds(const struct vqs_settings *s) {
+double vqs_trial_team_seconds(const struct vqs_settings *s, int team, double phase_seconds) {
     const double multiply_adds_per_second = 2e10, seconds_per_normal = 1.5e-9, seconds_per_sample_pass = 5e-9;
     const double D = s->D, d = s->d, K = s->K, N = s->N, samples = N + s->N_eval;
     const double starts = is_trained(s) ? s->gap_restarts : s->kmeans_restarts + s->gap_restarts;
@@ -399,13 +399,19 @@ double vqs_trial_seconds(const struct vqs_settings *s) {
     }
     if (is_trained(s)) {
         const double steps = s->epochs * ceil(N / s->batch);
-        training =
-            s->epochs * N * ((products * D * d + K * d + d * d) / multiply_adds_per_second + seconds_per_sample_pass) +
-            steps * (products * D * d * 6 + D * d * d + 10 * K * d) / multiply_adds_per_second;
+        const double runs = fmin(VQS_PARTIALS, ceil(s->batch / (double)VQS_TILE)), share = ceil(runs / team) / runs;
+        training = s->epochs * N * share *
+                       ((products * D * d + K * d + d * d) / multiply_adds_per_second + seconds_per_sample_pass) +
+                   steps * ((products * D * d * 6 + 10 * K * d) / team + D * d * d) / multiply_adds_per_second +
+                   steps * VQS_STEP_PHASES * phase_seconds;
     } else {
         training = D * D * N / 2e9 + D * D * D / 1e9;
     }
     return data + training + probes + lloyd + 3 * samples * (2 * D * d + K * d) / multiply_adds_per_second;
+}
+
+double vqs_trial_seconds(const struct vqs_settings *s) {
+    return vqs_trial_team_seconds(s, 1, 0);
 }
 
 enum vqs_status vqs_trial_check_data(const struct vqs_settings *s, struct vqs_error *err) {

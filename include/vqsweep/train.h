@@ -65,6 +65,8 @@ size_t vqs_trial_record_bytes(const struct vqs_settings *settings);
 /* Expected seconds of one trial on one core, from counted operations and a nominal rate; good for order and for an
  * estimate within a factor of two. */
 double vqs_trial_seconds(const struct vqs_settings *settings);
+/* The same for a team that needs so many seconds to agree that a phase of a step is over. */
+double vqs_trial_team_seconds(const struct vqs_settings *settings, int team, double phase_seconds);
 /* Opens the data a trial needs and checks it against the settings (dimension, number of samples), without training.
  * VQS_ERR_DATA with file and reason. */
 enum vqs_status vqs_trial_check_data(const struct vqs_settings *settings, struct vqs_error *err);
