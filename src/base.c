@@ -51,7 +51,8 @@ static size_t round_up(size_t size) {
 enum vqs_status vqs_arena_create(struct vqs_arena *arena, size_t size, struct vqs_error *err) {
     memset(arena, 0, sizeof *arena);
     const size_t rounded = round_up(size ? size : 1);
-    if (rounded > PTRDIFF_MAX - ALIGNMENT || !(arena->block = calloc(1, rounded + ALIGNMENT))) { /* zeroed as it is used */
+    if (rounded > PTRDIFF_MAX - ALIGNMENT ||
+        !(arena->block = calloc(1, rounded + ALIGNMENT))) { /* zeroed as it is used */
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate a workspace of %zu bytes", size);
     }
     arena->base = (unsigned char *)arena->block + (ALIGNMENT - (uintptr_t)arena->block % ALIGNMENT) % ALIGNMENT;

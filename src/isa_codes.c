@@ -207,7 +207,8 @@ void KERNEL(code_moments)(int n, const uint32_t *used, int d, const vqs_real *co
     }
 }
 
-/* ---- distances and sums, for k-means ---------------------------------------------------------------------------------------- */
+/* ---- distances and sums, for k-means
+ * ---------------------------------------------------------------------------------------- */
 
 void KERNEL(nearer)(int d, const vqs_real *c, const vqs_real *z, vqs_real *near) {
     vqs_real sum[T] = {0};

@@ -45,7 +45,8 @@ INLINE void multiply(vw a, vw m, vw *low, vw *high) {
 }
 
 /* Words of GROUPS groups side by side: each round waits for the one before. */
-static void group_words(uint64_t seed, uint32_t purpose, uint32_t stream, uint64_t group, uint32_t w[GROUPS][4][BLOCKS]) {
+static void group_words(uint64_t seed, uint32_t purpose, uint32_t stream, uint64_t group,
+                        uint32_t w[GROUPS][4][BLOCKS]) {
     enum { LANES = (int)(sizeof(vw) / 4), IN_GROUP = BLOCKS / LANES, VECTORS = GROUPS * IN_GROUP };
     const vw m0 = vw_set(PHILOX_M4x32_0), m1 = vw_set(PHILOX_M4x32_1);
     vw c0[VECTORS], c1[VECTORS], c2[VECTORS], c3[VECTORS];
@@ -80,7 +81,8 @@ static void group_words(uint64_t seed, uint32_t purpose, uint32_t stream, uint64
     }
 }
 #else
-static void group_words(uint64_t seed, uint32_t purpose, uint32_t stream, uint64_t group, uint32_t w[GROUPS][4][BLOCKS]) {
+static void group_words(uint64_t seed, uint32_t purpose, uint32_t stream, uint64_t group,
+                        uint32_t w[GROUPS][4][BLOCKS]) {
     const philox4x32_key_t key = {{(uint32_t)seed, (uint32_t)(seed >> 32)}};
     for (int g = 0; g < GROUPS; g++) {
         const uint64_t first = (group + (uint64_t)g) * BLOCKS;

@@ -67,7 +67,8 @@ static void evaluate_tile(const struct vqs_model *m, const struct vqs_samples *s
     sums[1] = distortion;
 }
 
-/* Sums of v or (v - mean)^2 over the samples, of SIDE components from the first of z on: each is a chain of additions. */
+/* Sums of v or (v - mean)^2 over the samples, of SIDE components from the first of z on: each is a chain of additions.
+ */
 enum { SIDE = 8 };
 static void sum_components(const vqs_real *z, size_t n, int d, int width, const double *mean, double sum[SIDE]) {
     for (int i = 0; i < SIDE; i++) {
