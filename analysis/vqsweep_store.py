@@ -10,7 +10,7 @@ Curves and codebooks are read when asked for, for the trials asked for:
 
     >>> one = trials.index[trials.status == "completed"][0]
     >>> loss = vqsweep_store.curve(FILE, "loss", [one])             # an array, a row a trial, a column an epoch
-    >>> first, *_, last = vqsweep_store.codebooks(FILE, one)        # snapshots: epoch, level, codes, usage
+    >>> first, *_, last = vqsweep_store.codebooks(FILE, one)        # snapshots: epoch, codebook, codes, usage
 
 Arrays of more dimensions (`vqsweep metrics` lists them) come by their shape, with the labels along each dimension:
 
@@ -42,7 +42,7 @@ RUN_COLUMNS = set("key status attempt rank host cpu_class code_version wall_seco
 BLOCK = 1 << 16  # rows of text decoded at a time
 FEW = 16         # a block with more distinct texts is decoded one by one
 
-Snapshot = namedtuple("Snapshot", "epoch level codes usage")
+Snapshot = namedtuple("Snapshot", "epoch codebook codes usage")
 Arrays = namedtuple("Arrays", "trials dims labels values")
 Contrast = namedtuple("Contrast", "name study metric axis values where each")
 
@@ -127,13 +127,13 @@ def curve(path, name, trials):
 
 
 def codebooks(path, trial):
-    """The codebook snapshots of a trial, by epoch; an empty list while there are none."""
+    """The codebook snapshots of a trial, by epoch and number of the codebook; an empty list while there are none."""
     with open_file(path) as file:
         row, n = int(file["codebook_row"][trial]), int(file["n_snapshots"][trial])
         if row < 0 or n == 0:
             return []
-        group = file[f"codebooks/K{file['K'][trial]}_d{file['d'][trial]}"]
-        return [Snapshot(int(group["epoch"][i]), int(group["level"][i]), group["codes"][i], group["usage"][i])
+        group = file[f"codebooks/K{file['K'][trial]}_d{file['d'][trial] // file['groups'][trial]}"]
+        return [Snapshot(int(group["epoch"][i]), int(group["codebook"][i]), group["codes"][i], group["usage"][i])
                 for i in range(row, row + n)]
 
 

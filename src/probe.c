@@ -87,12 +87,12 @@ static double square(double a) {
 
 /* Distance from z to the nearest boundary of the cell of code k; infinite for a single code. */
 static double margin_of(const struct vqs_quantizer *q, const double *z, uint32_t k) {
-    const vqs_real *c = q->codes + (size_t)k * (size_t)q->d;
+    const vqs_real *c = q->codes + (size_t)k * (size_t)q->width;
     double least = INFINITY;
     for (int j = 0; j < q->K; j++) {
-        const vqs_real *other = q->codes + (size_t)j * (size_t)q->d;
+        const vqs_real *other = q->codes + (size_t)j * (size_t)q->width;
         double further = 0, between = 0;
-        for (int i = 0; i < q->d; i++) {
+        for (int i = 0; i < q->width; i++) {
             further += square(z[i] - (double)other[i]) - square(z[i] - (double)c[i]);
             between += square((double)other[i] - (double)c[i]);
         }
@@ -111,7 +111,7 @@ static double locate(struct vqs_probe *p, const struct vqs_model *m, const struc
         uint32_t rows[T], k[T];
         const int n = vqs_tile_rows(points->n, tile, rows);
         vqs_model_encode(m, points->x, rows, p->y + tile * (size_t)m->rows * T, z);
-        vqs_quantizer_quantize(&m->quantizer, z, k, p->q);
+        vqs_quantizer_quantize(&m->quantizer, 0, z, k, p->q);
         for (int l = 0; l < n; l++) {
             double at[512];
             for (int i = 0; i < m->d; i++) {
@@ -138,7 +138,7 @@ static void losses_at(struct vqs_probe *p, const struct vqs_model *m, const vqs_
                       double out[T]) {
     uint32_t k[T];
     const vqs_real *Gq = p->q;
-    vqs_quantizer_quantize(&m->quantizer, z, k, p->q);
+    vqs_quantizer_quantize(&m->quantizer, 0, z, k, p->q);
     if (!m->tied) {
         m->kernels->mix(m->d, m->gram, p->q, p->Gq);
         Gq = p->Gq;

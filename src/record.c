@@ -237,7 +237,7 @@ static void put_result(struct sink *sink, const struct vqs_record *record) {
     for (int i = 0; i < record->n_snapshots; i++) {
         const struct vqs_snapshot *s = &record->snapshots[i];
         put_u32(sink, (uint32_t)s->epoch);
-        put_u32(sink, (uint32_t)s->level);
+        put_u32(sink, (uint32_t)s->codebook);
         put_f32s(sink, s->codes, (size_t)s->K * (size_t)s->d);
         put_u32s(sink, s->usage, (size_t)s->K);
     }
@@ -436,7 +436,7 @@ enum vqs_status vqs_record_unpack(struct vqs_record *record, const void *data, s
     for (int i = 0; i < record->n_snapshots; i++) {
         struct vqs_snapshot *s = &record->snapshots[i];
         s->epoch = (int32_t)take_u32(&at);
-        s->level = (int32_t)take_u32(&at);
+        s->codebook = (int32_t)take_u32(&at);
         take_f32s(&at, s->codes, (size_t)s->K * (size_t)s->d);
         for (int k = 0; k < s->K; k++) {
             s->usage[k] = take_u32(&at);

@@ -43,6 +43,7 @@ const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
     static const char *const encoder[] = {"linear", "identity"};
     static const char *const decoder[] = {"free", "tied"};
     static const char *const retraction[] = {"mgs", "polar", "qr", "qr_raw"};
+    static const char *const estimator_scope[] = {"total", "each"};
     static const char *const codebook_init[] = {"uniform", "normal", "data", "kmeans"};
     static const char *const tau_schedule[] = {"constant", "linear", "exponential", "cosine"};
     if (i < 0) {
@@ -61,6 +62,8 @@ const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
         return i < COUNT(retraction) ? retraction[i] : NULL;
     case VQS_SETTING_codebook_init:
         return i < COUNT(codebook_init) ? codebook_init[i] : NULL;
+    case VQS_SETTING_estimator_scope:
+        return i < COUNT(estimator_scope) ? estimator_scope[i] : NULL;
     case VQS_SETTING_tau_schedule:
         return i < COUNT(tau_schedule) ? tau_schedule[i] : NULL;
     case VQS_SETTING_estimator:
@@ -110,6 +113,8 @@ bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *s) {
         return s->data == VQS_DATA_CSV;
     case VQS_WHEN_TRAINED:
         return trained;
+    case VQS_WHEN_SEVERAL:
+        return trained && vqs_n_codebooks(s) > 1;
     case VQS_WHEN_LINEAR:
         return trained && s->encoder == VQS_ENCODER_LINEAR;
     case VQS_WHEN_PROBED:
@@ -192,6 +197,41 @@ static enum vqs_status check_epochs(enum vqs_setting_id id, const struct vqs_set
                     vqs_setting_table[id].name, list->at[list->n - 1], s->epochs);
 }
 
+/* What several codebooks cannot do. */
+static enum vqs_status check_codebooks(const struct vqs_settings *s, enum vqs_setting_id *culprit,
+                                       struct vqs_error *err) {
+    const struct vqs_estimator *estimator = vqs_estimator_get(s->estimator);
+    if (s->d % s->groups) {
+        *culprit = VQS_SETTING_groups;
+        return vqs_fail(err, VQS_ERR_JOB, "groups: %d groups of equal width do not make d = %d; groups must divide d",
+                        s->groups, s->d);
+    }
+    if (!vqs_setting_used(VQS_SETTING_estimator_scope, s)) {
+        return VQS_OK;
+    }
+    *culprit = VQS_SETTING_estimator_scope;
+    if (estimator->needs & VQS_NEEDS_CHOICES && s->estimator_scope == VQS_SCOPE_TOTAL) {
+        return vqs_fail(err, VQS_ERR_JOB,
+                        "estimator_scope: %s weighs all codes of a codebook, and the total of %d has none; "
+                        "set estimator_scope: each",
+                        estimator->name, vqs_n_codebooks(s));
+    }
+    if (estimator->needs & VQS_NEEDS_AT_Z && s->estimator_scope == VQS_SCOPE_EACH) {
+        return vqs_fail(err, VQS_ERR_JOB,
+                        "estimator_scope: %s decodes z, which no single one of %d codebooks stands for; "
+                        "set estimator_scope: total",
+                        estimator->name, vqs_n_codebooks(s));
+    }
+    if (s->probe_epochs.n > 0) {
+        *culprit = VQS_SETTING_probe_epochs;
+        return vqs_fail(err, VQS_ERR_JOB,
+                        "probe_epochs: gradients are probed where there is one codebook, not %d; "
+                        "set levels: 1 and groups: 1, or no probe_epochs",
+                        vqs_n_codebooks(s));
+    }
+    return VQS_OK;
+}
+
 enum vqs_status vqs_settings_check(const struct vqs_settings *s, enum vqs_setting_id *culprit, struct vqs_error *err) {
     for (int id = 0; id < VQS_N_SETTINGS; id++) {
         if (!in_range((enum vqs_setting_id)id, s)) {
@@ -234,7 +274,8 @@ enum vqs_status vqs_settings_check(const struct vqs_settings *s, enum vqs_settin
             "field_grid: gradients are mapped on the plane, on 2 points a side at least; set D: 2, d: 2 and "
             "encoder: identity, or field_grid: 0");
     }
-    enum vqs_status status = check_epochs(VQS_SETTING_snapshots, s, &s->snapshots, culprit, err);
+    enum vqs_status status = check_codebooks(s, culprit, err);
+    status = status ? status : check_epochs(VQS_SETTING_snapshots, s, &s->snapshots, culprit, err);
     return status ? status : check_epochs(VQS_SETTING_probe_epochs, s, &s->probe_epochs, culprit, err);
 }
 

@@ -250,7 +250,7 @@ static enum vqs_status check_record(struct writer *w, size_t trial, const struct
     }
     bool good = record->n_epochs <= w->max_epochs;
     for (int i = 0; i < record->n_snapshots; i++) {
-        good = good && record->snapshots[i].K == settings->K && record->snapshots[i].d == settings->d;
+        good = good && record->snapshots[i].K == settings->K && record->snapshots[i].d == vqs_code_width(settings);
     }
     return good ? VQS_OK
                 : vqs_fail(w->out->err, VQS_ERR_INTERNAL, "the record of trial %zu does not fit the trial's settings",

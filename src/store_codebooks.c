@@ -9,7 +9,7 @@
 enum { CODEBOOK_CHUNK = 1 << 15 }; /* bytes, about: a shape may have few snapshots, and a chunk is stored whole */
 
 /* The codebooks of one shape: a group, and the snapshots not yet written. */
-enum { SNAPSHOT, CODES, USAGE, TRIAL, EPOCH, LEVEL, N_PARTS };
+enum { SNAPSHOT, CODES, USAGE, TRIAL, EPOCH, CODEBOOK, N_PARTS };
 struct vqs_codebooks_shape {
     int K, d;
     hid_t part[N_PARTS];
@@ -17,7 +17,7 @@ struct vqs_codebooks_shape {
     int64_t written;          /* snapshots in the file */
     float *codes;             /* [room][K][d] */
     uint32_t *usage;          /* [room][K] */
-    int64_t *number[N_PARTS]; /* [room], of SNAPSHOT, TRIAL, EPOCH, LEVEL */
+    int64_t *number[N_PARTS]; /* [room], of SNAPSHOT, TRIAL, EPOCH, CODEBOOK */
     struct vqs_arena memory;
 };
 
@@ -28,7 +28,7 @@ static const struct {
 } shape_numbers[] = {{SNAPSHOT, "snapshot", "row of this group"},
                      {TRIAL, "trial", "trial the codebook is of, ascending"},
                      {EPOCH, "epoch", "end of which epoch, 0: before training"},
-                     {LEVEL, "level", "level of residual quantisation"}};
+                     {CODEBOOK, "codebook", "number of the codebook: level * groups + group"}};
 enum { N_NUMBERS = sizeof shape_numbers / sizeof shape_numbers[0] };
 
 static enum vqs_status make_shape_sets(struct vqs_codebooks *books, struct vqs_codebooks_shape *s) {
@@ -143,7 +143,7 @@ enum vqs_status vqs_codebooks_add(struct vqs_codebooks *books, size_t trial, con
         s->number[SNAPSHOT][s->filled] = s->written + (int64_t)s->filled;
         s->number[TRIAL][s->filled] = (int64_t)trial;
         s->number[EPOCH][s->filled] = snapshot->epoch;
-        s->number[LEVEL][s->filled] = snapshot->level;
+        s->number[CODEBOOK][s->filled] = snapshot->codebook;
         if (++s->filled == s->room) {
             TRY(flush_shape(books, s));
         }

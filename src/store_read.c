@@ -81,7 +81,7 @@ static enum vqs_status open_column(struct vqs_store *store, int i, struct vqs_er
 
 /* The columns a record is read from: all but the settings, and of those the codebook's shape. */
 static bool is_read(int i) {
-    return i >= VQS_FIRST_RUN || i == VQS_SETTING_K || i == VQS_SETTING_d;
+    return i >= VQS_FIRST_RUN || i == VQS_SETTING_K || i == VQS_SETTING_d || i == VQS_SETTING_groups;
 }
 
 static enum vqs_status open_columns(struct vqs_store *store, struct vqs_error *err) {
@@ -464,12 +464,12 @@ static enum vqs_status read_snapshots(struct vqs_store *store, size_t trial, int
     if (!numbers) {
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate numbers of %d snapshots", n);
     }
-    int64_t *epochs = numbers + n, *levels = epochs + n;
+    int64_t *epochs = numbers + n, *codebooks = epochs + n;
     vqs_codebook_group(first->K, first->d, group);
     enum vqs_status status;
     if ((status = read_numbers(store, group, "trial", from[0], size[0], numbers, err)) ||
         (status = read_numbers(store, group, "epoch", from[0], size[0], epochs, err)) ||
-        (status = read_numbers(store, group, "level", from[0], size[0], levels, err)) ||
+        (status = read_numbers(store, group, "codebook", from[0], size[0], codebooks, err)) ||
         /* the snapshots of a record are one block of memory */
         (status = read_values(store, group, "codes", 3, H5T_FLOAT, from, size, H5T_NATIVE_FLOAT, first->codes, err)) ||
         (status =
@@ -483,7 +483,7 @@ static enum vqs_status read_snapshots(struct vqs_store *store, size_t trial, int
             goto done;
         }
         record->snapshots[i].epoch = (int32_t)epochs[i];
-        record->snapshots[i].level = (int32_t)levels[i];
+        record->snapshots[i].codebook = (int32_t)codebooks[i];
     }
 done:
     free(numbers);
@@ -505,13 +505,15 @@ static enum vqs_status read_record(struct vqs_store *store, size_t trial, struct
     unsigned char cell[MAX_WIDTH];
     struct vqs_row row = {0};
     int runs[VQS_N_RUN];
-    int64_t K, d;
+    int64_t K, d, groups;
     for (int i = 0; i < VQS_N_RUN; i++) {
         runs[i] = i;
     }
     TRY(read_runs(store, runs, VQS_N_RUN, trial, 1, &row, cell, err));
     TRY(read_column(store, VQS_SETTING_K, trial, 1, &K, err));
     TRY(read_column(store, VQS_SETTING_d, trial, 1, &d, err));
+    TRY(read_column(store, VQS_SETTING_groups, trial, 1, &groups, err));
+    d = groups > 0 ? d / groups : 0;
     if (!row.done) {
         return vqs_fail(err, VQS_ERR_STORE, "%s: trial %zu is pending: it has no record yet", store->path, trial);
     }

@@ -81,7 +81,7 @@ static inline void assert_same_record(const struct vqs_record *a, const struct v
     for (int i = 0; i < a->n_snapshots; i++) {
         const struct vqs_snapshot *s = &a->snapshots[i], *t = &b->snapshots[i];
         ck_assert_int_eq(s->epoch, t->epoch);
-        ck_assert_int_eq(s->level, t->level);
+        ck_assert_int_eq(s->codebook, t->codebook);
         ck_assert_int_eq(s->K, t->K);
         ck_assert_int_eq(s->d, t->d);
         ck_assert_mem_eq(s->codes, t->codes, sizeof(float) * (size_t)(s->K * s->d));

@@ -159,7 +159,7 @@ START_TEST(digest_covers_the_result_only) {
     COVERED(r.curves[0], += 1);
     COVERED(r.curves[4 * VQS_N_CURVES - 1], += 1);
     COVERED(r.snapshots[1].epoch, ++);
-    COVERED(r.snapshots[1].level, ++);
+    COVERED(r.snapshots[1].codebook, ++);
     COVERED(r.snapshots[0].codes[0], += 1);
     COVERED(r.snapshots[1].codes[7], += 1);
     COVERED(r.snapshots[1].usage[3], ++);

@@ -14,7 +14,9 @@
 #include "vqsweep/base.h"
 
 /* X(name, unit, long name, formula). `_train` is on the training samples, `_eval` on held-out samples; both with the
- * parameters after the last epoch. n_k is the number of samples of code k, p_k = n_k / sum n. */
+ * parameters after the last epoch. n_k is the number of samples of code k, p_k = n_k / sum n. With several codebooks
+ * (levels, groups) q is the sum of codes over levels, an entropy the mean over codebooks, a number of codes the sum
+ * over them, and K stands for all their codes; loss_vq adds up over levels. */
 #define VQS_METRIC_TABLE(X)                                                                                            \
     X(mse_train, "1", "reconstruction error, training", "sum |x - x^|^2 / (N D)")                                      \
     X(mse_eval, "1", "reconstruction error, held-out", "sum |x - x^|^2 / (N_eval D)")                                  \
@@ -33,7 +35,8 @@
     X(collapsed, "1", "codebook collapse (0 or 1)", "1 if dead_codes_train >= 0.1 K and dead_codes_train >= 1")        \
     X(subspace_recovery, "1", "subspace recovery", "|W U|_F^2 / min(d, r)")                                            \
     X(principal_angle, "rad", "largest principal angle to the true subspace", "acos(smallest singular value of W U)")  \
-    X(lloyd_gap, "1", "distortion over that of k-means on the same z", "sum |z - q|^2 / sum |z - q_kmeans|^2, training") \
+    X(lloyd_gap, "1", "distortion over that of k-means on the same z, one codebook",                                   \
+      "sum |z - q|^2 / sum |z - q_kmeans|^2, training")                                                                \
     X(u_zero_events, "1", "samples with |q - z| too small for a direction", "count over all training steps")           \
     X(row_flips, "1", "encoder rows that changed sign in a retraction", "count over all training steps")
 
@@ -135,12 +138,12 @@ enum vqs_outcome {
 /* "failed", "completed", "diverged". */
 const char *vqs_outcome_text(enum vqs_outcome outcome);
 
-/* A codebook at the end of an epoch (0: before training). All snapshots of a record have the same shape; their codes
- * stand one after the other in memory, and so do their usages. */
+/* One codebook at the end of an epoch (0: before training), of each number from 0 in turn. All snapshots of a record
+ * have the same shape; their codes stand one after the other in memory, and so do their usages. */
 struct vqs_snapshot {
     int32_t epoch;
-    int32_t level; /* of residual quantisation; 0 */
-    int32_t K, d;
+    int32_t codebook; /* its number: level * groups + group */
+    int32_t K, d;     /* d: components of a code, the trial's d / groups */
     float *codes;    /* [K][d], owned by the record */
     uint32_t *usage; /* [K], training samples of each code under the parameters of that moment, owned */
 };
@@ -201,7 +204,7 @@ void vqs_record_seal(struct vqs_record *record);
  *   result  u64 key | u32 outcome | i32 n_epochs | i32 n_snapshots | i32 K | i32 d | u32 n_arrays |
  *           n_arrays x (u32 tag | i32 size[VQS_ARRAY_RANK]), in the order of the table |
  *           f64 metric[VQS_N_METRICS] | f64 curves[VQS_N_CURVES][n_epochs] |
- *           n_snapshots x (i32 epoch | i32 level | f32 codes[K][d] | u32 usage[K]) | f32 values of each array
+ *           n_snapshots x (i32 epoch | i32 codebook | f32 codes[K][d] | u32 usage[K]) | f32 values of each array
  *   texts   host | cpu_class | code_version | message
  * The second word of the head tells a record of a program with other metrics or curves from one of ours, the tag does
  * so for an array. */

@@ -19,9 +19,9 @@
  *   /NAME (trial)          for each metric of record.h, double, NaN where undefined
  *   /curve_NAME (trial, epoch)  for each curve of record.h, double, NaN past the trial's n_epochs
  *   /studies/NAME (NAME)   the trials of a study, ascending; attributes axis_1, axis_2, ..., merged_points
- *   /codebooks/K16_d2      for each shape of codebook: codes (snapshot, code, component) float32, usage (snapshot,
- *                          code) uint32, and trial, epoch, level (snapshot), sorted by trial. A trial's n_snapshots
- *                          codebooks stand from its codebook_row on
+ *   /codebooks/K16_d2      for each shape of codebook, K x d / groups: codes (snapshot, code, component) float32, usage
+ *                          (snapshot, code) uint32, and trial, epoch, codebook (snapshot), sorted by trial. A trial's
+ *                          n_snapshots codebooks stand from its codebook_row on, by epoch and number
  *   /arrays/probes_3x6x3x6 for each array of record.h and each size of it: value (row, ...) float32 over the dimensions
  *                          of the kind, and trial (row), ascending. A dimension is a dataset of its labels, or of 0, 1,
  *                          ...; attribute tag: a hash of the labels
