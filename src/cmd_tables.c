@@ -72,6 +72,16 @@ enum vqs_status vqs_cmd_settings(const struct vqs_cli *cli, struct vqs_error *er
             [VQS_WHEN_TRAINED] = " (all estimators but kmeans)",
             [VQS_WHEN_NORMAL] = " (codebook_init: normal)",
             [VQS_WHEN_KMEANS] = " (estimator or codebook_init: kmeans)",
+            [VQS_WHEN_DRAWN] = " (all estimators but kmeans; not codebook: fsq, lfq)",
+            [VQS_WHEN_EMA] = " (codebook: ema)",
+            [VQS_WHEN_FSQ] = " (codebook: fsq)",
+            [VQS_WHEN_ALTERNATING] = " (update: alternating)",
+            [VQS_WHEN_REVIVED] = " (revive: expire)",
+            [VQS_WHEN_SOFT] = " (entropy_weight > 0)",
+            [VQS_WHEN_COMMITTED] = " (estimators with losses of their own; not codebook: fsq)",
+            [VQS_WHEN_ANNEALED] = " (beta_schedule: linear, cosine)",
+            [VQS_WHEN_ADAPTIVE] = " (beta_schedule: adaptive, replay)",
+            [VQS_WHEN_REPLAY] = " (beta_schedule: replay)",
             [VQS_WHEN_PARAM] = " (estimators that take it)",
         };
         const struct vqs_setting *row = &vqs_setting_table[id];

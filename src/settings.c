@@ -1,7 +1,10 @@
 /* settings.c - the settings table as data: defaults, checks, text, keys. */
 #include "vqsweep/settings.h"
 
+#include "care.h"
+#include "schedule.h"
 #include "vqsweep/estimators.h"
+#include "vqsweep/learning.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -43,6 +46,10 @@ const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
     static const char *const decoder[] = {"free", "tied"};
     static const char *const retraction[] = {"mgs", "polar", "qr", "qr_raw"};
     static const char *const codebook_init[] = {"uniform", "normal", "data", "kmeans"};
+    static const char *const codebook[] = {"gradient", "ema", "affine", "simvq", "fixed", "fsq", "lfq"};
+    static const char *const update[] = {"joint", "alternating"};
+    static const char *const revive[] = {"off", "expire"};
+    static const char *const beta_schedule[] = {"constant", "linear", "cosine", "adaptive", "replay"};
     if (i < 0) {
         return NULL;
     }
@@ -57,7 +64,16 @@ const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
         return i < COUNT(retraction) ? retraction[i] : NULL;
     case VQS_SETTING_codebook_init:
         return i < COUNT(codebook_init) ? codebook_init[i] : NULL;
+    case VQS_SETTING_codebook:
+        return i < COUNT(codebook) ? codebook[i] : NULL;
+    case VQS_SETTING_update:
+        return i < COUNT(update) ? update[i] : NULL;
+    case VQS_SETTING_revive:
+        return i < COUNT(revive) ? revive[i] : NULL;
+    case VQS_SETTING_beta_schedule:
+        return i < COUNT(beta_schedule) ? beta_schedule[i] : NULL;
     case VQS_SETTING_estimator:
+    case VQS_SETTING_replay_estimator:
         return i < vqs_estimator_count() ? vqs_estimator_get(i)->name : NULL;
     default:
         return NULL;
@@ -84,7 +100,10 @@ static bool estimator_has_param(const struct vqs_estimator *estimator, const cha
 
 bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *s) {
     const struct vqs_estimator *estimator = vqs_estimator_get(s->estimator);
-    bool trained = estimator->backward != NULL;
+    const bool trained = estimator->backward != NULL;
+    const bool drawn = trained && !vqs_learning_is_grid((enum vqs_learning_kind)s->codebook);
+    const bool committed = trained && s->codebook != VQS_LEARN_FSQ && !(estimator->needs & VQS_WITHOUT_LOSSES);
+    const bool replay = committed && s->beta_schedule == VQS_BETA_REPLAY;
     switch (vqs_setting_table[id].when) {
     case VQS_ALWAYS:
         return true;
@@ -98,12 +117,33 @@ bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *s) {
         return s->data == VQS_DATA_CSV;
     case VQS_WHEN_TRAINED:
         return trained;
+    case VQS_WHEN_DRAWN:
+        return drawn;
     case VQS_WHEN_NORMAL:
-        return trained && s->codebook_init == VQS_INIT_NORMAL;
+        return drawn && s->codebook_init == VQS_INIT_NORMAL;
     case VQS_WHEN_KMEANS:
-        return !trained || s->codebook_init == VQS_INIT_KMEANS;
+        return !trained || (drawn && s->codebook_init == VQS_INIT_KMEANS);
+    case VQS_WHEN_EMA:
+        return trained && s->codebook == VQS_LEARN_EMA;
+    case VQS_WHEN_FSQ:
+        return trained && s->codebook == VQS_LEARN_FSQ;
+    case VQS_WHEN_ALTERNATING:
+        return trained && s->update == VQS_UPDATE_ALTERNATING;
+    case VQS_WHEN_REVIVED:
+        return trained && s->revive == VQS_REVIVE_EXPIRE;
+    case VQS_WHEN_SOFT:
+        return trained && s->entropy_weight > 0;
+    case VQS_WHEN_COMMITTED:
+        return committed;
+    case VQS_WHEN_ANNEALED:
+        return committed && (s->beta_schedule == VQS_BETA_LINEAR || s->beta_schedule == VQS_BETA_COSINE);
+    case VQS_WHEN_ADAPTIVE:
+        return replay || (committed && s->beta_schedule == VQS_BETA_ADAPTIVE);
+    case VQS_WHEN_REPLAY:
+        return replay;
     case VQS_WHEN_PARAM:
-        return estimator_has_param(estimator, vqs_setting_table[id].name);
+        return estimator_has_param(estimator, vqs_setting_table[id].name) ||
+               (replay && estimator_has_param(vqs_estimator_get(s->replay_estimator), vqs_setting_table[id].name));
     }
     return false;
 }
@@ -191,7 +231,9 @@ enum vqs_status vqs_settings_check(const struct vqs_settings *s, enum vqs_settin
         return vqs_fail(err, VQS_ERR_JOB, "snapshots: epoch %d is past the last one; epochs go from 0 to epochs = %d",
                         kept->at[kept->n - 1], s->epochs);
     }
-    return VQS_OK;
+    enum vqs_status status = vqs_learning_check(s, culprit, err);
+    status = status ? status : vqs_care_check(s, culprit, err);
+    return status ? status : vqs_schedule_check(s, culprit, err);
 }
 
 /* ---- text -------------------------------------------------------------------------------------------------------- */
