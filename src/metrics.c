@@ -21,6 +21,10 @@ void vqs_evaluation_carve(const struct vqs_settings *s, struct vqs_arena *arena,
 /* ---- the pass over the data
  * ------------------------------------------------------------------------------------------ */
 
+static double square(double a) {
+    return a * a;
+}
+
 /* One tile: z, its codes' numbers into k, and the two sums over its samples. */
 static void evaluate_tile(const struct vqs_model *m, const struct vqs_samples *samples, size_t tile, vqs_real *y,
                           vqs_real *z, uint32_t *k, double sums[2]) {
@@ -28,14 +32,11 @@ static void evaluate_tile(const struct vqs_model *m, const struct vqs_samples *s
     const int n = vqs_tile_rows(samples->n, tile, rows), d = m->d;
     vqs_real *q = y + m->rows * T, error[T];
     vqs_model_encode(m, samples->x, rows, y, z);
-    m->kernels->assign(m->quantizer.K, d, m->quantizer.packed, m->quantizer.half_norm, z, k);
+    vqs_quantizer_quantize(&m->quantizer, z, k, q);
     double distortion = 0, squared_error = 0;
-    for (int l = 0; l < T; l++) {
-        const vqs_real *c = m->quantizer.codes + (size_t)k[l] * (size_t)d;
+    for (int l = 0; l < n; l++) {
         for (int i = 0; i < d; i++) {
-            q[i * T + l] = c[i];
-            double e = (double)z[i * T + l] - (double)c[i];
-            distortion += l < n ? e * e : 0;
+            distortion += square((double)z[i * T + l] - (double)q[i * T + l]);
         }
     }
     m->kernels->decode_error(d, m->ld, samples->x, rows, m->V, m->decoder_bias, q, error);

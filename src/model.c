@@ -103,7 +103,11 @@ void vqs_model_init(const struct vqs_settings *s, const struct vqs_dataset *data
 
     memset(m->params, 0, m->n_params * sizeof *m->params);
     for (int i = 0; i < m->d; i++) {
-        vqs_rng_normal(&encoder, (uint64_t)i * D, D, 1, m->W + (size_t)i * m->ld);
+        if (s->encoder == VQS_ENCODER_IDENTITY) {
+            m->W[(size_t)i * m->ld + (size_t)i] = 1;
+        } else {
+            vqs_rng_normal(&encoder, (uint64_t)i * D, D, 1, m->W + (size_t)i * m->ld);
+        }
     }
     vqs_orthonormalize(m->kernels, m->d, m->ld, m->W);
     for (int i = 0; i < m->d && !m->tied; i++) {

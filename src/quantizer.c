@@ -34,6 +34,18 @@ void vqs_quantizer_refresh(struct vqs_quantizer *q) {
     q->kernels->pack_codes(q->K, q->d, q->codes, q->packed, q->half_norm);
 }
 
+void vqs_quantizer_quantize(const struct vqs_quantizer *quantizer, const vqs_real *z, uint32_t k[VQS_TILE],
+                            vqs_real *q) {
+    const int d = quantizer->d;
+    quantizer->kernels->assign(quantizer->K, d, quantizer->packed, quantizer->half_norm, z, k);
+    for (int l = 0; l < T; l++) {
+        const vqs_real *c = quantizer->codes + (size_t)k[l] * (size_t)d;
+        for (int i = 0; i < d; i++) {
+            q[i * T + l] = c[i];
+        }
+    }
+}
+
 bool vqs_quantizer_wants_encoded(const struct vqs_settings *s) {
     return s->codebook_init == VQS_INIT_DATA || s->codebook_init == VQS_INIT_KMEANS;
 }

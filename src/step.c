@@ -242,6 +242,9 @@ int vqs_step_update(const struct vqs_settings *s, struct vqs_work *w, const stru
         .rate = (vqs_real)(s->lr / (1 - pow(s->adam_beta1, (double)step_number))),
         .inv_sqrt_2 = (vqs_real)(1 / sqrt(1 - pow(s->adam_beta2, (double)step_number))),
     };
+    if (s->encoder == VQS_ENCODER_IDENTITY) { /* without a gradient Adam leaves it as it is */
+        memset(w->grad, 0, (size_t)m->d * m->ld * sizeof *w->grad);
+    }
     k->adam(&adam, m->n_params, w->grad, w->moment1, w->moment2, m->params);
     int flips = vqs_retract(k, (enum vqs_retraction)s->retraction, m->d, m->ld, m->W, w->scratch.retract);
     vqs_model_refresh(m);

@@ -339,7 +339,7 @@ double vqs_trial_seconds(const struct vqs_settings *s) {
     const double D = s->D, d = s->d, K = s->K, N = s->N, samples = N + s->N_eval;
     const double starts = is_trained(s) ? s->gap_restarts : s->kmeans_restarts + s->gap_restarts;
     const double lloyd = starts * 40 * N * (K * d / multiply_adds_per_second + d * 1e-9);
-    const double data = s->data == VQS_DATA_SUBSPACE ? samples * D * seconds_per_normal : samples * D * 20e-9;
+    const double data = vqs_setting_used(VQS_SETTING_sigma, s) ? samples * D * seconds_per_normal : samples * D * 20e-9;
     const double products = is_trained(s) && s->decoder == VQS_DECODER_FREE ? 4 : 2;
     double training = 0;
     if (is_trained(s)) {
@@ -354,7 +354,7 @@ double vqs_trial_seconds(const struct vqs_settings *s) {
 }
 
 enum vqs_status vqs_trial_check_data(const struct vqs_settings *s, struct vqs_error *err) {
-    if (s->data == VQS_DATA_SUBSPACE) {
+    if (!vqs_setting_used(VQS_SETTING_path, s)) {
         return VQS_OK;
     }
     struct vqs_dataset *data = NULL;

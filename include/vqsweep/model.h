@@ -1,7 +1,8 @@
 /* model.h - the linear vector-quantised autoencoder: parameters, their initial values, and what is derived from them.
  *
  * z = W x + b,  q = c_k,  x^ = V q + C.  W is [d][ld] with orthonormal rows; V is kept as its transpose, [d][ld], so
- * that W, V^T and C are rows of one matrix, which one product takes x through. Tied: V^T is W itself.
+ * that W, V^T and C are rows of one matrix, which one product takes x through. Tied: V^T is W itself. With encoder: identity,
+ * W is the identity (d = D) and stays it.
  *
  * The one rule: whoever changes a parameter calls vqs_model_refresh before the model is used again.
  *

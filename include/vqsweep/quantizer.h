@@ -47,5 +47,8 @@ void vqs_quantizer_init(const struct vqs_settings *settings, const struct vqs_en
 void vqs_quantizer_fit(const struct vqs_settings *settings, const struct vqs_encoded *encoded,
                        struct vqs_quantizer *quantizer);
 void vqs_quantizer_refresh(struct vqs_quantizer *quantizer);
+/* The nearest code of each of a tile's samples z [d][VQS_TILE]: its number, and itself as q [d][VQS_TILE]. */
+void vqs_quantizer_quantize(const struct vqs_quantizer *quantizer, const vqs_real *z, uint32_t k[VQS_TILE],
+                            vqs_real *q);
 
 #endif

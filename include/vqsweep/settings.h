@@ -13,10 +13,11 @@
 #include "vqsweep/base.h"
 
 /* Part of every trial key. Raised when the meaning of a setting, a default or the arithmetic of a trial changes. */
-#define VQS_SETTINGS_VERSION 1
+#define VQS_SETTINGS_VERSION 2
 
-enum vqs_data_kind { VQS_DATA_SUBSPACE, VQS_DATA_CSV, VQS_DATA_IDX };
+enum vqs_data_kind { VQS_DATA_SUBSPACE, VQS_DATA_CSV, VQS_DATA_IDX, VQS_DATA_PLANE2D };
 enum vqs_latent { VQS_LATENT_GAUSSIAN, VQS_LATENT_UNIFORM, VQS_LATENT_MIXTURE };
+enum vqs_encoder { VQS_ENCODER_LINEAR, VQS_ENCODER_IDENTITY };
 enum vqs_decoder { VQS_DECODER_FREE, VQS_DECODER_TIED };
 enum vqs_retraction { VQS_RETRACTION_MGS, VQS_RETRACTION_POLAR, VQS_RETRACTION_QR, VQS_RETRACTION_QR_RAW };
 enum vqs_codebook_init { VQS_INIT_UNIFORM, VQS_INIT_NORMAL, VQS_INIT_DATA, VQS_INIT_KMEANS };
@@ -52,11 +53,15 @@ struct vqs_epochs {
 enum vqs_when {
     VQS_ALWAYS,
     VQS_WHEN_SUBSPACE, /* data: subspace */
-    VQS_WHEN_MIXTURE,  /* data: subspace with latent: mixture */
+    VQS_WHEN_DRAWN,    /* data: subspace or plane2d */
+    VQS_WHEN_MIXTURE,  /* the same with latent: mixture */
     VQS_WHEN_FILE,     /* data read from a file */
     VQS_WHEN_CSV,      /* data: csv */
     VQS_WHEN_TRAINED,  /* trained by gradients: every estimator but the k-means baseline */
     VQS_WHEN_DRAWN,    /* trained, and the codes are no grid: neither fsq nor lfq */
+    VQS_WHEN_LINEAR,   /* trained, with encoder: linear */
+    VQS_WHEN_PROBED,   /* trained, with probe_epochs */
+    VQS_WHEN_FIELD,    /* probed, with field_grid over 0 */
     VQS_WHEN_NORMAL,   /* codebook_init: normal */
     VQS_WHEN_KMEANS,   /* estimator: kmeans or codebook_init: kmeans */
     VQS_WHEN_EMA,         /* codebook: ema */
@@ -83,17 +88,18 @@ enum vqs_when {
     X(BOOL, center, 1, 0, 1, VQS_WHEN_FILE, "1", "subtract the training mean")                                         \
     X(INT, D, 128, 1, 4096, VQS_ALWAYS, "1", "input dimension")                                                        \
     X(INT, r, 2, 1, 4096, VQS_WHEN_SUBSPACE, "1", "true subspace dimension")                                           \
-    X(REAL, sigma, 0.1, 0.0, 1e6, VQS_WHEN_SUBSPACE, "1", "standard deviation of the noise")                           \
-    X(ENUM, latent, VQS_LATENT_GAUSSIAN, 0, 0, VQS_WHEN_SUBSPACE, "1", "distribution of the true latent")              \
-    X(REAL, latent_scale, 1.0, 0.0, 1e6, VQS_WHEN_SUBSPACE, "1", "scale of the true latent")                           \
+    X(REAL, sigma, 0.1, 0.0, 1e6, VQS_WHEN_DRAWN, "1", "standard deviation of the noise")                           \
+    X(ENUM, latent, VQS_LATENT_GAUSSIAN, 0, 0, VQS_WHEN_DRAWN, "1", "distribution of the true latent")              \
+    X(REAL, latent_scale, 1.0, 0.0, 1e6, VQS_WHEN_DRAWN, "1", "scale of the true latent")                           \
     X(INT, mixture_centres, 8, 1, 65536, VQS_WHEN_MIXTURE, "1", "centres of the latent mixture")                       \
     X(REAL, mixture_spread, 0.1, 0.0, 1e6, VQS_WHEN_MIXTURE, "1", "standard deviation within a mixture component")     \
     X(INT, N, 4096, 1, 100000000, VQS_ALWAYS, "samples", "training samples")                                           \
     X(INT, N_eval, 4096, 1, 100000000, VQS_ALWAYS, "samples", "held-out samples")                                      \
     X(INT, d, 2, 1, 512, VQS_ALWAYS, "1", "latent dimension")                                                          \
+    X(ENUM, encoder, VQS_ENCODER_LINEAR, 0, 0, VQS_WHEN_TRAINED, "1", "encoder: learned rows, or z = x")                \
     X(ENUM, decoder, VQS_DECODER_FREE, 0, 0, VQS_WHEN_TRAINED, "1", "decoder")                                         \
     X(BOOL, bias, 0, 0, 1, VQS_WHEN_TRAINED, "1", "biases in encoder and decoder")                                     \
-    X(ENUM, retraction, VQS_RETRACTION_MGS, 0, 0, VQS_WHEN_TRAINED, "1", "how encoder rows are kept orthonormal")      \
+    X(ENUM, retraction, VQS_RETRACTION_MGS, 0, 0, VQS_WHEN_LINEAR, "1", "how encoder rows are kept orthonormal")      \
     X(INT, K, 16, 1, 65536, VQS_ALWAYS, "codes", "codebook size")                                                      \
     X(ENUM, codebook, VQS_LEARN_GRADIENT, 0, 0, VQS_WHEN_TRAINED, "1", "how codes are learned, or fixed")              \
     X(REAL, ema_decay, 0.99, 0.0, 0.999999, VQS_WHEN_EMA, "1", "decay of sums over a code's samples")                  \
@@ -129,6 +135,13 @@ enum vqs_when {
     X(INT, batch, 256, 1, 1048576, VQS_WHEN_TRAINED, "samples", "batch size")                                          \
     X(INT, epochs, 50, 1, 100000, VQS_WHEN_TRAINED, "epochs", "epochs trained")                                        \
     X(EPOCHS, snapshots, 0, 0, 0, VQS_WHEN_TRAINED, "epochs", "epochs whose codebook is kept besides the last")        \
+    X(EPOCHS, probe_epochs, 0, 0, 0, VQS_WHEN_TRAINED, "epochs", "epochs after which gradients are probed")            \
+    X(INT, probe_samples, 256, 1, 1000000, VQS_WHEN_PROBED, "samples", "held-out samples of a probe")                  \
+    X(REAL, probe_h, 0.5, 1e-6, 1e6, VQS_WHEN_PROBED, "1", "smoothing of the loss, in units of sqrt(E|z - q|^2 / d)")   \
+    X(REAL, probe_error, 0.01, 1e-6, 1.0, VQS_WHEN_PROBED, "1", "standard error of the smoothed gradient to stop at")  \
+    X(INT, probe_pairs, 65536, 1024, 100000000, VQS_WHEN_PROBED, "1", "most antithetic pairs of draws a point")        \
+    X(INT, field_grid, 0, 0, 256, VQS_WHEN_PROBED, "points", "side of the grid that gradients are mapped on, 0: none") \
+    X(REAL, field_extent, 3.0, 1e-6, 1e6, VQS_WHEN_FIELD, "1", "half the width of that grid")                          \
     X(INT, kmeans_restarts, 10, 1, 1000, VQS_WHEN_KMEANS, "1", "k-means++ starts, the best is kept")                   \
     X(INT, kmeans_iterations, 100, 1, 100000, VQS_WHEN_KMEANS, "1", "most Lloyd iterations a start")                   \
     X(INT, gap_restarts, 1, 0, 1000, VQS_ALWAYS, "1", "k-means starts behind lloyd_gap, 0 leaves it out")              \
@@ -206,7 +219,8 @@ enum vqs_status vqs_setting_parse(enum vqs_setting_id id, const char *text, stru
                                   struct vqs_error *err);
 
 /* The trial key: XXH3-64 of the canonical text, which is "vqsweep settings VERSION\n" and then "name=value\n" for each
- * used setting in order of name. Independent of the order of the table, of the job and of unused settings. */
+ * used setting that is not at its default, in order of name. Independent of the order of the table, of the job, of unused
+ * settings, and of settings that are new and at their default: results of older versions are found again. */
 uint64_t vqs_settings_key(const struct vqs_settings *settings);
 /* The same over the settings that decide the data set (data, its parameters, D, N, N_eval, seed): trials of equal data
  * key see the same samples. */
@@ -217,7 +231,7 @@ uint64_t vqs_settings_data_key(const struct vqs_settings *settings);
 #define VQS_KEY_LINE (VQS_PATH_MAX + 32)
 struct vqs_keyer {
     enum vqs_setting_id order[VQS_N_SETTINGS]; /* by name */
-    struct vqs_settings last;
+    struct vqs_settings defaults, last;
     size_t length[VQS_N_SETTINGS]; /* of the line; 0 before the first use */
     char line[VQS_N_SETTINGS][VQS_KEY_LINE];
 };
