@@ -15,7 +15,7 @@
 #include <xxhash.h>
 
 /* In the machine's own byte order: a checkpoint does not leave its class of CPU. The state's parts follow the head,
- * then the curves and each snapshot's epoch, codes and usage. */
+ * then the curves and each snapshot's epoch, codebook, codes and usage. */
 struct head {
     char magic[8];
     uint64_t checksum; /* of all that follows it */
@@ -35,7 +35,7 @@ struct piece {
     void *data;
     size_t size;
 };
-enum { FIXED_PIECES = VQS_STATE_PARTS + 1, SNAPSHOT_PIECES = 3 };
+enum { FIXED_PIECES = VQS_STATE_PARTS + 1, SNAPSHOT_PIECES = 4 };
 
 static int n_pieces(const struct vqs_trial_state *state) {
     return FIXED_PIECES + SNAPSHOT_PIECES * state->n_snapshots;
@@ -54,6 +54,8 @@ static struct piece piece_of(const struct vqs_trial_state *state, int i) {
     case 0:
         return (struct piece){&s->epoch, sizeof s->epoch};
     case 1:
+        return (struct piece){&s->level, sizeof s->level};
+    case 2:
         return (struct piece){s->codes, (size_t)s->K * (size_t)s->d * sizeof *s->codes};
     default:
         return (struct piece){s->usage, (size_t)s->K * sizeof *s->usage};

@@ -52,29 +52,66 @@ static void encode(const struct vqs_step *s, struct vqs_tile *t) {
     }
 }
 
-/* The estimator's random numbers: those of the step and the tile, whichever estimator asks. */
-static void draw(const struct vqs_step *s, struct vqs_tile *t) {
-    const uint64_t seed = s->settings->seed, tile = (uint64_t)t->number;
-    if (t->noise) {
-        const size_t groups = ((size_t)s->d * T + VQS_RNG_GROUP - 1) / VQS_RNG_GROUP;
-        s->kernels->normals(seed, VQS_RNG_ESTIMATOR, s->number, tile * groups, groups, 1, t->noise);
-    }
-    if (t->words) {
-        const size_t groups = ((size_t)s->quantizer->K * T + VQS_RNG_GROUP - 1) / VQS_RNG_GROUP;
-        s->kernels->words(seed, VQS_RNG_ESTIMATOR, s->number, tile * groups, groups, t->words);
-    }
+/* The estimator's random numbers are those of the step, the tile and the level or codebook, whichever estimator asks:
+ * groups of a stream, far enough apart for the tiles of any batch. */
+static void draw_noise(const struct vqs_step *s, struct vqs_tile *t, int level) {
+    const size_t groups = t->noise_stride / VQS_RNG_GROUP;
+    const uint64_t first = (uint64_t)level << 32 | (uint64_t)t->number * groups;
+    s->kernels->normals(s->settings->seed, VQS_RNG_ESTIMATOR, s->number, first, groups, 1,
+                        t->noise + (size_t)level * t->noise_stride);
 }
 
-static struct vqs_estimator_tile for_estimator(const struct vqs_step *s, const struct vqs_tile *t, vqs_real *zero) {
+static void draw_words(const struct vqs_step *s, struct vqs_tile *t, int codebook) {
+    const size_t groups = ((size_t)s->quantizer->K * T + VQS_RNG_GROUP - 1) / VQS_RNG_GROUP;
+    const uint64_t first = (uint64_t)codebook << 32 | (uint64_t)t->number * groups;
+    s->kernels->words(s->settings->seed, VQS_RNG_ESTIMATOR, s->number, first, groups, t->words);
+}
+
+INLINE vqs_real *part_of(vqs_real *a, size_t at) {
+    return a ? a + at : NULL;
+}
+
+/* What the estimator sees of one codebook. */
+static struct vqs_estimator_tile for_codebook(const struct vqs_step *s, const struct vqs_tile *t, int codebook,
+                                              vqs_real *zero) {
     const struct vqs_quantizer *q = s->quantizer;
+    const struct vqs_codebook book = vqs_codebook_of(q, codebook);
+    const int level = codebook / q->groups;
+    const bool last = level == q->levels - 1;
+    const size_t at = (size_t)(codebook % q->groups * q->width) * T, from = (size_t)(level * s->d) * T + at;
+    const size_t choices = (size_t)q->K * T;
+    return (struct vqs_estimator_tile){
+        .settings = s->settings,
+        .d = q->width,
+        .K = q->K,
+        .tau = s->tau,
+        .z = t->z + from,
+        .q = t->q + from,
+        .k = t->k + (size_t)codebook * t->book_stride,
+        .f = t->v + from,
+        .g = (last ? t->g : t->rest) + at,
+        .at_z = t->at_z,
+        .noise = part_of(t->noise, (size_t)level * t->noise_stride + at),
+        .gz = (last ? t->gz : t->back) + at,
+        .gq = part_of(t->gq, from),
+        .zero = zero,
+        .codes = book.codes,
+        .packed = book.packed,
+        .half_norm = book.half_norm,
+        .words = t->words,
+        .weights = part_of(t->weights, (size_t)codebook * 3 * choices),
+        .gcodes = part_of(t->gcodes, (size_t)(codebook * q->K) * (size_t)q->width),
+    };
+}
+
+/* What the estimator sees of all codebooks together. */
+static struct vqs_estimator_tile for_total(const struct vqs_step *s, const struct vqs_tile *t, vqs_real *zero) {
     return (struct vqs_estimator_tile){
         .settings = s->settings,
         .d = s->d,
-        .K = q->K,
         .tau = s->tau,
         .z = t->z,
-        .q = t->q,
-        .k = t->k,
+        .q = t->sum,
         .f = t->f,
         .g = t->g,
         .at_z = t->at_z,
@@ -82,27 +119,64 @@ static struct vqs_estimator_tile for_estimator(const struct vqs_step *s, const s
         .gz = t->gz,
         .gq = t->gq,
         .zero = zero,
-        .codes = q->codes,
-        .packed = q->packed,
-        .half_norm = q->half_norm,
-        .words = t->words,
-        .weights = t->weights,
-        .gcodes = t->gcodes,
     };
+}
+
+static void subtract(int d, const vqs_real *restrict a, const vqs_real *restrict b, vqs_real *restrict out) {
+    for (int i = 0; i < d * T; i += T) {
+        FOR_LANES out[i + l] = a[i + l] - b[i + l];
+    }
+}
+
+static void add_to(int d, const vqs_real *restrict a, vqs_real *restrict sum) {
+    for (int i = 0; i < d * T; i += T) {
+        FOR_LANES sum[i + l] += a[i + l];
+    }
+}
+
+/* k and q of one codebook, and what the estimator makes of them. */
+static void quantize_part(const struct vqs_step *s, struct vqs_tile *t, int codebook) {
+    const struct vqs_quantizer *q = s->quantizer;
+    const struct vqs_codebook book = vqs_codebook_of(q, codebook);
+    const size_t from = (size_t)(codebook / q->groups * s->d + codebook % q->groups * q->width) * T;
+    uint32_t *k = t->k + (size_t)codebook * t->book_stride;
+    s->kernels->assign(q->K, q->width, book.packed, book.half_norm, t->z + from, k);
+    gather_codes(q->width, book.codes, k, t->q + from);
+    if (s->each && s->estimator->forward) {
+        vqs_real zero[T];
+        if (t->words) {
+            draw_words(s, t, codebook);
+        }
+        const struct vqs_estimator_tile e = for_codebook(s, t, codebook, zero);
+        s->estimator->forward(&e);
+    }
 }
 
 /* k, q and f. */
 static void quantize(const struct vqs_step *s, struct vqs_tile *t) {
     const struct vqs_quantizer *q = s->quantizer;
-    s->kernels->assign(q->K, s->d, q->packed, q->half_norm, t->z, t->k);
-    gather_codes(s->d, q->codes, t->k, t->q);
-    if (s->estimator->forward) {
+    const size_t latent = (size_t)s->d * T;
+    for (int level = 0; level < q->levels; level++) {
+        vqs_real *v = t->v + (size_t)level * latent, *r = t->z + (size_t)level * latent;
+        if (t->noise && (s->each || level == 0)) {
+            draw_noise(s, t, level);
+        }
+        for (int group = 0; group < q->groups; group++) {
+            quantize_part(s, t, level * q->groups + group);
+        }
+        if (level + 1 < q->levels) {
+            subtract(s->d, r, v, r + latent);
+        }
+        if (level > 0) {
+            add_to(s->d, v, t->sum);
+        } else if (t->sum != v) {
+            memcpy(t->sum, v, latent * sizeof *v);
+        }
+    }
+    if (!s->each && s->estimator->forward) {
         vqs_real zero[T];
-        draw(s, t);
-        const struct vqs_estimator_tile e = for_estimator(s, t, zero);
+        const struct vqs_estimator_tile e = for_total(s, t, zero);
         s->estimator->forward(&e);
-    } else if (t->noise) {
-        draw(s, t);
     }
 }
 
@@ -150,22 +224,44 @@ static void reconstruction_at_z(const struct vqs_step *s, struct vqs_tile *t) {
     }
 }
 
+/* A of one level, in gz, from that of the next. */
+static void push_back_level(const struct vqs_step *s, struct vqs_tile *t, int level, vqs_real *restrict zero) {
+    const struct vqs_quantizer *q = s->quantizer;
+    const bool last = level == q->levels - 1;
+    if (!last) {
+        subtract(s->d, t->g, t->gz, t->rest);
+    }
+    for (int group = 0; group < q->groups; group++) {
+        vqs_real own[T] = {0};
+        const struct vqs_estimator_tile e = for_codebook(s, t, level * q->groups + group, own);
+        s->estimator->backward(&e);
+        FOR_LANES zero[l] += own[l];
+    }
+    if (!last) {
+        add_to(s->d, t->back, t->gz);
+    }
+}
+
 /* gz of the reconstruction loss. */
 static void push_back(const struct vqs_step *s, struct vqs_tile *t, vqs_real *restrict zero) {
     FOR_LANES zero[l] = 0;
     if (t->at_z) {
         reconstruction_at_z(s, t);
     }
-    const struct vqs_estimator_tile e = for_estimator(s, t, zero);
-    s->estimator->backward(&e);
+    for (int level = s->quantizer->levels - 1; s->each && level >= 0; level--) {
+        push_back_level(s, t, level, zero);
+    }
+    if (!s->each) {
+        const struct vqs_estimator_tile e = for_total(s, t, zero);
+        s->estimator->backward(&e);
+    }
 }
 
-/* The commitment and codebook terms, and the sample's squared quantisation error. */
-static void quantization(const struct vqs_step *s, struct vqs_tile *t, vqs_real *restrict vq) {
+/* The commitment and codebook terms of one level; its squared quantisation error is added to vq. */
+static void quantization(const struct vqs_step *s, struct vqs_tile *t, int level, vqs_real *restrict vq) {
     const vqs_real scale = s->code_scale, commit = s->commit_scale;
-    const vqs_real *restrict q = t->q, *restrict z = t->z;
+    const vqs_real *restrict q = t->q + level * s->d * T, *restrict z = t->z + level * s->d * T;
     vqs_real *restrict ge = t->ge, *restrict gz = t->gz;
-    FOR_LANES vq[l] = 0;
     for (int i = 0; i < s->d; i++) {
         FOR_LANES {
             vqs_real e = q[i * T + l] - z[i * T + l];
@@ -173,6 +269,9 @@ static void quantization(const struct vqs_step *s, struct vqs_tile *t, vqs_real 
             ge[i * T + l] = scale * e;
             gz[i * T + l] -= commit * e;
         }
+    }
+    if (t->gq) {
+        add_to(s->d, t->gq + (s->each ? level * s->d * T : 0), t->ge);
     }
 }
 
@@ -188,22 +287,19 @@ static void add_moments(const struct vqs_step *s, struct vqs_tile *t) {
     }
 }
 
-static void add_to(int d, const vqs_real *restrict a, vqs_real *restrict sum) {
-    for (int i = 0; i < d * T; i += T) {
-        FOR_LANES sum[i + l] += a[i + l];
-    }
-}
-
-/* The columns ge [d][T] as rows gc [T][stride]. */
-static void write_code_rows(const struct vqs_step *s, struct vqs_tile *t) {
-    const int d = s->d, stride = (int)vqs_row_stride(d);
+/* The columns ge [width][T] of a codebook as rows gc [T][stride]. */
+static void write_code_rows(const struct vqs_step *s, struct vqs_tile *t, int codebook) {
+    const struct vqs_quantizer *q = s->quantizer;
+    const int width = q->width, stride = (int)vqs_row_stride(width);
+    const vqs_real *ge = t->ge + codebook % q->groups * width * T;
+    vqs_real *gc = t->gc + (size_t)codebook * t->book_stride * (size_t)stride;
     int i = 0;
-    for (; i + 8 <= d; i += 8) {
-        v_columns_to_rows_8(t->ge + i * T, stride, t->gc + i);
+    for (; i + 8 <= width; i += 8) {
+        v_columns_to_rows_8(ge + i * T, stride, gc + i);
     }
-    for (; i < d; i++) {
+    for (; i < width; i++) {
         for (int l = 0; l < T; l++) {
-            t->gc[l * stride + i] = t->ge[i * T + l];
+            gc[l * stride + i] = ge[i * T + l];
         }
     }
 }
@@ -242,9 +338,12 @@ void KERNEL(tile_step)(const struct vqs_step *s, struct vqs_tile *t) {
         clear_spare_lanes(d, t->n, t->g);
     }
     push_back(s, t, zero);
-    quantization(s, t, vq);
-    if (t->gq) {
-        add_to(d, t->gq, t->ge);
+    FOR_LANES vq[l] = 0;
+    for (int level = 0, c = 0; level < s->quantizer->levels; level++) {
+        quantization(s, t, level, vq);
+        for (int group = 0; group < s->quantizer->groups; group++) {
+            write_code_rows(s, t, c++);
+        }
     }
     if (t->n < T) {
         clear_spare_lanes(1, t->n, rec);
@@ -259,6 +358,5 @@ void KERNEL(tile_step)(const struct vqs_step *s, struct vqs_tile *t) {
     t->rec += (double)sum_lanes(rec);
     t->vq += (double)sum_lanes(vq);
     t->zero += (double)sum_lanes(zero);
-    write_code_rows(s, t);
     write_outer(s, t);
 }

@@ -12,31 +12,65 @@ enum { T = VQS_TILE };
 static const double gap_tolerance = 1e-4;
 enum { GAP_ITERATIONS = 100 };
 
+/* Samples are cut into so many runs of tiles, whatever the number of threads. */
+enum { RUNS = 64 };
+
 void vqs_evaluation_carve(const struct vqs_settings *s, struct vqs_arena *arena, struct vqs_evaluation *e) {
-    const size_t samples = (size_t)(s->N > s->N_eval ? s->N : s->N_eval);
-    e->usage = vqs_arena_take(arena, (size_t)s->K, sizeof *e->usage);
+    const size_t samples = (size_t)(s->N > s->N_eval ? s->N : s->N_eval), books = (size_t)vqs_n_codebooks(s);
+    e->usage = vqs_arena_take(arena, books * (size_t)s->K, sizeof *e->usage);
     e->tiles = vqs_arena_take(arena, (samples + T - 1) / T * 2, sizeof *e->tiles);
+    e->level = books > 1 ? vqs_arena_take(arena, books, sizeof *e->level) : NULL;
+    e->runs = books > 1 ? vqs_arena_take(arena, RUNS * books * (size_t)(2 + vqs_code_width(s)), sizeof *e->runs) : NULL;
 }
 
 /* ---- the pass over the data
  * ------------------------------------------------------------------------------------------ */
 
-static double square(double a) {
-    return a * a;
+/* What codebook `number` makes of the r [width][T] of n samples is added to q and taken from r. With `sums`, its
+ * distortion, sum |r|^2 and the components' sum r are added to those. */
+static void evaluate_codebook(const struct vqs_quantizer *q, int number, int n, vqs_real *r, vqs_real *out,
+                              uint32_t *usage, double *sums) {
+    const struct vqs_codebook book = vqs_codebook_of(q, number);
+    uint32_t k[T];
+    q->kernels->assign(q->K, q->width, book.packed, book.half_norm, r, k);
+    for (int l = 0; l < n; l++) { /* whole numbers: the order of threads cannot be seen in them */
+#pragma omp atomic
+        usage[k[l]]++;
+    }
+    for (int i = 0; i < q->width; i++) {
+        for (int l = 0; l < T; l++) {
+            const vqs_real c = book.codes[k[l] * (size_t)q->width + (size_t)i], in = r[i * T + l];
+            out[i * T + l] += c;
+            r[i * T + l] -= c;
+            if (sums && l < n) {
+                sums[0] += ((double)in - (double)c) * ((double)in - (double)c);
+                sums[1] += (double)in * (double)in;
+                sums[2 + i] += (double)in;
+            }
+        }
+    }
 }
 
-/* One tile: z, its codes' numbers into k, and the two sums over its samples. */
+/* One tile: z, the usage of its codes, and the two sums over its samples. `run` is where sums of codebooks go. */
 static void evaluate_tile(const struct vqs_model *m, const struct vqs_samples *samples, size_t tile, vqs_real *y,
-                          vqs_real *z, uint32_t *k, double sums[2]) {
+                          vqs_real *z, uint32_t *usage, double *run, double sums[2]) {
+    const struct vqs_quantizer *quantizer = &m->quantizer;
     uint32_t rows[T];
-    const int n = vqs_tile_rows(samples->n, tile, rows), d = m->d;
-    vqs_real *q = y + m->rows * T, error[T];
+    const int n = vqs_tile_rows(samples->n, tile, rows), d = m->d, width = quantizer->width;
+    vqs_real *q = y + m->rows * T, *r = q + d * T, error[T];
     vqs_model_encode(m, samples->x, rows, y, z);
-    vqs_quantizer_quantize(&m->quantizer, z, k, q);
+    memcpy(r, z, (size_t)(d * T) * sizeof *r);
+    memset(q, 0, (size_t)(d * T) * sizeof *q);
+    for (int c = 0; c < quantizer->n_codebooks; c++) {
+        const int at = c % quantizer->groups * width * T;
+        evaluate_codebook(quantizer, c, n, r + at, q + at, usage + c * quantizer->K,
+                          run ? run + c * (2 + width) : NULL);
+    }
     double distortion = 0, squared_error = 0;
     for (int l = 0; l < n; l++) {
         for (int i = 0; i < d; i++) {
-            distortion += square((double)z[i * T + l] - (double)q[i * T + l]);
+            double e = (double)z[i * T + l] - (double)q[i * T + l];
+            distortion += e * e;
         }
     }
     m->kernels->decode_error(d, m->ld, samples->x, rows, m->V, m->decoder_bias, q, error);
@@ -45,6 +79,24 @@ static void evaluate_tile(const struct vqs_model *m, const struct vqs_samples *s
     }
     sums[0] = squared_error;
     sums[1] = distortion;
+}
+
+/* Adds up the sums of runs, in their order. */
+static void evaluate_levels(const struct vqs_quantizer *q, size_t n, struct vqs_evaluation *e) {
+    const size_t book_size = (size_t)q->width + 2, size = (size_t)q->n_codebooks * book_size;
+    for (size_t i = 0; i < size; i++) {
+        for (size_t run = 1; run < RUNS; run++) {
+            e->runs[i] += e->runs[run * size + i];
+        }
+    }
+    for (int c = 0; c < q->n_codebooks; c++) {
+        const double *sums = e->runs + (size_t)c * book_size;
+        double variance = sums[1];
+        for (int i = 0; i < q->width; i++) {
+            variance -= sums[2 + i] * sums[2 + i] / (double)n;
+        }
+        e->level[c] = (struct vqs_level_evaluation){sums[0], variance / (double)n};
+    }
 }
 
 /* tr Cov(z) in two passes. */
@@ -67,17 +119,19 @@ static double variance_of_z(const vqs_real *z, size_t n, int d) {
 
 void vqs_evaluate(const struct vqs_model *m, const struct vqs_samples *samples, int team,
                   struct vqs_model_scratch *scratch, vqs_real *y, struct vqs_evaluation *e) {
-    const size_t tiles = (samples->n + T - 1) / T, y_size = (size_t)(m->rows + m->d) * T;
-    memset(e->usage, 0, (size_t)m->quantizer.K * sizeof *e->usage);
+    const struct vqs_quantizer *q = &m->quantizer;
+    const size_t tiles = (samples->n + T - 1) / T, y_size = (size_t)(m->rows + 2 * m->d) * T;
+    const size_t books = (size_t)q->n_codebooks, run_size = books * (size_t)(2 + q->width);
+    memset(e->usage, 0, books * (size_t)q->K * sizeof *e->usage);
+    if (e->runs) {
+        memset(e->runs, 0, RUNS * run_size * sizeof *e->runs);
+    }
 #pragma omp parallel for schedule(static) num_threads(team) if (team > 1)
-    for (size_t tile = 0; tile < tiles; tile++) {
-        uint32_t k[T];
+    for (size_t run = 0; run < RUNS; run++) {
         vqs_real *own = y + (size_t)omp_get_thread_num() * y_size;
-        evaluate_tile(m, samples, tile, own, scratch->z + tile * (size_t)m->d * T, k, e->tiles + 2 * tile);
-        const size_t n = samples->n - tile * T < T ? samples->n - tile * T : T;
-        for (size_t l = 0; l < n; l++) { /* whole numbers: the order of threads cannot be seen in them */
-#pragma omp atomic
-            e->usage[k[l]]++;
+        for (size_t tile = run * tiles / RUNS; tile < (run + 1) * tiles / RUNS; tile++) {
+            evaluate_tile(m, samples, tile, own, scratch->z + tile * (size_t)m->d * T, e->usage,
+                          e->runs ? e->runs + run * run_size : NULL, e->tiles + 2 * tile);
         }
     }
     e->squared_error = e->distortion = 0;
@@ -85,13 +139,16 @@ void vqs_evaluate(const struct vqs_model *m, const struct vqs_samples *samples, 
         e->squared_error += e->tiles[2 * tile];
         e->distortion += e->tiles[2 * tile + 1];
     }
+    if (e->level) {
+        evaluate_levels(q, samples->n, e);
+    }
     e->z_variance = variance_of_z(scratch->z, samples->n, m->d);
 }
 
 /* ---- figures
  * ----------------------------------------------------------------------------------------------------------- */
 
-double vqs_entropy(const uint32_t *counts, int K) {
+static double entropy_of(const uint32_t *counts, int K) {
     double total = 0, entropy = 0;
     for (int j = 0; j < K; j++) {
         total += counts[j];
@@ -103,9 +160,17 @@ double vqs_entropy(const uint32_t *counts, int K) {
     return total > 0 ? entropy : NAN;
 }
 
-int vqs_dead_codes(const uint32_t *counts, int K) {
+double vqs_entropy(const uint32_t *counts, int n, int K) {
+    double sum = 0;
+    for (int c = 0; c < n; c++) {
+        sum += entropy_of(counts + c * K, K);
+    }
+    return sum / n;
+}
+
+int vqs_dead_codes(const uint32_t *counts, int n, int K) {
     int dead = 0;
-    for (int j = 0; j < K; j++) {
+    for (int j = 0; j < n * K; j++) {
         dead += counts[j] == 0;
     }
     return dead;
@@ -115,8 +180,9 @@ void vqs_metrics_part(const struct vqs_model *m, const struct vqs_samples *sampl
                       const struct vqs_evaluation *e, double metric[VQS_N_METRICS]) {
     const int at = part == VQS_PART_EVAL; /* record.h lists _train and _eval side by side */
     const double mse = e->squared_error / ((double)samples->n * m->D);
-    const double entropy = vqs_entropy(e->usage, m->quantizer.K);
-    const int dead = vqs_dead_codes(e->usage, m->quantizer.K);
+    const int books = m->quantizer.n_codebooks, K = m->quantizer.K;
+    const double entropy = vqs_entropy(e->usage, books, K);
+    const int dead = vqs_dead_codes(e->usage, books, K);
     metric[VQS_METRIC_mse_train + at] = mse;
     metric[VQS_METRIC_explained_variance_train + at] = samples->variance > 0 ? 1 - mse / samples->variance : NAN;
     metric[VQS_METRIC_quantization_error_train + at] =
@@ -124,9 +190,9 @@ void vqs_metrics_part(const struct vqs_model *m, const struct vqs_samples *sampl
     metric[VQS_METRIC_entropy_train + at] = entropy;
     metric[VQS_METRIC_perplexity_train + at] = exp(entropy);
     metric[VQS_METRIC_dead_codes_train + at] = dead;
-    metric[VQS_METRIC_usage_train + at] = 1 - (double)dead / m->quantizer.K;
+    metric[VQS_METRIC_usage_train + at] = 1 - (double)dead / (books * K);
     if (part == VQS_PART_TRAIN) {
-        metric[VQS_METRIC_collapsed] = dead >= 1 && dead >= 0.1 * m->quantizer.K;
+        metric[VQS_METRIC_collapsed] = dead >= 1 && dead >= 0.1 * (books * K);
     }
 }
 
@@ -166,11 +232,19 @@ enum vqs_status vqs_metrics_subspace(const struct vqs_model *m, const struct vqs
 
 double vqs_lloyd_gap(const struct vqs_settings *s, const struct vqs_model *m, size_t n, const struct vqs_evaluation *e,
                      struct vqs_model_scratch *scratch, vqs_real *codes) {
-    if (s->gap_restarts == 0 || (size_t)s->K > n) {
+    if (s->gap_restarts == 0 || (size_t)s->K > n || m->quantizer.n_codebooks > 1) {
         return NAN;
     }
-    const struct vqs_lloyd_problem problem = {m->kernels,      s->seed,        scratch->z,   n, m->d, m->quantizer.K,
-                                              s->gap_restarts, GAP_ITERATIONS, gap_tolerance};
+    const struct vqs_lloyd_problem problem = {.kernels = m->kernels,
+                                              .seed = s->seed,
+                                              .z = scratch->z,
+                                              .stride = (size_t)m->d * T,
+                                              .n = n,
+                                              .d = m->d,
+                                              .K = m->quantizer.K,
+                                              .restarts = s->gap_restarts,
+                                              .iterations = GAP_ITERATIONS,
+                                              .tolerance = gap_tolerance};
     double best = vqs_lloyd(&problem, &scratch->lloyd, codes);
     return best > 0 ? e->distortion / best : NAN;
 }

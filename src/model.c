@@ -33,7 +33,7 @@ void vqs_model_carve(const struct vqs_settings *s, const struct vqs_kernels *k, 
     scratch->y = vqs_arena_take(arena, (size_t)m->rows * T, sizeof *scratch->y);
     scratch->retract = vqs_arena_take(arena, vqs_retract_scratch(s->retraction, s->d, m->ld), sizeof(vqs_real));
     scratch->order = vqs_arena_take(arena, (size_t)s->N, sizeof *scratch->order);
-    vqs_lloyd_carve(arena, (size_t)s->N, s->d, s->K, &scratch->lloyd);
+    vqs_lloyd_carve(arena, (size_t)s->N, vqs_code_width(s), s->K, &scratch->lloyd);
     if (!m->params) { /* measuring */
         return;
     }

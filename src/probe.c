@@ -92,12 +92,12 @@ static double square(double a) {
 
 /* Distance from z to the nearest boundary of the cell of code k; infinite for a single code. */
 static double margin_of(const struct vqs_quantizer *q, const double *z, uint32_t k) {
-    const vqs_real *c = q->codes + (size_t)k * (size_t)q->d;
+    const vqs_real *c = q->codes + (size_t)k * (size_t)q->width;
     double least = INFINITY;
     for (int j = 0; j < q->K; j++) {
-        const vqs_real *other = q->codes + (size_t)j * (size_t)q->d;
+        const vqs_real *other = q->codes + (size_t)j * (size_t)q->width;
         double further = 0, between = 0;
-        for (int i = 0; i < q->d; i++) {
+        for (int i = 0; i < q->width; i++) {
             further += square(z[i] - (double)other[i]) - square(z[i] - (double)c[i]);
             between += square((double)other[i] - (double)c[i]);
         }

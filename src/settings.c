@@ -46,6 +46,7 @@ const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
     static const char *const encoder[] = {"linear", "identity"};
     static const char *const decoder[] = {"free", "tied"};
     static const char *const retraction[] = {"mgs", "polar", "qr", "qr_raw"};
+    static const char *const estimator_scope[] = {"total", "each"};
     static const char *const codebook_init[] = {"uniform", "normal", "data", "kmeans"};
     static const char *const codebook[] = {"gradient", "ema", "affine", "simvq", "fixed", "fsq", "lfq"};
     static const char *const update[] = {"joint", "alternating"};
@@ -75,6 +76,8 @@ const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
         return i < COUNT(revive) ? revive[i] : NULL;
     case VQS_SETTING_beta_schedule:
         return i < COUNT(beta_schedule) ? beta_schedule[i] : NULL;
+    case VQS_SETTING_estimator_scope:
+        return i < COUNT(estimator_scope) ? estimator_scope[i] : NULL;
     case VQS_SETTING_estimator:
     case VQS_SETTING_replay_estimator:
         return i < vqs_estimator_count() ? vqs_estimator_get(i)->name : NULL;
@@ -134,6 +137,8 @@ bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *s) {
         return trained && s->probe_epochs.n > 0;
     case VQS_WHEN_FIELD:
         return trained && s->probe_epochs.n > 0 && s->field_grid > 0;
+    case VQS_WHEN_SEVERAL:
+        return trained && vqs_n_codebooks(s) > 1;
     case VQS_WHEN_NORMAL:
         return drawn && s->codebook_init == VQS_INIT_NORMAL;
     case VQS_WHEN_KMEANS:
@@ -240,6 +245,23 @@ enum vqs_status vqs_settings_check(const struct vqs_settings *s, enum vqs_settin
         *culprit = VQS_SETTING_d;
         return vqs_fail(err, VQS_ERR_JOB, "d: the latent dimension is %d but the data has D = %d; d must be at most D",
                         s->d, s->D);
+    }
+    if (s->d % s->groups) {
+        *culprit = VQS_SETTING_groups;
+        return vqs_fail(err, VQS_ERR_JOB,
+                        "groups: %d groups do not divide d = %d components evenly; groups must divide d", s->groups,
+                        s->d);
+    }
+    const struct vqs_estimator *estimator = vqs_estimator_get(s->estimator);
+    if (vqs_setting_used(VQS_SETTING_estimator_scope, s) &&
+        estimator->needs & (s->estimator_scope == VQS_SCOPE_TOTAL ? VQS_NEEDS_CHOICES : VQS_NEEDS_AT_Z)) {
+        *culprit = VQS_SETTING_estimator_scope;
+        return vqs_fail(
+            err, VQS_ERR_JOB,
+            s->estimator_scope == VQS_SCOPE_TOTAL
+                ? "estimator_scope: %s weighs the codes of one codebook, the total of several has none; use each"
+                : "estimator_scope: %s decodes z itself, which no single codebook quantises; use total",
+            estimator->name);
     }
     if (vqs_setting_used(VQS_SETTING_r, s) && s->r > s->D) {
         *culprit = VQS_SETTING_r;

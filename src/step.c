@@ -15,32 +15,51 @@ static const struct vqs_estimator *estimator_of(const struct vqs_settings *s, co
     return &kernels->estimators[s->estimator];
 }
 
+static bool is_for_each(const struct vqs_settings *s) {
+    return vqs_n_codebooks(s) == 1 || s->estimator_scope == VQS_SCOPE_EACH;
+}
+
+/* Whether what is decoded is always a code, so that sums over samples are sums over codes. */
+static bool decodes_codes(const struct vqs_settings *s, const struct vqs_estimator *estimator) {
+    return vqs_n_codebooks(s) == 1 && !(estimator->needs & VQS_GIVES_VALUE);
+}
+
 void vqs_tile_carve(const struct vqs_settings *s, const struct vqs_estimator *estimator, int rows,
                     struct vqs_arena *arena, struct vqs_tile *t) {
     const unsigned needs = estimator->needs;
-    const size_t latent = (size_t)s->d * T, group = VQS_RNG_GROUP, choices = (size_t)s->K * T;
-    const size_t noise = (latent + group - 1) / group * group;
+    const bool each = is_for_each(s), value = needs & VQS_GIVES_VALUE;
+    const size_t latent = (size_t)s->d * T, choices = (size_t)s->K * T, all = (size_t)s->levels * latent;
+    const size_t seen = each ? (size_t)s->levels : 1; /* how often the estimator sees d components */
     t->y = vqs_arena_take(arena, (size_t)rows * T, sizeof(vqs_real));
     t->outer = vqs_arena_take(arena, (size_t)rows * T, sizeof(vqs_real));
-    t->z = vqs_arena_take(arena, latent, sizeof(vqs_real));
-    t->q = vqs_arena_take(arena, latent, sizeof(vqs_real));
+    t->z = vqs_arena_take(arena, all, sizeof(vqs_real));
+    t->q = vqs_arena_take(arena, all, sizeof(vqs_real));
+    t->v = each && value ? vqs_arena_take(arena, all, sizeof(vqs_real)) : t->q;
+    t->sum = s->levels > 1 ? vqs_arena_take(arena, latent, sizeof(vqs_real)) : t->v;
+    t->f = !each && value ? vqs_arena_take(arena, latent, sizeof(vqs_real)) : t->sum;
     t->g = vqs_arena_take(arena, latent, sizeof(vqs_real));
     t->gz = vqs_arena_take(arena, latent, sizeof(vqs_real));
     t->ge = vqs_arena_take(arena, latent, sizeof(vqs_real));
-    t->f = needs & VQS_GIVES_VALUE ? vqs_arena_take(arena, latent, sizeof(vqs_real)) : t->q;
-    t->square = needs & VQS_GIVES_VALUE ? vqs_arena_take(arena, (size_t)(s->d * s->d), sizeof(vqs_real)) : NULL;
+    const size_t books = (size_t)vqs_n_codebooks(s);
+    const bool chain = each && s->levels > 1;
+    t->rest = chain ? vqs_arena_take(arena, latent, sizeof(vqs_real)) : NULL;
+    t->back = chain ? vqs_arena_take(arena, latent, sizeof(vqs_real)) : NULL;
+    t->square = decodes_codes(s, estimator) ? NULL : vqs_arena_take(arena, (size_t)(s->d * s->d), sizeof(vqs_real));
     t->at_z = needs & VQS_NEEDS_AT_Z ? vqs_arena_take(arena, latent, sizeof(vqs_real)) : NULL;
-    t->noise = needs & VQS_NEEDS_NOISE ? vqs_arena_take(arena, noise, sizeof(vqs_real)) : NULL;
-    t->gq = needs & VQS_GIVES_CODES ? vqs_arena_take(arena, latent, sizeof(vqs_real)) : NULL;
+    t->noise_stride = (latent + VQS_RNG_GROUP - 1) / VQS_RNG_GROUP * VQS_RNG_GROUP;
+    t->noise = needs & VQS_NEEDS_NOISE ? vqs_arena_take(arena, seen * t->noise_stride, sizeof(vqs_real)) : NULL;
+    t->gq = needs & VQS_GIVES_CODES ? vqs_arena_take(arena, seen * latent, sizeof(vqs_real)) : NULL;
     t->words = needs & VQS_NEEDS_CHOICES ? vqs_arena_take(arena, choices, sizeof *t->words) : NULL;
-    t->weights = needs & VQS_NEEDS_CHOICES ? vqs_arena_take(arena, 3 * choices, sizeof(vqs_real)) : NULL;
+    t->weights = needs & VQS_NEEDS_CHOICES ? vqs_arena_take(arena, books * 3 * choices, sizeof(vqs_real)) : NULL;
 }
 
-static void carve_partials(const struct vqs_settings *s, unsigned needs, struct vqs_arena *arena, struct vqs_work *w) {
+static void carve_partials(const struct vqs_settings *s, const struct vqs_estimator *estimator, struct vqs_arena *arena,
+                           struct vqs_work *w) {
+    const bool sums_codes = decodes_codes(s, estimator);
     const size_t outer = (size_t)w->model.rows * w->model.ld, vector = vqs_row_stride(s->d);
-    const size_t moments = needs & VQS_GIVES_VALUE ? (size_t)s->d * vector : 0;
-    const size_t fsum = needs & VQS_GIVES_VALUE ? vector : 0;
-    const size_t codes = needs & VQS_NEEDS_CHOICES ? w->model.quantizer.n_params : 0;
+    const size_t moments = sums_codes ? 0 : (size_t)s->d * vector;
+    const size_t fsum = sums_codes ? 0 : vector;
+    const size_t codes = estimator->needs & VQS_NEEDS_CHOICES ? w->model.quantizer.n_params : 0;
     w->partial_stride = outer + vector + fsum + moments + codes;
     vqs_real *sums = vqs_arena_take(arena, PARTIALS * w->partial_stride, sizeof(vqs_real));
     for (size_t p = 0; sums && p < PARTIALS; p++) {
@@ -58,25 +77,26 @@ void vqs_work_carve(const struct vqs_settings *s, const struct vqs_kernels *kern
     const struct vqs_estimator *estimator = estimator_of(s, kernels);
     vqs_model_carve(s, kernels, arena, &w->model, &w->scratch);
     const struct vqs_model *m = &w->model;
-    const size_t d = (size_t)s->d;
+    const size_t d = (size_t)s->d, books = (size_t)m->quantizer.n_codebooks;
     w->tiles = (s->batch + T - 1) / T;
     vqs_evaluation_carve(s, arena, &w->train);
     vqs_evaluation_carve(s, arena, &w->eval);
     w->codes_before = vqs_arena_take(arena, m->quantizer.n_codes, sizeof(vqs_real));
-    w->evaluation = vqs_arena_take(arena, (size_t)team * (size_t)(m->rows + s->d) * T, sizeof(vqs_real));
+    w->evaluation = vqs_arena_take(arena, (size_t)team * (size_t)(m->rows + 2 * s->d) * T, sizeof(vqs_real));
     if (!estimator->backward) {
         return;
     }
-    w->usage = vqs_arena_take(arena, (size_t)s->K, sizeof *w->usage);
+    const size_t samples = books * (size_t)w->tiles * T;
+    w->usage = vqs_arena_take(arena, books * (size_t)s->K, sizeof *w->usage);
     w->grad = vqs_arena_take(arena, m->n_params, sizeof(vqs_real));
     w->moment1 = vqs_arena_take(arena, m->n_params, sizeof(vqs_real));
     w->moment2 = vqs_arena_take(arena, m->n_params, sizeof(vqs_real));
-    w->k = vqs_arena_take(arena, (size_t)w->tiles * T, sizeof *w->k);
-    w->gc = vqs_arena_take(arena, (size_t)w->tiles * T * vqs_row_stride(s->d), sizeof(vqs_real));
-    w->count = vqs_arena_take(arena, (size_t)s->K, sizeof *w->count);
+    w->k = vqs_arena_take(arena, samples, sizeof *w->k);
+    w->gc = vqs_arena_take(arena, samples * vqs_row_stride(m->quantizer.width), sizeof(vqs_real));
+    w->count = vqs_arena_take(arena, books * (size_t)s->K, sizeof *w->count);
     w->used = vqs_arena_take(arena, (size_t)s->K + 1, sizeof *w->used);
     w->moments = vqs_arena_take(arena, d * vqs_row_stride(s->d), sizeof(vqs_real));
-    carve_partials(s, estimator->needs, arena, w);
+    carve_partials(s, estimator, arena, w);
     w->tile = vqs_arena_take(arena, (size_t)team, sizeof *w->tile);
     for (int i = 0; i < team; i++) {
         struct vqs_tile measured;
@@ -99,6 +119,7 @@ void vqs_batch_begin(const struct vqs_settings *s, const struct vqs_work *w, con
         .estimator = estimator,
         .kernels = m->kernels,
         .quantizer = &m->quantizer,
+        .each = is_for_each(s),
         .d = m->d,
         .tied = m->tied,
         .bias = m->bias,
@@ -115,7 +136,7 @@ void vqs_batch_begin(const struct vqs_settings *s, const struct vqs_work *w, con
 
 void vqs_step_tiles(struct vqs_work *w, const struct vqs_batch *b, int p, int thread) {
     const struct vqs_model *m = &w->model;
-    const int d = m->d, tiles = (b->n + T - 1) / T, per_run = (tiles + PARTIALS - 1) / PARTIALS;
+    const int tiles = (b->n + T - 1) / T, per_run = (tiles + PARTIALS - 1) / PARTIALS;
     struct vqs_partial *part = &w->partial[p];
     struct vqs_tile *t = &w->tile[thread];
     t->gsum = part->gsum;
@@ -136,7 +157,8 @@ void vqs_step_tiles(struct vqs_work *w, const struct vqs_batch *b, int p, int th
             t->sq[l] = b->samples->sq[rows[l]];
         }
         t->k = w->k + tile * T;
-        t->gc = w->gc + (size_t)tile * T * vqs_row_stride(d);
+        t->gc = w->gc + (size_t)tile * T * vqs_row_stride(m->quantizer.width);
+        t->book_stride = (size_t)w->tiles * T;
         m->kernels->project(m->rows, m->ld, b->samples->x, rows, m->W, m->packed, t->y);
         m->kernels->tile_step(&b->step, t);
         m->kernels->outer(m->rows, m->ld, b->samples->x, rows, t->outer, tile > p * per_run, part->outer);
@@ -147,10 +169,16 @@ void vqs_step_tiles(struct vqs_work *w, const struct vqs_batch *b, int p, int th
 }
 
 void vqs_step_codes(struct vqs_work *w, const struct vqs_batch *b, int first, int last) {
-    vqs_real *grad = w->grad + (w->model.quantizer.params - w->model.params);
-    w->model.kernels->scatter(b->n, w->model.d, w->k, w->gc, first, last, grad, w->count);
-    for (int k = first; k < last; k++) {
-        w->usage[k] += w->count[k];
+    const struct vqs_quantizer *q = &w->model.quantizer;
+    const size_t samples = (size_t)w->tiles * T, K = (size_t)q->K, width = (size_t)q->width;
+    vqs_real *grad = w->grad + (q->params - w->model.params);
+    for (size_t c = 0; c < (size_t)q->n_codebooks; c++) {
+        uint32_t *count = w->count + c * K, *usage = w->usage + c * K;
+        w->model.kernels->scatter(b->n, q->width, w->k + c * samples, w->gc + c * samples * vqs_row_stride(q->width),
+                                  first, last, grad + c * K * width, count);
+        for (int k = first; k < last; k++) {
+            usage[k] += count[k];
+        }
     }
 }
 
@@ -172,7 +200,7 @@ static vqs_real sum_of_values(const struct vqs_work *w, size_t i) {
         return w->partial[0].fsum[i]; /* all of it, after add_partials */
     }
     for (size_t k = 0; k < (size_t)q->K; k++) {
-        sum += (vqs_real)w->count[k] * q->codes[k * (size_t)q->d + i];
+        sum += (vqs_real)w->count[k] * q->codes[k * (size_t)q->width + i];
     }
     return sum;
 }

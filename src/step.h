@@ -22,8 +22,8 @@ struct vqs_partial {
     vqs_real *outer;   /* [rows][ld] sum of outer x^T */
     vqs_real *gsum;    /* [d] sum of gz, with bias */
     vqs_real *fsum;    /* [d], and */
-    vqs_real *moments; /* [d][vqs_row_stride(d)], where the decoder is given what is no code; else NULL */
-    vqs_real *gcodes;  /* [K][d], of an estimator that weighs all codes; else NULL */
+    vqs_real *moments; /* [d][vqs_row_stride(d)], where what is decoded is no single code; else NULL */
+    vqs_real *gcodes;  /* [n_codes], of an estimator that weighs all codes; else NULL */
     double rec, vq, zero;
 };
 
@@ -38,15 +38,15 @@ struct vqs_work {
     vqs_real *grad, *moment1, *moment2; /* [n_params] */
     struct vqs_partial partial[VQS_PARTIALS];
     size_t partial_stride; /* from one partial's sums to the next's, in values */
-    uint32_t *k;           /* [tiles][T] codes of the batch */
-    vqs_real *gc;          /* [tiles][T][vqs_row_stride(d)] gradients to them */
-    uint32_t *count;       /* [K] samples of each code in the batch */
-    uint32_t *used;        /* [K + 1] the codes whose count is not 0 */
+    uint32_t *k;           /* [n_codebooks][tiles][T] codes of the batch */
+    vqs_real *gc;          /* [n_codebooks][tiles][T][vqs_row_stride(width)] gradients to them */
+    uint32_t *count;       /* [n_codebooks][K] samples of each code in the batch */
+    uint32_t *used;        /* [K + 1] the codes whose count is not 0, of one codebook */
     vqs_real *moments;     /* [d][vqs_row_stride(d)] sum q q^T over the batch */
     struct vqs_tile *tile; /* [team] */
     /* epoch */
-    vqs_real *codes_before; /* [K][d] at the start of the epoch; also Lloyd's codebook at the end */
-    uint32_t *usage;        /* [K] over the epoch */
+    vqs_real *codes_before; /* [n_codes] at the start of the epoch; also Lloyd's codebook at the end */
+    uint32_t *usage;        /* [n_codebooks][K] over the epoch */
 };
 void vqs_work_carve(const struct vqs_settings *settings, const struct vqs_kernels *kernels, int team,
                     struct vqs_arena *arena, struct vqs_work *work);
@@ -63,7 +63,7 @@ void vqs_batch_begin(const struct vqs_settings *settings, const struct vqs_work 
                      int64_t number, struct vqs_batch *batch);
 /* First phase: run `p` of the batch's tiles, by thread `thread` of the team. */
 void vqs_step_tiles(struct vqs_work *work, const struct vqs_batch *batch, int p, int thread);
-/* Second phase: gradients of the codes [first, last), gathered in the order of the batch. */
+/* Second phase: gradients of the codes [first, last) of each codebook, gathered in the order of the batch. */
 void vqs_step_codes(struct vqs_work *work, const struct vqs_batch *batch, int first, int last);
 /* Third phase, by one thread: everything but the codes' own gradients. Returns the rows that flipped. */
 int vqs_step_update(const struct vqs_settings *settings, struct vqs_work *work, const struct vqs_batch *batch,

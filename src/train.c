@@ -30,12 +30,13 @@ static bool is_trained(const struct vqs_settings *s) {
     return vqs_estimator_get(s->estimator)->backward != NULL;
 }
 
+/* One of each codebook at each epoch kept. */
 static int snapshot_count(const struct vqs_settings *s) {
-    int n = 1; /* the last codebook */
+    int n = 1; /* the last epoch */
     for (int i = 0; is_trained(s) && i < s->snapshots.n; i++) {
         n += s->snapshots.at[i] != s->epochs;
     }
-    return n;
+    return n * vqs_n_codebooks(s);
 }
 
 size_t vqs_trial_memory(const struct vqs_settings *s) {
@@ -47,7 +48,7 @@ size_t vqs_trial_memory(const struct vqs_settings *s) {
 
 size_t vqs_trial_record_bytes(const struct vqs_settings *s) {
     return (size_t)VQS_N_CURVES * (size_t)s->epochs * sizeof(double) +
-           (size_t)snapshot_count(s) * (size_t)s->K * ((size_t)s->d + 1) * sizeof(float);
+           (size_t)snapshot_count(s) * (size_t)s->K * ((size_t)vqs_code_width(s) + 1) * sizeof(float);
 }
 
 /* ---- denormal numbers -----------------------------------------------------------------------------------------------
@@ -131,7 +132,7 @@ static double code_drift(const struct vqs_work *w) {
         double moved = (double)q->codes[i] - (double)w->codes_before[i];
         sum += moved * moved;
     }
-    return sqrt(sum / q->K);
+    return sqrt(sum / (q->n_codebooks * q->K));
 }
 
 /* The curves of epoch `e` (0-based). Returns whether all is still finite. */
@@ -142,8 +143,8 @@ static bool record_epoch(const struct vqs_settings *s, const struct vqs_work *w,
         [VQS_CURVE_loss] = rec + (1 + s->beta) * vq,
         [VQS_CURVE_loss_rec] = rec,
         [VQS_CURVE_loss_vq] = vq,
-        [VQS_CURVE_entropy] = vqs_entropy(w->usage, s->K),
-        [VQS_CURVE_dead_codes] = vqs_dead_codes(w->usage, s->K),
+        [VQS_CURVE_entropy] = vqs_entropy(w->usage, vqs_n_codebooks(s), s->K),
+        [VQS_CURVE_dead_codes] = vqs_dead_codes(w->usage, vqs_n_codebooks(s), s->K),
         [VQS_CURVE_code_drift] = code_drift(w),
         [VQS_CURVE_u_zero] = sums->zero,
     };
@@ -153,13 +154,21 @@ static bool record_epoch(const struct vqs_settings *s, const struct vqs_work *w,
     return isfinite(values[VQS_CURVE_loss]) && isfinite(values[VQS_CURVE_code_drift]);
 }
 
-static void take_snapshot(const struct vqs_work *w, int epoch, const uint32_t *usage, struct vqs_snapshot *snapshot) {
+/* Appends every codebook to the `n` snapshots taken so far. */
+static void take_snapshots(const struct vqs_work *w, int epoch, const uint32_t *usage, struct vqs_record *record,
+                           int *n) {
     const struct vqs_quantizer *q = &w->model.quantizer;
-    snapshot->epoch = epoch;
-    for (size_t i = 0; i < q->n_codes; i++) {
-        snapshot->codes[i] = (float)q->codes[i];
+    const size_t K = (size_t)q->K, size = K * (size_t)q->width;
+    for (int c = 0; c < q->n_codebooks; c++) {
+        const vqs_real *codes = vqs_codebook_of(q, c).codes;
+        struct vqs_snapshot *snapshot = &record->snapshots[(*n)++];
+        snapshot->epoch = epoch;
+        snapshot->level = c;
+        for (size_t i = 0; i < size; i++) {
+            snapshot->codes[i] = (float)codes[i];
+        }
+        memcpy(snapshot->usage, usage + (size_t)c * K, K * sizeof *usage);
     }
-    memcpy(snapshot->usage, usage, (size_t)q->K * sizeof *usage);
 }
 
 static void evaluate_part(struct vqs_work *w, int team, const struct vqs_samples *part, struct vqs_evaluation *e) {
@@ -189,16 +198,16 @@ static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_setti
     struct vqs_trial_state at = begin(t, s, w, record);
     record->outcome = VQS_OUTCOME_COMPLETED;
     for (;;) {
-        const int epoch = at.epoch;
-        if (at.n_snapshots < s->snapshots.n && s->snapshots.at[at.n_snapshots] == epoch && epoch < s->epochs) {
+        const int epoch = at.epoch, kept = at.n_snapshots / vqs_n_codebooks(s);
+        if (kept < s->snapshots.n && s->snapshots.at[kept] == epoch && epoch < s->epochs) {
             evaluate_part(w, t->team, &data->train, &w->train);
-            take_snapshot(w, epoch, w->train.usage, &record->snapshots[at.n_snapshots++]);
+            take_snapshots(w, epoch, w->train.usage, record, &at.n_snapshots);
         }
         if (epoch == s->epochs) {
             break;
         }
         struct epoch_sums sums = {0};
-        memset(w->usage, 0, (size_t)s->K * sizeof *w->usage);
+        memset(w->usage, 0, (size_t)(vqs_n_codebooks(s) * s->K) * sizeof *w->usage);
         memcpy(w->codes_before, w->model.quantizer.codes, w->model.quantizer.n_codes * sizeof *w->codes_before);
         run_epoch(s, t->team, data, w, epoch, &at.steps, &sums);
         at.flips += sums.flips;
@@ -225,7 +234,7 @@ static enum vqs_status evaluate(const struct vqs_settings *s, int team, const st
     vqs_metrics_part(&w->model, &data->eval, VQS_PART_EVAL, &w->eval, record->metric);
     evaluate_part(w, team, &data->train, &w->train); /* last: its z stays for the Lloyd gap */
     vqs_metrics_part(&w->model, &data->train, VQS_PART_TRAIN, &w->train, record->metric);
-    take_snapshot(w, is_trained(s) ? s->epochs : 0, w->train.usage, &record->snapshots[record->n_snapshots++]);
+    take_snapshots(w, is_trained(s) ? s->epochs : 0, w->train.usage, record, &record->n_snapshots);
     record->metric[VQS_METRIC_lloyd_gap] =
         vqs_lloyd_gap(s, &w->model, data->train.n, &w->train, &w->scratch, w->codes_before);
     return vqs_metrics_subspace(&w->model, data, record->metric, err);
@@ -239,7 +248,8 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
     enum vqs_setting_id culprit;
     enum vqs_status status = vqs_settings_check(s, &culprit, err);
     if (!status) {
-        status = vqs_record_reset(record, is_trained(s) ? s->epochs : 0, snapshot_count(s), s->K, s->d, err);
+        status =
+            vqs_record_reset(record, is_trained(s) ? s->epochs : 0, snapshot_count(s), s->K, vqs_code_width(s), err);
     }
     if (!status) {
         status = vqs_data_cache_get(t->cache, s, &t->data, err);
@@ -336,8 +346,10 @@ void vqs_trainer_destroy(struct vqs_trainer *t) {
 
 double vqs_trial_seconds(const struct vqs_settings *s) {
     const double multiply_adds_per_second = 2e10, seconds_per_normal = 1.5e-9, seconds_per_sample_pass = 5e-9;
-    const double D = s->D, d = s->d, K = s->K, N = s->N, samples = N + s->N_eval;
-    const double starts = is_trained(s) ? s->gap_restarts : s->kmeans_restarts + s->gap_restarts;
+    const double D = s->D, d = s->d, N = s->N, samples = N + s->N_eval;
+    const double K = s->levels * (double)s->K; /* each level compares d components with K codes */
+    const double gap = vqs_n_codebooks(s) > 1 ? 0 : s->gap_restarts;
+    const double starts = is_trained(s) ? gap : s->kmeans_restarts + gap;
     const double lloyd = starts * 40 * N * (K * d / multiply_adds_per_second + d * 1e-9);
     const double data = vqs_setting_used(VQS_SETTING_sigma, s) ? samples * D * seconds_per_normal : samples * D * 20e-9;
     const double products = is_trained(s) && s->decoder == VQS_DECODER_FREE ? 4 : 2;

@@ -35,7 +35,7 @@ static struct vqs_settings small_settings(bool tied, bool bias) {
 static void carve(struct fixture *f, const struct vqs_kernels *k, struct vqs_arena *arena) {
     vqs_model_carve(&f->settings, k, arena, &f->model, &f->scratch);
     vqs_evaluation_carve(&f->settings, arena, &f->result);
-    f->y = vqs_arena_take(arena, 4 * (size_t)(f->model.rows + f->model.d) * T, sizeof *f->y);
+    f->y = vqs_arena_take(arena, 4 * (size_t)(f->model.rows + 2 * f->model.d) * T, sizeof *f->y);
 }
 
 static struct fixture make(const struct vqs_kernels *k, struct vqs_settings settings) {
@@ -197,21 +197,21 @@ END_TEST
 
 START_TEST(entropy_and_dead_codes) {
     static const uint32_t even[] = {5, 5, 5, 5}, one[] = {0, 9, 0}, none[] = {0, 0}, some[] = {1, 0, 3};
-    ck_assert_double_eq_tol(vqs_entropy(even, 4), log(4), 1e-15);
-    ck_assert_double_eq_tol(vqs_entropy(some, 3), 0.25 * log(4) + 0.75 * log(4.0 / 3), 1e-15);
-    ck_assert(vqs_entropy(one, 3) == 0);
-    ck_assert(isnan(vqs_entropy(none, 2)));
-    ck_assert_int_eq(vqs_dead_codes(even, 4), 0);
-    ck_assert_int_eq(vqs_dead_codes(one, 3), 2);
-    ck_assert_int_eq(vqs_dead_codes(none, 2), 2);
+    ck_assert_double_eq_tol(vqs_entropy(even, 1, 4), log(4), 1e-15);
+    ck_assert_double_eq_tol(vqs_entropy(some, 1, 3), 0.25 * log(4) + 0.75 * log(4.0 / 3), 1e-15);
+    ck_assert(vqs_entropy(one, 1, 3) == 0);
+    ck_assert(isnan(vqs_entropy(none, 1, 2)));
+    ck_assert_int_eq(vqs_dead_codes(even, 1, 4), 0);
+    ck_assert_int_eq(vqs_dead_codes(one, 1, 3), 2);
+    ck_assert_int_eq(vqs_dead_codes(none, 1, 2), 2);
     static const uint32_t large[] = {UINT32_MAX, UINT32_MAX};
-    ck_assert_double_eq_tol(vqs_entropy(large, 2), log(2), 1e-15);
+    ck_assert_double_eq_tol(vqs_entropy(large, 1, 2), log(2), 1e-15);
 }
 END_TEST
 
 START_TEST(metrics_follow_their_definitions) {
     uint32_t usage[20] = {4, 4};
-    const struct vqs_model m = {.D = 3, .d = 2, .quantizer = {.K = 20}};
+    const struct vqs_model m = {.D = 3, .d = 2, .quantizer = {.n_codebooks = 1, .K = 20}};
     const struct vqs_samples samples = {.n = 8, .variance = 2};
     const struct vqs_evaluation e = {.squared_error = 12, .distortion = 6, .z_variance = 3, .usage = usage};
     double metric[VQS_N_METRICS];
@@ -366,7 +366,7 @@ START_TEST(initial_codes) {
     s.codebook_init = VQS_INIT_DATA; /* outputs of the encoder, each of a sample of its own */
     f = make(test_class(_i), s);
     evaluate(&f, &f.data->train, 1);
-    ck_assert_int_eq(vqs_dead_codes(f.result.usage, s.K), 0);
+    ck_assert_int_eq(vqs_dead_codes(f.result.usage, 1, s.K), 0);
     int exact = 0;
     for (size_t n = 0; n < f.data->train.n; n++) {
         double z[16], distance;

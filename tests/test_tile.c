@@ -234,13 +234,20 @@ static void make_tile_case(const struct vqs_kernels *k, uint64_t *state, int d, 
     c->gram = test_normals(state, D * D);
     c->encoder_bias = test_normals(state, D);
     c->decoded_bias = test_normals(state, D);
-    c->quantizer = (struct vqs_quantizer){
-        .K = K, .d = d, .codes = c->codes, .packed = c->packed.codes, .half_norm = c->packed.half_norm};
+    c->quantizer = (struct vqs_quantizer){.levels = 1,
+                                          .groups = 1,
+                                          .n_codebooks = 1,
+                                          .K = K,
+                                          .width = d,
+                                          .codes = c->codes,
+                                          .packed = c->packed.codes,
+                                          .half_norm = c->packed.half_norm};
     c->step = (struct vqs_step){
         .settings = &c->settings,
         .estimator = &k->estimators[vqs_estimator_find("ste")],
         .kernels = k,
         .quantizer = &c->quantizer,
+        .each = true,
         .d = d,
         .tied = tied,
         .bias = bias,

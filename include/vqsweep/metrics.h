@@ -9,22 +9,29 @@
 #include "vqsweep/model.h"
 #include "vqsweep/record.h"
 
-/* One pass of a model over samples. */
+/* One codebook of several, and its input r. */
+struct vqs_level_evaluation {
+    double distortion; /* sum |r - q|^2 */
+    double variance;   /* tr Cov(r) */
+};
+/* One pass of a model over samples; q is the sum of the codes of all levels. */
 struct vqs_evaluation {
     double squared_error; /* sum |x - x^|^2 */
     double distortion;    /* sum |z - q|^2 */
     double z_variance;    /* tr Cov(z) */
-    uint32_t *usage;      /* [K] samples of each code */
+    uint32_t *usage;      /* [n_codebooks][K] samples of each code */
+    struct vqs_level_evaluation *level; /* [n_codebooks]; NULL where there is one */
     double *tiles;        /* [tiles][2] scratch: sums of each tile, added up in order */
+    double *runs;         /* scratch: sums of codebooks over runs of tiles */
 };
 void vqs_evaluation_carve(const struct vqs_settings *settings, struct vqs_arena *arena, struct vqs_evaluation *e);
-/* Leaves z of all samples in scratch->z. `y` is scratch of `team` x (rows + d) x VQS_TILE values. */
+/* Leaves z of all samples in scratch->z. `y` is scratch of `team` x (rows + 2 d) x VQS_TILE values. */
 void vqs_evaluate(const struct vqs_model *model, const struct vqs_samples *samples, int team,
                   struct vqs_model_scratch *scratch, vqs_real *y, struct vqs_evaluation *e);
 
-/* Entropy in nats, and the number of zeros, of counts [K]. The entropy of nothing is NaN. */
-double vqs_entropy(const uint32_t *counts, int K);
-int vqs_dead_codes(const uint32_t *counts, int K);
+/* Mean entropy in nats, and the number of zeros, of counts [n][K] of n codebooks. The entropy of nothing is NaN. */
+double vqs_entropy(const uint32_t *counts, int n, int K);
+int vqs_dead_codes(const uint32_t *counts, int n, int K);
 
 /* Fills the metrics of one part into the record (mse, explained variance, quantisation error, entropy, perplexity, dead
  * codes, usage; for the training part also `collapsed`). */
@@ -34,7 +41,8 @@ void vqs_metrics_part(const struct vqs_model *model, const struct vqs_samples *s
 /* subspace_recovery and principal_angle; NaN where the data has no known subspace. VQS_ERR_MEMORY. */
 enum vqs_status vqs_metrics_subspace(const struct vqs_model *model, const struct vqs_dataset *data,
                                      double metric[VQS_N_METRICS], struct vqs_error *err);
-/* The distortion of e over that of k-means on the z that vqs_evaluate left in scratch; NaN if restarts is 0. */
+/* The distortion of e over that of k-means on the z that vqs_evaluate left in scratch; NaN if restarts is 0 or there
+ * are several codebooks. */
 double vqs_lloyd_gap(const struct vqs_settings *settings, const struct vqs_model *model, size_t n,
                      const struct vqs_evaluation *e, struct vqs_model_scratch *scratch, vqs_real *codes);
 

@@ -20,6 +20,7 @@ enum vqs_latent { VQS_LATENT_GAUSSIAN, VQS_LATENT_UNIFORM, VQS_LATENT_MIXTURE };
 enum vqs_encoder { VQS_ENCODER_LINEAR, VQS_ENCODER_IDENTITY };
 enum vqs_decoder { VQS_DECODER_FREE, VQS_DECODER_TIED };
 enum vqs_retraction { VQS_RETRACTION_MGS, VQS_RETRACTION_POLAR, VQS_RETRACTION_QR, VQS_RETRACTION_QR_RAW };
+enum vqs_estimator_scope { VQS_SCOPE_TOTAL, VQS_SCOPE_EACH };
 enum vqs_codebook_init { VQS_INIT_UNIFORM, VQS_INIT_NORMAL, VQS_INIT_DATA, VQS_INIT_KMEANS };
 enum vqs_learning_kind { /* learning.h */
     VQS_LEARN_GRADIENT,
@@ -58,10 +59,11 @@ enum vqs_when {
     VQS_WHEN_FILE,     /* data read from a file */
     VQS_WHEN_CSV,      /* data: csv */
     VQS_WHEN_TRAINED,  /* trained by gradients: every estimator but the k-means baseline */
-    VQS_WHEN_DRAWN,    /* trained, and the codes are no grid: neither fsq nor lfq */
+    VQS_WHEN_PLACED,   /* trained, and the codes are no grid: neither fsq nor lfq */
     VQS_WHEN_LINEAR,   /* trained, with encoder: linear */
     VQS_WHEN_PROBED,   /* trained, with probe_epochs */
     VQS_WHEN_FIELD,    /* probed, with field_grid over 0 */
+    VQS_WHEN_SEVERAL,  /* trained, and more than one codebook */
     VQS_WHEN_NORMAL,   /* codebook_init: normal */
     VQS_WHEN_KMEANS,   /* estimator: kmeans or codebook_init: kmeans */
     VQS_WHEN_EMA,         /* codebook: ema */
@@ -101,6 +103,8 @@ enum vqs_when {
     X(BOOL, bias, 0, 0, 1, VQS_WHEN_TRAINED, "1", "biases in encoder and decoder")                                     \
     X(ENUM, retraction, VQS_RETRACTION_MGS, 0, 0, VQS_WHEN_LINEAR, "1", "how encoder rows are kept orthonormal")      \
     X(INT, K, 16, 1, 65536, VQS_ALWAYS, "codes", "codebook size")                                                      \
+    X(INT, levels, 1, 1, 16, VQS_ALWAYS, "1", "levels of residual quantisation")                                       \
+    X(INT, groups, 1, 1, 512, VQS_ALWAYS, "1", "groups of components with a codebook each, in every level")            \
     X(ENUM, codebook, VQS_LEARN_GRADIENT, 0, 0, VQS_WHEN_TRAINED, "1", "how codes are learned, or fixed")              \
     X(REAL, ema_decay, 0.99, 0.0, 0.999999, VQS_WHEN_EMA, "1", "decay of sums over a code's samples")                  \
     X(REAL, ema_eps, 1e-5, 1e-12, 1.0, VQS_WHEN_EMA, "samples", "Laplace smoothing of a code's samples")               \
@@ -116,6 +120,8 @@ enum vqs_when {
     X(REAL, entropy_weight, 0.0, 0.0, 1e6, VQS_WHEN_TRAINED, "1", "weight of the entropy penalty on soft codes")       \
     X(REAL, entropy_tau, 1.0, 1e-6, 1e6, VQS_WHEN_SOFT, "1", "temperature of soft codes")                              \
     X(ENUM, estimator, 0, 0, 0, VQS_ALWAYS, "1", "gradient estimator, or the k-means baseline")                        \
+    X(ENUM, estimator_scope, VQS_SCOPE_TOTAL, 0, 0, VQS_WHEN_SEVERAL, "1",                                             \
+      "what the estimator sees: all codebooks' sum, or each one")                                                      \
     X(REAL, a, 1.0, -1e6, 1e6, VQS_WHEN_PARAM, "1", "projector: weight along u")                                       \
     X(REAL, b, 0.0, -1e6, 1e6, VQS_WHEN_PARAM, "1", "projector: weight across u")                                      \
     X(REAL, beta, 0.25, 0.0, 1e6, VQS_WHEN_COMMITTED, "1", "commitment weight, the first one of a schedule")           \
@@ -162,6 +168,14 @@ struct vqs_settings {
 #undef VQS_X
 };
 
+/* Codebooks of a trial, and components of one of their codes (quantizer.h). */
+static inline int vqs_n_codebooks(const struct vqs_settings *s) {
+    return s->levels * s->groups;
+}
+static inline int vqs_code_width(const struct vqs_settings *s) {
+    return s->d / s->groups;
+}
+
 enum vqs_setting_kind {
     VQS_KIND_INT,
     VQS_KIND_REAL,
@@ -204,9 +218,10 @@ bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *setting
 /* All defaults. Padding is zeroed, so that equal settings are equal bytes. */
 void vqs_settings_default(struct vqs_settings *settings);
 
-/* Checks what no single row can: K > N, d > D, a file kind without a path, a snapshot past the last epoch, a range left
- * by a caller that set fields directly. On failure returns VQS_ERR_JOB with a text "KEY: what is wrong; what was
- * expected", and *culprit is the setting to point at. The caller prefixes file and line. */
+/* Checks what no single row can: K > N, d > D, groups of unequal width, an estimator that cannot be applied in the
+ * scope asked for, a file kind without a path, a snapshot past the last epoch, a range left by a caller that set fields
+ * directly. On failure returns VQS_ERR_JOB with a text "KEY: what is wrong; what was expected", and *culprit is the
+ * setting to point at. The caller prefixes file and line. */
 enum vqs_status vqs_settings_check(const struct vqs_settings *settings, enum vqs_setting_id *culprit,
                                    struct vqs_error *err);
 
