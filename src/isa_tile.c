@@ -2,8 +2,6 @@
 #include "isa_kernels.h"
 #include "tile.h"
 
-#define FOR_LANES _Pragma("omp simd") for (int l = 0; l < T; l++)
-
 static vqs_real sum_lanes(const vqs_real *a) {
     vf sum = v_load(a);
     for (int l = VL; l < T; l += VL) {
@@ -49,6 +47,9 @@ static void encode(const struct vqs_step *s, struct vqs_tile *t) {
         const vqs_real *restrict y = t->y + i * T;
         vqs_real *restrict z = t->z + i * T;
         FOR_LANES z[l] = y[l] + b;
+    }
+    if (s->bounded) {
+        KERNEL(bound)(s->d, t->z);
     }
 }
 
@@ -270,7 +271,7 @@ static void quantization(const struct vqs_step *s, struct vqs_tile *t, int level
             gz[i * T + l] -= commit * e;
         }
     }
-    if (t->gq) {
+    if (t->gq && !s->follows) {
         add_to(s->d, t->gq + (s->each ? level * s->d * T : 0), t->ge);
     }
 }
@@ -328,6 +329,13 @@ static void write_outer(const struct vqs_step *s, struct vqs_tile *t) {
     }
 }
 
+/* Through the bound: d tanh = 1 - tanh^2. */
+static void unbound(int d, const vqs_real *restrict z, vqs_real *restrict gz) {
+    for (int i = 0; i < d * T; i += T) {
+        FOR_LANES gz[i + l] *= 1 - z[i + l] * z[i + l];
+    }
+}
+
 void KERNEL(tile_step)(const struct vqs_step *s, struct vqs_tile *t) {
     const int d = s->d;
     vqs_real rec[T], vq[T], zero[T];
@@ -342,8 +350,14 @@ void KERNEL(tile_step)(const struct vqs_step *s, struct vqs_tile *t) {
     for (int level = 0, c = 0; level < s->quantizer->levels; level++) {
         quantization(s, t, level, vq);
         for (int group = 0; group < s->quantizer->groups; group++) {
+            if (s->soft_rate > 0) {
+                KERNEL(soft_codes)(s, t, c);
+            }
             write_code_rows(s, t, c++);
         }
+    }
+    if (s->bounded) {
+        unbound(d, t->z, t->gz);
     }
     if (t->n < T) {
         clear_spare_lanes(1, t->n, rec);

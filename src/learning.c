@@ -259,7 +259,7 @@ static enum vqs_status check_grid(const struct vqs_settings *s, const struct vqs
 }
 
 enum vqs_status vqs_learning_check(const struct vqs_settings *s, enum vqs_setting_id *culprit, struct vqs_error *err) {
-    const struct vqs_learning c = vqs_learning_of(s, s->d / s->groups);
+    const struct vqs_learning c = vqs_learning_of(s, vqs_code_width(s));
     if (vqs_setting_used(VQS_SETTING_codebook_steps, s) && !vqs_learning_is_trained(c.kind)) {
         *culprit = VQS_SETTING_update;
         return vqs_fail(err, VQS_ERR_JOB,

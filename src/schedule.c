@@ -7,12 +7,8 @@
 #include <math.h>
 #include <string.h>
 
-static int n_codebooks(const struct vqs_settings *s) {
-    return s->levels * s->groups;
-}
-
 void vqs_schedule_carve(const struct vqs_settings *s, struct vqs_arena *arena, struct vqs_schedule *b) {
-    const size_t codes = (size_t)n_codebooks(s) * (size_t)s->K;
+    const size_t codes = (size_t)vqs_n_codebooks(s) * (size_t)s->K;
     const bool adaptive = s->beta_schedule == VQS_BETA_ADAPTIVE, replay = s->beta_schedule == VQS_BETA_REPLAY;
     b->steps = (s->N + s->batch - 1) / s->batch;
     b->state_size = adaptive ? sizeof *b->state + codes * sizeof b->state->usage[0] : 0;
@@ -49,7 +45,7 @@ void vqs_schedule_observe(const struct vqs_settings *s, struct vqs_schedule *b, 
     if (!b->state_size) {
         return;
     }
-    const int books = n_codebooks(s);
+    const int books = vqs_n_codebooks(s);
     uint32_t *usage = b->state->usage;
     if (b->betas) {
         b->betas[(number - 1) % b->steps] = vqs_schedule_beta(s, b, number);
@@ -62,7 +58,7 @@ void vqs_schedule_observe(const struct vqs_settings *s, struct vqs_schedule *b, 
     }
     double in_use = 0;
     for (int c = 0; c < books; c++) {
-        in_use += exp(vqs_entropy(usage + (size_t)c * (size_t)s->K, s->K)) / s->K / books;
+        in_use += exp(vqs_entropy(usage + (size_t)c * (size_t)s->K, 1, s->K)) / s->K / books;
     }
     const double moved = b->state->log_beta + s->beta_rate * (s->beta_target - in_use);
     b->state->log_beta = fmin(fmax(moved, log(s->beta_min)), log(s->beta_max));

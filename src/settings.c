@@ -111,7 +111,7 @@ static bool is_drawn(const struct vqs_settings *s) {
 bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *s) {
     const struct vqs_estimator *estimator = vqs_estimator_get(s->estimator);
     const bool trained = estimator->backward != NULL;
-    const bool drawn = trained && !vqs_learning_is_grid((enum vqs_learning_kind)s->codebook);
+    const bool placed = trained && !vqs_learning_is_grid((enum vqs_learning_kind)s->codebook);
     const bool committed = trained && s->codebook != VQS_LEARN_FSQ && !(estimator->needs & VQS_WITHOUT_LOSSES);
     const bool replay = committed && s->beta_schedule == VQS_BETA_REPLAY;
     switch (vqs_setting_table[id].when) {
@@ -129,8 +129,8 @@ bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *s) {
         return s->data == VQS_DATA_CSV;
     case VQS_WHEN_TRAINED:
         return trained;
-    case VQS_WHEN_DRAWN:
-        return drawn;
+    case VQS_WHEN_PLACED:
+        return placed;
     case VQS_WHEN_LINEAR:
         return trained && s->encoder == VQS_ENCODER_LINEAR;
     case VQS_WHEN_PROBED:
@@ -140,9 +140,9 @@ bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *s) {
     case VQS_WHEN_SEVERAL:
         return trained && vqs_n_codebooks(s) > 1;
     case VQS_WHEN_NORMAL:
-        return drawn && s->codebook_init == VQS_INIT_NORMAL;
+        return placed && s->codebook_init == VQS_INIT_NORMAL;
     case VQS_WHEN_KMEANS:
-        return !trained || (drawn && s->codebook_init == VQS_INIT_KMEANS);
+        return !trained || (placed && s->codebook_init == VQS_INIT_KMEANS);
     case VQS_WHEN_EMA:
         return trained && s->codebook == VQS_LEARN_EMA;
     case VQS_WHEN_FSQ:

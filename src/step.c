@@ -1,6 +1,8 @@
 /* step.c - one step of training over a batch. */
 #include "step.h"
 
+#include "care.h"
+
 #include "vqsweep/orthonormal.h"
 
 #include <math.h>
@@ -50,17 +52,25 @@ void vqs_tile_carve(const struct vqs_settings *s, const struct vqs_estimator *es
     t->noise = needs & VQS_NEEDS_NOISE ? vqs_arena_take(arena, seen * t->noise_stride, sizeof(vqs_real)) : NULL;
     t->gq = needs & VQS_GIVES_CODES ? vqs_arena_take(arena, seen * latent, sizeof(vqs_real)) : NULL;
     t->words = needs & VQS_NEEDS_CHOICES ? vqs_arena_take(arena, choices, sizeof *t->words) : NULL;
+    t->soft = s->entropy_weight > 0 ? vqs_arena_take(arena, 2 * choices, sizeof(vqs_real)) : NULL;
     t->weights = needs & VQS_NEEDS_CHOICES ? vqs_arena_take(arena, books * 3 * choices, sizeof(vqs_real)) : NULL;
 }
 
-static void carve_partials(const struct vqs_settings *s, const struct vqs_estimator *estimator, struct vqs_arena *arena,
-                           struct vqs_work *w) {
+static size_t whole_rows(size_t n) {
+    return (n + VQS_ROW_UNIT - 1) / VQS_ROW_UNIT * VQS_ROW_UNIT;
+}
+
+static void carve_partials(const struct vqs_settings *s, const struct vqs_estimator *estimator,
+                           struct vqs_arena *arena, struct vqs_work *w) {
     const bool sums_codes = decodes_codes(s, estimator);
     const size_t outer = (size_t)w->model.rows * w->model.ld, vector = vqs_row_stride(s->d);
     const size_t moments = sums_codes ? 0 : (size_t)s->d * vector;
     const size_t fsum = sums_codes ? 0 : vector;
-    const size_t codes = estimator->needs & VQS_NEEDS_CHOICES ? w->model.quantizer.n_params : 0;
-    w->partial_stride = outer + vector + fsum + moments + codes;
+    const struct vqs_quantizer *q = &w->model.quantizer;
+    const bool soft = s->entropy_weight > 0, weighed = soft || estimator->needs & VQS_NEEDS_CHOICES;
+    const size_t codes = weighed ? whole_rows(q->n_codes) : 0;
+    const size_t soft_sum = soft ? whole_rows((size_t)q->n_codebooks * (size_t)q->K) : 0;
+    w->partial_stride = outer + vector + fsum + moments + codes + soft_sum;
     vqs_real *sums = vqs_arena_take(arena, PARTIALS * w->partial_stride, sizeof(vqs_real));
     for (size_t p = 0; sums && p < PARTIALS; p++) {
         struct vqs_partial *part = &w->partial[p];
@@ -69,6 +79,7 @@ static void carve_partials(const struct vqs_settings *s, const struct vqs_estima
         part->fsum = fsum ? part->gsum + vector : NULL;
         part->moments = moments ? part->fsum + fsum : NULL;
         part->gcodes = codes ? part->gsum + vector + fsum + moments : NULL;
+        part->soft_sum = soft ? part->gcodes + codes : NULL;
     }
 }
 
@@ -91,6 +102,18 @@ void vqs_work_carve(const struct vqs_settings *s, const struct vqs_kernels *kern
     w->grad = vqs_arena_take(arena, m->n_params, sizeof(vqs_real));
     w->moment1 = vqs_arena_take(arena, m->n_params, sizeof(vqs_real));
     w->moment2 = vqs_arena_take(arena, m->n_params, sizeof(vqs_real));
+    if (m->quantizer.learning.kind != VQS_LEARN_GRADIENT) {
+        w->to_codes = vqs_arena_take(arena, m->quantizer.n_codes, sizeof(vqs_real));
+    } else if (w->grad) {
+        w->to_codes = w->grad + (m->quantizer.params - m->params);
+    }
+    if (s->entropy_weight > 0) {
+        w->log_mean = vqs_arena_take(arena, books * (size_t)s->K, sizeof *w->log_mean);
+    }
+    if (s->orthogonality > 0) {
+        w->care = vqs_arena_take(arena, vqs_care_scratch(s->K, m->quantizer.width), sizeof *w->care);
+    }
+    vqs_schedule_carve(s, arena, &w->schedule);
     w->k = vqs_arena_take(arena, samples, sizeof *w->k);
     w->gc = vqs_arena_take(arena, samples * vqs_row_stride(m->quantizer.width), sizeof(vqs_real));
     w->count = vqs_arena_take(arena, books * (size_t)s->K, sizeof *w->count);
@@ -111,9 +134,11 @@ void vqs_batch_begin(const struct vqs_settings *s, const struct vqs_work *w, con
                      int64_t number, struct vqs_batch *b) {
     const struct vqs_model *m = &w->model;
     const struct vqs_estimator *estimator = estimator_of(s, m->kernels);
-    const double code_scale = estimator->needs & VQS_WITHOUT_LOSSES ? 0 : 2.0 / ((double)n * m->d);
+    const bool losses = vqs_setting_used(VQS_SETTING_beta, s), follows = m->quantizer.learning.kind == VQS_LEARN_EMA;
+    const double loss_scale = losses ? 2.0 / ((double)n * m->d) : 0;
     b->order = order;
     b->n = n;
+    b->beta = losses ? vqs_schedule_beta(s, &w->schedule, number) : 0;
     b->step = (struct vqs_step){
         .settings = s,
         .estimator = estimator,
@@ -128,13 +153,18 @@ void vqs_batch_begin(const struct vqs_settings *s, const struct vqs_work *w, con
         .decoded_bias = m->decoded_bias,
         .bias_norm2 = m->bias_norm2,
         .rec_scale = (vqs_real)(2.0 / ((double)n * m->D)),
-        .code_scale = (vqs_real)code_scale,
-        .commit_scale = (vqs_real)s->beta * (vqs_real)code_scale,
+        .code_scale = follows ? 1 : (vqs_real)loss_scale,
+        .commit_scale = (vqs_real)b->beta * (vqs_real)loss_scale,
+        .bounded = m->bounded,
+        .follows = follows,
+        .soft_rate = s->entropy_weight > 0 ? (vqs_real)(1 / s->entropy_tau) : 0,
+        .soft_scale = (vqs_real)(s->entropy_weight / n),
+        .log_mean = w->log_mean,
         .number = (uint32_t)number,
     };
 }
 
-void vqs_step_tiles(struct vqs_work *w, const struct vqs_batch *b, int p, int thread) {
+void vqs_step_tiles(struct vqs_work *w, const struct vqs_batch *b, int p, int thread, bool collects) {
     const struct vqs_model *m = &w->model;
     const int tiles = (b->n + T - 1) / T, per_run = (tiles + PARTIALS - 1) / PARTIALS;
     struct vqs_partial *part = &w->partial[p];
@@ -143,7 +173,9 @@ void vqs_step_tiles(struct vqs_work *w, const struct vqs_batch *b, int p, int th
     t->fsum = part->fsum;
     t->moments = part->moments;
     t->gcodes = part->gcodes;
-    t->rec = t->vq = t->zero = 0;
+    t->soft_sum = part->soft_sum;
+    t->collects = collects;
+    t->rec = t->vq = t->zero = t->soft_entropy = 0;
     if (p * per_run >= tiles) { /* a short batch leaves runs empty */
         memset(part->outer, 0, (size_t)m->rows * m->ld * sizeof *part->outer);
     }
@@ -161,21 +193,23 @@ void vqs_step_tiles(struct vqs_work *w, const struct vqs_batch *b, int p, int th
         t->book_stride = (size_t)w->tiles * T;
         m->kernels->project(m->rows, m->ld, b->samples->x, rows, m->W, m->packed, t->y);
         m->kernels->tile_step(&b->step, t);
-        m->kernels->outer(m->rows, m->ld, b->samples->x, rows, t->outer, tile > p * per_run, part->outer);
+        if (!collects) {
+            m->kernels->outer(m->rows, m->ld, b->samples->x, rows, t->outer, tile > p * per_run, part->outer);
+        }
     }
     part->rec = t->rec;
     part->vq = t->vq;
     part->zero = t->zero;
+    part->soft_entropy = t->soft_entropy;
 }
 
 void vqs_step_codes(struct vqs_work *w, const struct vqs_batch *b, int first, int last) {
     const struct vqs_quantizer *q = &w->model.quantizer;
     const size_t samples = (size_t)w->tiles * T, K = (size_t)q->K, width = (size_t)q->width;
-    vqs_real *grad = w->grad + (q->params - w->model.params);
     for (size_t c = 0; c < (size_t)q->n_codebooks; c++) {
         uint32_t *count = w->count + c * K, *usage = w->usage + c * K;
         w->model.kernels->scatter(b->n, q->width, w->k + c * samples, w->gc + c * samples * vqs_row_stride(q->width),
-                                  first, last, grad + c * K * width, count);
+                                  first, last, w->to_codes + c * K * width, count);
         for (int k = first; k < last; k++) {
             usage[k] += count[k];
         }
@@ -253,28 +287,51 @@ static void matrix_gradients(struct vqs_work *w, const struct vqs_batch *b) {
     }
 }
 
-int vqs_step_update(const struct vqs_settings *s, struct vqs_work *w, const struct vqs_batch *b, int64_t step_number) {
-    struct vqs_model *m = &w->model;
-    const struct vqs_kernels *k = m->kernels;
-    add_partials(w);
-    matrix_gradients(w, b);
-    if (w->partial[0].gcodes) {
-        k->axpy(m->quantizer.n_codes, 1, w->partial[0].gcodes, w->grad + (m->quantizer.params - m->params));
-    }
+/* Adam on the parameters [first, last), whose step `t` this is. */
+static void move(const struct vqs_settings *s, struct vqs_work *w, size_t first, size_t last, int64_t t) {
     const struct vqs_adam_step adam = {
         .beta1 = (vqs_real)s->adam_beta1,
         .beta2 = (vqs_real)s->adam_beta2,
         .eps = (vqs_real)s->adam_eps,
         .rest1 = (vqs_real)(1 - s->adam_beta1),
         .rest2 = (vqs_real)(1 - s->adam_beta2),
-        .rate = (vqs_real)(s->lr / (1 - pow(s->adam_beta1, (double)step_number))),
-        .inv_sqrt_2 = (vqs_real)(1 / sqrt(1 - pow(s->adam_beta2, (double)step_number))),
+        .rate = (vqs_real)(s->lr / (1 - pow(s->adam_beta1, (double)t))),
+        .inv_sqrt_2 = (vqs_real)(1 / sqrt(1 - pow(s->adam_beta2, (double)t))),
     };
+    w->model.kernels->adam(&adam, last - first, w->grad + first, w->moment1 + first, w->moment2 + first,
+                           w->model.params + first);
+}
+
+/* All parameters, or those whose turn it is. Returns whether the encoder is among them. */
+static bool move_parameters(const struct vqs_settings *s, struct vqs_work *w, int64_t number) {
+    const struct vqs_model *m = &w->model;
+    const size_t codes = (size_t)(m->quantizer.params - m->params);
+    const int64_t turns = s->codebook_steps + 1, rounds = (number - 1) / turns, turn = (number - 1) % turns;
+    if (s->update == VQS_UPDATE_JOINT) {
+        move(s, w, 0, m->n_params, number);
+    } else if (turn < s->codebook_steps) {
+        move(s, w, codes, m->n_params, rounds * s->codebook_steps + turn + 1);
+        return false;
+    } else {
+        move(s, w, 0, codes, rounds + 1);
+    }
+    return true;
+}
+
+int vqs_step_update(const struct vqs_settings *s, struct vqs_work *w, const struct vqs_batch *b, int64_t step_number) {
+    struct vqs_model *m = &w->model;
+    int flips = 0;
+    add_partials(w);
+    matrix_gradients(w, b);
+    vqs_step_code_gradients(w, b);
     if (s->encoder == VQS_ENCODER_IDENTITY) { /* without a gradient Adam leaves it as it is */
         memset(w->grad, 0, (size_t)m->d * m->ld * sizeof *w->grad);
     }
-    k->adam(&adam, m->n_params, w->grad, w->moment1, w->moment2, m->params);
-    int flips = vqs_retract(k, (enum vqs_retraction)s->retraction, m->d, m->ld, m->W, w->scratch.retract);
+    if (move_parameters(s, w, step_number)) {
+        flips = vqs_retract(m->kernels, (enum vqs_retraction)s->retraction, m->d, m->ld, m->W, w->scratch.retract);
+    }
+    vqs_step_observe(w, b);
     vqs_model_refresh(m);
+    w->revived += vqs_care_revive(s, m, b->samples, b->order, b->n, step_number, &w->scratch, w->moment1, w->moment2);
     return flips;
 }

@@ -12,6 +12,7 @@
 #ifndef VQS_STEP_H
 #define VQS_STEP_H
 
+#include "schedule.h"
 #include "tile.h"
 #include "vqsweep/metrics.h"
 
@@ -23,8 +24,9 @@ struct vqs_partial {
     vqs_real *gsum;    /* [d] sum of gz, with bias */
     vqs_real *fsum;    /* [d], and */
     vqs_real *moments; /* [d][vqs_row_stride(d)], where what is decoded is no single code; else NULL */
-    vqs_real *gcodes;  /* [n_codes], of an estimator that weighs all codes; else NULL */
-    double rec, vq, zero;
+    vqs_real *gcodes;   /* [n_codes], where all codes are weighed; else NULL */
+    vqs_real *soft_sum; /* [n_codebooks][K] sum of soft codes, with an entropy penalty; else NULL */
+    double rec, vq, zero, soft_entropy;
 };
 
 /* Everything one trial works in. Carved from one arena; nothing is allocated after that. */
@@ -35,7 +37,12 @@ struct vqs_work {
     vqs_real *evaluation; /* scratch of vqs_evaluate */
     int tiles;            /* of a full batch */
     /* step */
+    struct vqs_schedule schedule;
     vqs_real *grad, *moment1, *moment2; /* [n_params] */
+    vqs_real *to_codes; /* [n_codes] gradient to the codes, a part of grad where they are parameters; with codebook: ema
+                           sum (c_k - z) over a code's samples */
+    vqs_real *log_mean; /* [n_codebooks][K] log mean of soft codes */
+    vqs_real *care;     /* scratch of vqs_care_orthogonality */
     struct vqs_partial partial[VQS_PARTIALS];
     size_t partial_stride; /* from one partial's sums to the next's, in values */
     uint32_t *k;           /* [n_codebooks][tiles][T] codes of the batch */
@@ -47,6 +54,10 @@ struct vqs_work {
     /* epoch */
     vqs_real *codes_before; /* [n_codes] at the start of the epoch; also Lloyd's codebook at the end */
     uint32_t *usage;        /* [n_codebooks][K] over the epoch */
+    double beta;            /* of the last step */
+    double commitment;      /* sum over samples of beta |z - q|^2 */
+    double penalty;         /* and of the weighted penalties */
+    int64_t revived;
 };
 void vqs_work_carve(const struct vqs_settings *settings, const struct vqs_kernels *kernels, int team,
                     struct vqs_arena *arena, struct vqs_work *work);
@@ -56,17 +67,26 @@ struct vqs_batch {
     const struct vqs_samples *samples;
     const uint32_t *order; /* [n] sample numbers */
     int n;
+    double beta;
     struct vqs_step step;
 };
 /* Batch of the step `number`, from 1, over samples already set. */
 void vqs_batch_begin(const struct vqs_settings *settings, const struct vqs_work *work, const uint32_t *order, int n,
                      int64_t number, struct vqs_batch *batch);
 /* First phase: run `p` of the batch's tiles, by thread `thread` of the team. */
-void vqs_step_tiles(struct vqs_work *work, const struct vqs_batch *batch, int p, int thread);
+void vqs_step_tiles(struct vqs_work *work, const struct vqs_batch *batch, int p, int thread, bool collects);
+/* With an entropy penalty the first phase is run twice. These come first: the same with `collects`, and then, by one
+ * thread, what the gradients want of all samples. */
+void vqs_step_soften(struct vqs_work *work, const struct vqs_batch *batch);
 /* Second phase: gradients of the codes [first, last) of each codebook, gathered in the order of the batch. */
 void vqs_step_codes(struct vqs_work *work, const struct vqs_batch *batch, int first, int last);
 /* Third phase, by one thread: everything but the codes' own gradients. Returns the rows that flipped. */
 int vqs_step_update(const struct vqs_settings *settings, struct vqs_work *work, const struct vqs_batch *batch,
                     int64_t number);
+
+/* Parts of the third: the gradients of the codebooks' parameters, from those of the codes; */
+void vqs_step_code_gradients(struct vqs_work *work, const struct vqs_batch *batch);
+/* and all that takes note of which codes the step has used. */
+void vqs_step_observe(struct vqs_work *work, const struct vqs_batch *batch);
 
 #endif

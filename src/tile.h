@@ -34,7 +34,12 @@ struct vqs_step {
     vqs_real bias_norm2;          /* |C|^2 */
     vqs_real rec_scale;           /* 2 / (B D) */
     vqs_real code_scale;          /* 2 / (B d), or 0 for an estimator without losses of its own */
-    vqs_real commit_scale;        /* beta times that */
+    vqs_real commit_scale;        /* beta times what code_scale is with such losses */
+    bool bounded;                 /* z = tanh(W x + b), for codebook: fsq */
+    bool follows;                 /* gc is q - z alone, for codebook: ema */
+    vqs_real soft_rate;           /* 1 / entropy_tau, or 0 without an entropy penalty (care.h) */
+    vqs_real soft_scale;          /* entropy_weight / B */
+    const vqs_real *log_mean;     /* [n_codebooks][K] log mean p over the batch */
     vqs_real tau;                 /* temperature of estimators that choose */
     uint32_t number;              /* of the step, from 1: the stream of the estimator's random numbers */
 };
@@ -66,12 +71,15 @@ struct vqs_tile {
     uint32_t *words;     /* [K][T] */
     vqs_real *weights;   /* [n_codebooks][3][K][T] */
     vqs_real *square;    /* [d][d] f f^T of the tile */
+    vqs_real *soft;      /* [2][K][T], with an entropy penalty */
+    bool collects;       /* sums of soft codes alone are wanted, for log_mean */
     /* sums over the tile's samples, added to */
-    double rec, vq, zero;
+    double rec, vq, zero, soft_entropy;
     vqs_real *gsum;    /* [d] sum gz, with bias */
     vqs_real *fsum;    /* [d] sum f, where f is no single code */
     vqs_real *moments; /* [d][vqs_row_stride(d)] sum f f^T, where f is no single code */
-    vqs_real *gcodes;  /* [n_codebooks][K][width] gradient to all codes, of an estimator that weighs them */
+    vqs_real *gcodes;  /* [n_codebooks][K][width] gradient to all codes, where they are weighed; else NULL */
+    vqs_real *soft_sum; /* [n_codebooks][K] sum p */
 };
 
 /* Take a thread's scratch for the tiles of these settings from an arena (which may measure). `rows` are those of y. */

@@ -21,6 +21,11 @@ struct vqs_trainer {
     struct vqs_data_cache *cache;   /* where data comes from */
     struct vqs_data_cache *own;     /* the same, if the trainer was given none */
     const struct vqs_dataset *data; /* of the trial in work */
+    struct {                        /* the trial whose beta it replays, if any (schedule.h) */
+        struct vqs_settings settings;
+        const struct vqs_dataset *data;
+        struct vqs_work work;
+    } source;
 };
 
 /* ---- memory ---------------------------------------------------------------------------------------------------------
@@ -28,6 +33,20 @@ struct vqs_trainer {
 
 static bool is_trained(const struct vqs_settings *s) {
     return vqs_estimator_get(s->estimator)->backward != NULL;
+}
+
+static bool is_replay(const struct vqs_settings *s) {
+    return vqs_setting_used(VQS_SETTING_replay_estimator, s);
+}
+
+/* The workspace of a trial and, where it replays another, of that one. */
+static void carve(const struct vqs_settings *s, const struct vqs_kernels *kernels, int team, struct vqs_arena *arena,
+                  struct vqs_work *w, const struct vqs_settings *source, struct vqs_work *source_work) {
+    vqs_work_carve(s, kernels, team, arena, w);
+    if (is_replay(s)) {
+        vqs_work_carve(source, kernels, team, arena, source_work);
+        source_work->schedule.betas = w->schedule.betas;
+    }
 }
 
 /* One of each codebook at each epoch kept. */
@@ -40,10 +59,12 @@ static int snapshot_count(const struct vqs_settings *s) {
 }
 
 size_t vqs_trial_memory(const struct vqs_settings *s) {
+    const struct vqs_settings source = vqs_schedule_source(s);
     struct vqs_arena measure = {0};
-    struct vqs_work w = {0};
-    vqs_work_carve(s, vqs_kernels_get(), 1, &measure, &w);
-    return measure.used + vqs_dataset_memory(s) + vqs_trial_record_bytes(s);
+    struct vqs_work w = {0}, source_work = {0};
+    carve(s, vqs_kernels_get(), 1, &measure, &w, &source, &source_work);
+    const size_t sources = is_replay(s) && source.seed != s->seed ? vqs_dataset_memory(&source) : 0;
+    return measure.used + vqs_dataset_memory(s) + sources + vqs_trial_record_bytes(s);
 }
 
 size_t vqs_trial_record_bytes(const struct vqs_settings *s) {
@@ -83,10 +104,11 @@ struct epoch_sums {
     int64_t flips;
 };
 
-static void add_losses(const struct vqs_work *w, struct epoch_sums *sums) {
+static void add_losses(struct vqs_work *w, double beta, struct epoch_sums *sums) {
     for (int p = 0; p < VQS_PARTIALS; p++) {
         sums->rec += w->partial[p].rec;
         sums->vq += w->partial[p].vq;
+        w->commitment += beta * w->partial[p].vq;
         sums->zero += w->partial[p].zero;
     }
 }
@@ -109,15 +131,23 @@ static void run_epoch(const struct vqs_settings *s, int team, const struct vqs_d
                 const int n = s->N - start < s->batch ? s->N - start : s->batch;
                 vqs_batch_begin(s, w, w->scratch.order + start, n, ++*step_number, &b);
             }
+            if (s->entropy_weight > 0) {
+                for (int p = me; p < VQS_PARTIALS; p += threads) {
+                    vqs_step_tiles(w, &b, p, me, true);
+                }
+#pragma omp barrier
+#pragma omp single
+                vqs_step_soften(w, &b);
+            }
             for (int p = me; p < VQS_PARTIALS; p += threads) {
-                vqs_step_tiles(w, &b, p, me);
+                vqs_step_tiles(w, &b, p, me, false);
             }
 #pragma omp barrier
             vqs_step_codes(w, &b, first, last);
 #pragma omp barrier
 #pragma omp single
             {
-                add_losses(w, sums);
+                add_losses(w, b.beta, sums);
                 sums->flips += vqs_step_update(s, w, &b, *step_number);
             }
         }
@@ -139,14 +169,21 @@ static double code_drift(const struct vqs_work *w) {
 static bool record_epoch(const struct vqs_settings *s, const struct vqs_work *w, const struct epoch_sums *sums, int e,
                          struct vqs_record *record) {
     const double rec = sums->rec / ((double)s->N * s->D), vq = sums->vq / ((double)s->N * s->d);
+    const bool committed = vqs_setting_used(VQS_SETTING_beta, s);
+    const double codes = committed && vqs_learning_is_trained(w->model.quantizer.learning.kind) ? 1 : 0;
+    double beta = committed ? s->beta : 0; /* as a mean over the epoch */
+    if (s->beta_schedule != VQS_BETA_CONSTANT && sums->vq > 0) {
+        beta = w->commitment / sums->vq;
+    }
     const double values[VQS_N_CURVES] = {
-        [VQS_CURVE_loss] = rec + (1 + s->beta) * vq,
+        [VQS_CURVE_loss] = rec + (codes + beta) * vq + w->penalty / s->N,
         [VQS_CURVE_loss_rec] = rec,
         [VQS_CURVE_loss_vq] = vq,
         [VQS_CURVE_entropy] = vqs_entropy(w->usage, vqs_n_codebooks(s), s->K),
         [VQS_CURVE_dead_codes] = vqs_dead_codes(w->usage, vqs_n_codebooks(s), s->K),
         [VQS_CURVE_code_drift] = code_drift(w),
         [VQS_CURVE_u_zero] = sums->zero,
+        [VQS_CURVE_beta] = committed ? w->beta : NAN,
     };
     for (int c = 0; c < VQS_N_CURVES; c++) {
         record->curves[c * record->n_epochs + e] = values[c];
@@ -175,24 +212,48 @@ static void evaluate_part(struct vqs_work *w, int team, const struct vqs_samples
     vqs_evaluate(&w->model, part, team, &w->scratch, w->evaluation, e);
 }
 
-/* The initial model, or the one in which an earlier run left the trial. */
-static struct vqs_trial_state begin(const struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
-                                    struct vqs_record *record) {
+/* Initial values of one course of training; from `part` on, the state that it changes. */
+static void start(const struct vqs_settings *s, const struct vqs_dataset *data, struct vqs_work *w, int part,
+                  struct vqs_trial_state *state) {
     const struct vqs_model *m = &w->model;
-    struct vqs_trial_state state = {.part = {{w->model.params, m->n_params},
-                                             {w->moment1, m->n_params},
-                                             {w->moment2, m->n_params},
-                                             {m->quantizer.state, m->quantizer.n_state}},
-                                    .record = record};
-    vqs_model_init(s, t->data, &w->model, &w->scratch);
+    const size_t value = sizeof(vqs_real), params = m->n_params * value;
+    void *const at[] = {m->params, w->moment1, w->moment2, m->quantizer.state, w->schedule.state};
+    const size_t size[] = {params, params, params, m->quantizer.n_state * value, w->schedule.state_size};
+    for (int i = 0; i < VQS_COURSE_PARTS; i++) {
+        state->part[part + i].data = at[i];
+        state->part[part + i].size = size[i];
+    }
+    vqs_model_init(s, data, &w->model, &w->scratch);
+    vqs_schedule_start(s, &w->schedule);
+}
+
+/* The initial model, or the one in which an earlier run left the trial. */
+static struct vqs_trial_state begin(struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
+                                    struct vqs_record *record) {
+    struct vqs_trial_state state = {.record = record};
+    start(s, t->data, w, 0, &state);
+    if (is_replay(s)) {
+        start(&t->source.settings, t->source.data, &t->source.work, VQS_COURSE_PARTS, &state);
+    }
     if (t->hooks.resume && t->hooks.resume(t->hooks.ctx, &state)) {
         vqs_model_refresh(&w->model);
+        if (is_replay(s)) {
+            vqs_model_refresh(&t->source.work.model);
+        }
     }
     return state;
 }
 
+/* The next epoch of the trial that is replayed, for its betas. */
+static void run_source(struct vqs_trainer *t, const struct vqs_trial_state *at) {
+    struct vqs_work *w = &t->source.work;
+    struct epoch_sums ignored = {0};
+    int64_t steps = at->steps;
+    run_epoch(&t->source.settings, t->team, t->source.data, w, at->epoch, &steps, &ignored);
+}
+
 /* Train to the last epoch, until something is no longer finite, or until the hooks want to leave. */
-static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
+static enum vqs_status train(struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
                              struct vqs_record *record, struct vqs_error *err) {
     const struct vqs_dataset *data = t->data;
     struct vqs_trial_state at = begin(t, s, w, record);
@@ -209,8 +270,14 @@ static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_setti
         struct epoch_sums sums = {0};
         memset(w->usage, 0, (size_t)(vqs_n_codebooks(s) * s->K) * sizeof *w->usage);
         memcpy(w->codes_before, w->model.quantizer.codes, w->model.quantizer.n_codes * sizeof *w->codes_before);
+        w->commitment = w->penalty = 0;
+        w->revived = 0;
+        if (is_replay(s)) {
+            run_source(t, &at);
+        }
         run_epoch(s, t->team, data, w, epoch, &at.steps, &sums);
         at.flips += sums.flips;
+        at.revived += w->revived;
         at.zero += sums.zero;
         at.epoch++;
         if (!record_epoch(s, w, &sums, epoch, record)) {
@@ -224,6 +291,7 @@ static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_setti
     record->n_snapshots = at.n_snapshots; /* the last one is added by evaluate() */
     record->metric[VQS_METRIC_u_zero_events] = at.zero;
     record->metric[VQS_METRIC_row_flips] = (double)at.flips;
+    record->metric[VQS_METRIC_revived_codes] = (double)at.revived;
     return VQS_OK;
 }
 
@@ -254,11 +322,15 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
     if (!status) {
         status = vqs_data_cache_get(t->cache, s, &t->data, err);
     }
+    if (!status && is_replay(s)) {
+        t->source.settings = vqs_schedule_source(s);
+        status = vqs_data_cache_get(t->cache, &t->source.settings, &t->source.data, err);
+    }
     if (status) {
         return status;
     }
     struct vqs_arena measure = {0};
-    vqs_work_carve(s, t->kernels, t->team, &measure, w);
+    carve(s, t->kernels, t->team, &measure, w, &t->source.settings, &t->source.work);
     if (measure.used > t->arena.size) {
         vqs_arena_destroy(&t->arena);
         status = vqs_arena_create(&t->arena, measure.used, err);
@@ -266,7 +338,7 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
     if (!status) {
         memset(t->arena.base, 0, measure.used); /* a trial sees the same zeros whatever ran before it */
         t->arena.used = 0;
-        vqs_work_carve(s, t->kernels, t->team, &t->arena, w);
+        carve(s, t->kernels, t->team, &t->arena, w, &t->source.settings, &t->source.work);
     }
     return status;
 }
@@ -290,7 +362,8 @@ enum vqs_status vqs_trainer_run(struct vqs_trainer *t, const struct vqs_settings
     }
     restore_denormals(denormals);
     vqs_data_cache_put(t->cache, t->data);
-    t->data = NULL;
+    vqs_data_cache_put(t->cache, t->source.data);
+    t->data = t->source.data = NULL;
     if (status) {
         struct vqs_error ignored = {0};
         vqs_record_reset(record, 0, 0, 0, 0, &ignored);
@@ -359,6 +432,15 @@ double vqs_trial_seconds(const struct vqs_settings *s) {
         training =
             s->epochs * N * ((products * D * d + K * d + d * d) / multiply_adds_per_second + seconds_per_sample_pass) +
             steps * (products * D * d * 6 + D * d * d + 10 * K * d) / multiply_adds_per_second;
+        if (s->entropy_weight > 0) { /* the samples twice, and an exponential for each sample and code */
+            training += s->epochs * N * (2 * D * d + 10 * K * d + 50 * K) / multiply_adds_per_second;
+        }
+        if (s->orthogonality > 0) {
+            training += steps * 8 * K * d * d / multiply_adds_per_second;
+        }
+        if (is_replay(s)) {
+            training *= 2;
+        }
     } else {
         training = D * D * N / 2e9 + D * D * D / 1e9;
     }

@@ -47,7 +47,7 @@ enum vqs_metric {
 
 /* X(name, unit, long name, formula): one value an epoch, from the training steps of that epoch. */
 #define VQS_CURVE_TABLE(X)                                                                                             \
-    X(loss, "1", "training loss", "loss_rec + (1 + beta) loss_vq, mean over the epoch's samples")                      \
+    X(loss, "1", "training loss", "loss_rec + loss_vq where codes are trained by it + beta loss_vq + penalties, mean over samples") \
     X(loss_rec, "1", "reconstruction loss", "sum |x - x^|^2 / (B D), mean over the epoch's samples")                   \
     X(loss_vq, "1", "codebook loss, equal in value to the commitment loss", "sum |z - q|^2 / (B d), mean over samples") \
     X(entropy, "nat", "entropy of code usage over the epoch", "-sum p_k ln p_k")                                       \

@@ -111,7 +111,7 @@ enum vqs_when {
     X(INT, fsq_levels, 4, 2, 65536, VQS_WHEN_FSQ, "1", "values of each component; K is that to the power of d")        \
     X(ENUM, update, VQS_UPDATE_JOINT, 0, 0, VQS_WHEN_TRAINED, "1", "whether codes and the rest are trained in turn")   \
     X(INT, codebook_steps, 1, 1, 1000, VQS_WHEN_ALTERNATING, "steps", "steps of the codes before one of the rest")     \
-    X(ENUM, codebook_init, VQS_INIT_UNIFORM, 0, 0, VQS_WHEN_DRAWN, "1", "initial codebook")                            \
+    X(ENUM, codebook_init, VQS_INIT_UNIFORM, 0, 0, VQS_WHEN_PLACED, "1", "initial codebook")                            \
     X(REAL, codebook_scale, 1.0, 0.0, 1e6, VQS_WHEN_NORMAL, "1", "standard deviation of the initial codebook")         \
     X(ENUM, revive, VQS_REVIVE_OFF, 0, 0, VQS_WHEN_TRAINED, "1", "whether codes out of use become encoder outputs")    \
     X(REAL, revive_threshold, 0.01, 0.0, 1.0, VQS_WHEN_REVIVED, "1", "share of batches below which a code is revived") \
