@@ -250,8 +250,14 @@ static enum vqs_status check_grid(const struct vqs_settings *s, const struct vqs
                         "codebook another",
                         name_of(s));
     }
+    *culprit = VQS_SETTING_K;
+    if (K > vqs_setting_table[VQS_SETTING_K].high) {
+        return vqs_fail(err, VQS_ERR_JOB,
+                        "K: %s of %d components with %d values each has %.3g codes, more than K can be; use a smaller d or "
+                        "more groups",
+                        name_of(s), c->width, c->grid_levels, K);
+    }
     if (K != s->K) {
-        *culprit = VQS_SETTING_K;
         return vqs_fail(err, VQS_ERR_JOB, "K: %s of %d components with %d values each has %.0f codes; K must be %.0f",
                         name_of(s), c->width, c->grid_levels, K, K);
     }

@@ -105,10 +105,10 @@ enum vqs_when {
     X(INT, K, 16, 1, 65536, VQS_ALWAYS, "codes", "codebook size")                                                      \
     X(INT, levels, 1, 1, 16, VQS_ALWAYS, "1", "levels of residual quantisation")                                       \
     X(INT, groups, 1, 1, 512, VQS_ALWAYS, "1", "groups of components with a codebook each, in every level")            \
-    X(ENUM, codebook, VQS_LEARN_GRADIENT, 0, 0, VQS_WHEN_TRAINED, "1", "how codes are learned, or fixed")              \
+    X(ENUM, codebook, VQS_LEARN_GRADIENT, 0, 0, VQS_WHEN_TRAINED, "1", "how codes are learned, or what they are")      \
     X(REAL, ema_decay, 0.99, 0.0, 0.999999, VQS_WHEN_EMA, "1", "decay of sums over a code's samples")                  \
     X(REAL, ema_eps, 1e-5, 1e-12, 1.0, VQS_WHEN_EMA, "samples", "Laplace smoothing of a code's samples")               \
-    X(INT, fsq_levels, 4, 2, 65536, VQS_WHEN_FSQ, "1", "values of each component; K is that to the power of d")        \
+    X(INT, fsq_levels, 4, 2, 65536, VQS_WHEN_FSQ, "1", "values of a component; K is that ^ (d / groups)")              \
     X(ENUM, update, VQS_UPDATE_JOINT, 0, 0, VQS_WHEN_TRAINED, "1", "whether codes and the rest are trained in turn")   \
     X(INT, codebook_steps, 1, 1, 1000, VQS_WHEN_ALTERNATING, "steps", "steps of the codes before one of the rest")     \
     X(ENUM, codebook_init, VQS_INIT_UNIFORM, 0, 0, VQS_WHEN_PLACED, "1", "initial codebook")                            \
