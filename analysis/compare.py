@@ -10,6 +10,7 @@ from tabulate import Table
 
 Changes = namedtuple("Changes", "sentences tables")
 METRICS = ("mse_train", "mse_eval", "entropy_train", "dead_codes_train", "collapsed", "subspace_recovery", "lloyd_gap")
+MOST_METRICS = 12
 
 
 def files(path, new, other, old):
@@ -52,7 +53,8 @@ def short(values):
 def result_table(new, old, done):
     """Paired by trial key, averaged by seed: the same settings under two versions, or on two machines."""
     rows = []
-    for metric in [m for m in METRICS if m in new and m in old]:
+    both = [m for m in dict.fromkeys([*METRICS, *new.attrs["metrics"]]) if m in new and m in old]
+    for metric in both[:MOST_METRICS]:
         x, y = old.loc[done.trial_old, metric].to_numpy(float), new.loc[done.trial_new, metric].to_numpy(float)
         keep = numpy.isfinite(x) & numpy.isfinite(y)
         equal = int(numpy.sum(numpy.abs(y - x)[keep] <= inference.TIE * numpy.maximum(numpy.abs(x), numpy.abs(y))[keep]))
@@ -64,7 +66,7 @@ def result_table(new, old, done):
         rows.append([metric, str(int(keep.sum())), f"{equal}/{int(keep.sum())}", str(len(seeds)),
                      report_tables.signed(c.mean), report_tables.interval(c.interval), report_tables.p_value(c.p)])
     return Table("compare_results", "Results of the trials that both files hold.",
-                 "This file less the other, over trials of equal settings; means are over seeds, the interval is BCa, p by "
+                 "This file less the other, over trials of equal settings; means are over seeds, with 95% interval, p by "
                  "sign flips and not adjusted.",
                  ["metric", "trials", "equal", "n seeds", "mean difference", "95% interval", "p"], rows)
 

@@ -55,17 +55,29 @@ def _bca(estimate, replicates, jackknife, z):
     return Interval(*(float(q) for q in numpy.quantile(replicates, levels)))
 
 
-def mean_interval(differences, confidence=CONFIDENCE, expand=True, resamples=RESAMPLES):
-    """BCa bootstrap interval of a mean: at n = 30 it covers 95% of the time, of strongly skewed data 92-94%.
-    Of one value repeated it is that value: read `share_interval` beside it."""
-    d = numpy.asarray(differences, float)
+def bca_interval(values, confidence=CONFIDENCE, expand=True, resamples=RESAMPLES):
+    """BCa bootstrap interval of a mean, of two values at least that are not all the same."""
+    d, n = numpy.asarray(values, float), len(values)
+    weights = _weights(n, resamples if n <= 1000 else 1000)
+    return _bca(d.mean(), weights @ d, (d.sum() - d) / (n - 1), _tail(n, confidence, expand))
+
+
+def mean_interval(values, confidence=CONFIDENCE):
+    """Interval of a mean: on each side the farther end of BCa's and Student's interval.
+
+    BCa alone covers too little where tails are heavy, Student's where they are skewed: 91% and 92% at n = 30. The two
+    together cover 93 to 97% there (normal, exponential, Student's t of 3, zero-inflated counts), and are longer by a
+    tenth; of a lognormal with sigma 1, skewness 6, still only 92%. Of one value repeated the interval is that value:
+    read `share_interval` beside it.
+    """
+    d = numpy.asarray(values, float)
     n = len(d)
     if n < 2:
         return NONE
     if numpy.ptp(d) <= TIE * numpy.max(numpy.abs(d)):
         return Interval(float(d[0]), float(d[0]))
-    weights = _weights(n, resamples if n <= 1000 else 1000)
-    return _bca(d.mean(), weights @ d, (d.sum() - d) / (n - 1), _tail(n, confidence, expand))
+    bca, reach = bca_interval(d, confidence), stats.t.ppf((1 - confidence) / 2, n - 1) * d.std(ddof=1) / numpy.sqrt(n)
+    return Interval(min(bca.low, float(d.mean() + reach)), max(bca.high, float(d.mean() - reach)))
 
 
 def share_interval(k, n, confidence=CONFIDENCE):
@@ -78,7 +90,8 @@ def share_interval(k, n, confidence=CONFIDENCE):
 
 
 def cliffs_delta(x, y, confidence=CONFIDENCE):
-    """P(y > x) - P(y < x) for one trial of each kind at random, and its BCa interval over resampled seeds."""
+    """P(y > x) - P(y < x) for one trial of each kind at random, and its interval over seeds, made like that of a mean.
+    Where all comparisons come out alike there is nothing to resample: n of n pairs then bound the share of others."""
     x, y = numpy.asarray(x, float), numpy.asarray(y, float)
     n = len(x)
     if n < 2:
@@ -87,12 +100,17 @@ def cliffs_delta(x, y, confidence=CONFIDENCE):
     tie = TIE * max(numpy.max(numpy.abs(x)), numpy.max(numpy.abs(y)))
     order = numpy.where(numpy.abs(gap) <= tie, 0.0, numpy.sign(gap))
     delta = order.mean()
-    if numpy.ptp(order) == 0 or n > 1000:
-        return float(delta), Interval(float(delta), float(delta)) if n <= 1000 else NONE
+    if numpy.ptp(order) == 0:
+        others = 1 - share_interval(n, n, confidence).low
+        return float(delta), Interval(max(-1.0, delta - others * (1 + abs(delta))), min(1.0, delta + others * (1 + abs(delta))))
+    if n > 1000:
+        return float(delta), NONE
     weights = _weights(n, RESAMPLES).astype(float)
     replicates = numpy.einsum("bi,bi->b", weights @ order, weights)
     without = (order.sum() - order.sum(0) - order.sum(1) + order.diagonal()) / (n - 1) ** 2
-    return float(delta), _bca(delta, replicates, without, _tail(n, confidence, True))
+    bca = _bca(delta, replicates, without, _tail(n, confidence, True))
+    reach = -stats.t.ppf((1 - confidence) / 2, n - 1) * numpy.sqrt((n - 1) * without.var())  # of the jackknife
+    return float(delta), Interval(float(max(-1, min(bca.low, delta - reach))), float(min(1, max(bca.high, delta + reach))))
 
 
 # ---- tests -----------------------------------------------------------------------------------------------------------
@@ -163,20 +181,30 @@ def pairing_gain(x, y):
 
 def _power_of_t(n, ratio, alpha):
     limit, shift = stats.t.ppf(1 - alpha / 2, n - 1), ratio * numpy.sqrt(n)
+    if shift > 40 * limit:  # where scipy's distribution may end the program
+        return 1.0
     with numpy.errstate(divide="ignore", invalid="ignore"):  # far out scipy divides by a density of 0
         power = stats.nct.sf(limit, n - 1, shift) + stats.nct.cdf(-limit, n - 1, shift)
     return float(power) if numpy.isfinite(power) else float(shift > limit)
 
 
+def fewest_pairs(alpha=0.05):
+    """With fewer pairs the sign-flip test cannot reach alpha, however large the effect: its smallest p is 2^(1 - n)."""
+    return int(numpy.ceil(1 - numpy.log2(alpha)))
+
+
+def sd_limit(sd, n, confidence=0.8):
+    """Upper confidence limit of a normal SD of which n values gave `sd`: a pilot's SD is itself uncertain."""
+    return float(sd * numpy.sqrt((n - 1) / stats.chi2.ppf(1 - confidence, n - 1))) if n > 1 else numpy.nan
+
+
 def seeds_needed(sd, effect, power=0.8, alpha=0.05, most=100000):
     """The fewest pairs with which a paired t test finds a mean difference `effect` when differences have SD `sd`; None
-    beyond `most`. The sign-flip test needs about as many."""
+    beyond `most`. The sign-flip test needs about as many, and `fewest_pairs` at least."""
     if not effect:
         return None
-    if not sd > 0:
-        return 2
-    low, high = 2, 2
-    while high < most and _power_of_t(high, abs(effect) / sd, alpha) < power:
+    low = high = fewest_pairs(alpha)
+    while high < most and _power_of_t(high, abs(effect) / sd if sd > 0 else numpy.inf, alpha) < power:
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2

@@ -5,8 +5,11 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const chart = document.getElementById("chart"), detail = document.getElementById("detail");
   const controls = document.getElementById("controls"), shown = document.getElementById("shown");
-  const LOOKS = { ste: ["#0072B2", "circle"], rotation: ["#D55E00", "square"], kmeans: ["#000000", "cross"] };
-  const SPARE = [["#009E73", "triangle"], ["#CC79A7", "diamond"], ["#E69F00", "square"], ["#56B4E9", "circle"]];
+  const LOOKS = { ste: ["#0072B2", "circle"], rotation: ["#D55E00", "square"], rotation_trick: ["#009E73", "triangle"],
+    kmeans: ["#000000", "cross"] };
+  const SPARE = [["#0072B2", "circle"], ["#D55E00", "square"], ["#009E73", "triangle"], ["#CC79A7", "diamond"],
+    ["#E69F00", "square"], ["#56B4E9", "circle"], ["#7f7f7f", "triangle"]];
+  const HEAT = ["heat map of differences", "heat map of means"];
   const BOX = { left: 70, right: 745, top: 20, bottom: 310 };
   const T975 = [0, 12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.16, 2.145, 2.131,
     2.12, 2.11, 2.101, 2.093, 2.086, 2.08, 2.074, 2.069, 2.064, 2.06, 2.056, 2.052, 2.048, 2.045, 2.042];
@@ -30,46 +33,45 @@
     return data.settings.filter((s) => data.columns[s] && distinct(s, rows).length > 1);
   }
 
-  function look(estimator, all) {
-    return LOOKS[estimator] || SPARE[all.filter((e) => !LOOKS[e]).indexOf(estimator) % SPARE.length];
+  function look(series, all) { // known ones as in the figures, the others take colours that are left
+    const used = all.filter((s) => LOOKS[s]).map((s) => LOOKS[s][0]), left = SPARE.filter((l) => !used.includes(l[0]));
+    return LOOKS[series] || left[all.filter((s) => !LOOKS[s]).indexOf(series) % left.length];
   }
 
   /* ---- choices ---- */
 
-  const state = { study: Object.keys(data.studies)[0], show: "values", metric: "", x: "", by: "", first: "", second: "" };
+  const state = { study: Object.keys(data.studies)[0], show: "values", metric: "", of: "", x: "", by: "", first: "", second: "" };
 
   function options() {
-    const rows = data.studies[state.study], settings = varying(rows);
-    const axes = settings.filter((s) => s !== "estimator");
-    const estimators = distinct("estimator", rows);
+    const rows = data.studies[state.study], settings = varying(rows), usual = data.usual[state.study];
+    const others = settings.filter((s) => s !== state.of && !(s === "regime" && data.regime.includes(state.of)));
+    const values = state.of ? distinct(state.of, rows) : [];
     return {
-      study: Object.keys(data.studies), show: ["values", "paired differences", "heat map"], metric: data.metrics,
-      x: axes.length ? axes : ["estimator"], by: ["nothing", ...axes.filter((s) => s !== state.x)],
-      first: estimators, second: estimators,
+      study: Object.keys(data.studies), show: ["values", "paired differences", ...HEAT], metric: data.metrics,
+      of: settings.length ? settings : [usual.of], x: others.length ? others : [state.of],
+      by: ["nothing", ...others.filter((s) => s !== state.x)], first: values, second: values,
     };
   }
 
   function settle() { // keep every choice that is still possible
-    const prefer = { metric: "dead_codes_train", second: "rotation", first: "ste", by: "regime" };
-    for (const name of ["study", "show", "metric", "x", "by", "first", "second"]) {
-      const possible = options()[name];
+    for (const name of ["study", "show", "metric", "of", "x", "by", "first", "second"]) {
+      const possible = options()[name], usual = data.usual[state.study][name];
       if (!possible.includes(state[name])) {
         const numeric = name === "x" && possible.find((s) => data.columns[s].numbers);
-        const usual = possible[name === "second" ? possible.length - 1 : 0];
-        state[name] = possible.includes(prefer[name]) ? prefer[name] : numeric || usual;
+        state[name] = possible.includes(usual) ? usual : numeric || possible[name === "second" ? possible.length - 1 : 0];
       }
     }
   }
 
-  const TITLES = { study: "Study", show: "Show", metric: "Metric", x: "Axis", by: "Second axis", second: "Estimator",
-    first: "Less estimator" };
+  const TITLES = { study: "Study", show: "Show", metric: "Metric", of: "Compare", x: "Axis", by: "Second axis",
+    second: "Value", first: "Less" };
 
   function buildControls() {
     for (const name of Object.keys(TITLES)) {
       const box = document.createElement("label"), select = document.createElement("select");
       box.append(TITLES[name], select);
       select.id = "choose-" + name;
-      select.addEventListener("change", () => { state[name] = select.value; update(); });
+      select.addEventListener("change", () => { state[name] = options()[name][select.selectedIndex]; update(); });
       controls.append(box);
     }
   }
@@ -78,8 +80,9 @@
     const possible = options();
     for (const name of Object.keys(TITLES)) {
       const select = document.getElementById("choose-" + name);
-      select.replaceChildren(...possible[name].map((p) => new Option(p, p, false, p === state[name])));
-      select.parentElement.hidden = state.show === "values" && (name === "first" || name === "second");
+      select.replaceChildren(...possible[name].map((p) => new Option(text(p), p, false, p === state[name])));
+      select.parentElement.hidden = name === "second" && state.show === "values" ||
+        name === "first" && !differences();
     }
   }
 
@@ -89,17 +92,22 @@
     return by === "nothing" || value(by, i) === level || value(by, i) === "" || value(by, i) === null;
   }
 
+  function differences() {
+    return state.show === "paired differences" || state.show === HEAT[0];
+  }
+
   function completed() {
     return data.studies[state.study].filter((i) => value("status", i) === "completed" && value(state.metric, i) !== null);
   }
 
-  function pairsOf(rows) { // trials of both estimators equal in all settings and the seed
-    const seed = data.columns.seed ? ["seed"] : [];
-    const others = varying(data.studies[state.study]).filter((s) => s !== "estimator").concat(seed);
-    const key = (i) => others.map((s) => value(s, i)).join("|");
-    const first = new Map(rows.filter((i) => value("estimator", i) === state.first).map((i) => [key(i), i]));
-    const second = rows.filter((i) => value("estimator", i) === state.second && first.has(key(i)));
-    return second.map((i) => [first.get(key(i)), i]);
+  function pairsOf(rows) { // trials of both values equal in the seed and all other settings that both of them know
+    const sides = [state.first, state.second].map((v) => rows.filter((i) => value(state.of, i) === v));
+    const known = (s) => sides.every((side) => distinct(s, side).length);
+    const others = varying(data.studies[state.study]).filter((s) => s !== state.of && s !== "regime" && known(s));
+    const key = (i) => others.concat(data.columns.seed ? ["seed"] : []).map((s) => value(s, i)).join("|");
+    const first = new Map();
+    sides[0].forEach((i) => first.set(key(i), [...(first.get(key(i)) || []), i]));
+    return sides[1].flatMap((i) => (first.get(key(i)) || []).map((j) => [j, i]));
   }
 
   function describe(i) {
@@ -113,16 +121,17 @@
     const found = [];
     for (const level of levels) {
       const here = rows.filter((i) => matchesRegime(i, state.by, level));
-      if (state.show === "values") {
-        here.forEach((i) => {
+      if (!differences()) {
+        const wanted = (v) => state.show === "values" ? v !== null && v !== "" : v === state.second;
+        here.filter((i) => wanted(value(state.of, i))).forEach((i) => {
           const x = value(state.x, i);
           for (const at of x === null || x === "" ? distinct(state.x, rows) : [x]) {
-            found.push({ group: level, x: at, y: value(state.metric, i), series: value("estimator", i), trials: [i] });
+            found.push({ group: level, x: at, y: value(state.metric, i), series: text(value(state.of, i)), trials: [i] });
           }
         });
       } else {
         pairsOf(here).forEach(([a, b]) => found.push({ group: level, x: value(state.x, b),
-          y: value(state.metric, b) - value(state.metric, a), series: state.second + " − " + state.first, trials: [a, b] }));
+          y: value(state.metric, b) - value(state.metric, a), series: text(state.second) + " − " + text(state.first), trials: [a, b] }));
       }
     }
     return found;
@@ -201,13 +210,13 @@
     if (typeof xs[0] === "number") xs.sort((a, b) => a - b);
     const series = [...new Set(marks.map((m) => m.series))];
     let low = Math.min(...marks.map((m) => m.y)), high = Math.max(...marks.map((m) => m.y));
-    if (state.show !== "values") { low = Math.min(low, 0); high = Math.max(high, 0); }
+    if (differences()) { low = Math.min(low, 0); high = Math.max(high, 0); }
     if (low === high) { low -= 0.5; high += 0.5; }
     const pad = 0.05 * (high - low), width = (BOX.right - BOX.left) / groups.length;
     low -= pad; high += pad;
     const atY = (y) => BOX.bottom - (y - low) / (high - low) * (BOX.bottom - BOX.top);
     ticks(low, high).forEach((t) => {
-      const kind = t === 0 && state.show !== "values" ? "axis" : "grid";
+      const kind = t === 0 && differences() ? "axis" : "grid";
       add("line", { x1: BOX.left, x2: BOX.right, y1: atY(t), y2: atY(t), class: kind });
       add("text", { x: BOX.left - 6, y: atY(t) + 4, "text-anchor": "end" }, text(t));
     });
@@ -236,21 +245,26 @@
       symbol(look(s, series)[1], BOX.left + 10 + 150 * k, 362, 5, look(s, series)[0], {});
       add("text", { x: BOX.left + 20 + 150 * k, y: 366 }, s);
     });
-    const title = (state.show === "values" ? "" : "difference in ") + label(state.metric);
+    const title = (differences() ? "difference in " : "") + label(state.metric);
     add("text", { x: 14, y: 165, transform: "rotate(-90 14 165)", "text-anchor": "middle" }, title);
+  }
+
+  function heatShare(mean, cells) { // of the strongest colour: differences by size, means by place between the ends
+    const all = cells.map((c) => c.mean), low = Math.min(...all), high = Math.max(...all);
+    return differences() ? Math.abs(mean) / (Math.max(-low, high) || 1) : (mean - low) / (high - low || 1);
   }
 
   function drawHeat(cells) {
     const groups = [...new Set(cells.map((c) => c.group))], xs = [...new Set(cells.map((c) => c.x))];
     if (typeof xs[0] === "number") xs.sort((a, b) => a - b);
-    const most = Math.max(...cells.map((c) => Math.abs(c.mean))) || 1, left = 130;
+    const left = 130;
     const w = (BOX.right - left) / xs.length, h = (BOX.bottom - BOX.top) / groups.length;
     cells.forEach((c) => {
-      const share = Math.abs(c.mean) / most, x = left + w * xs.indexOf(c.x), y = BOX.top + h * groups.indexOf(c.group);
+      const share = heatShare(c.mean, cells), x = left + w * xs.indexOf(c.x), y = BOX.top + h * groups.indexOf(c.group);
       const mix = (full) => Math.round(255 + (full - 255) * share); // purple below zero, orange above, white at zero
-      const colour = c.mean < 0 ? `rgb(${mix(84)},${mix(39)},${mix(136)})` : `rgb(${mix(179)},${mix(88)},${mix(6)})`;
+      const colour = c.mean < 0 && differences() ? `rgb(${mix(84)},${mix(39)},${mix(136)})` : `rgb(${mix(179)},${mix(88)},${mix(6)})`;
       const node = add("rect", { x, y, width: w - 2, height: h - 2, fill: colour, stroke: "#ddd" });
-      const words = centred(x + w / 2, y + h / 2 + 4, (c.mean > 0 ? "+" : "") + String(Number(c.mean.toPrecision(3))));
+      const words = centred(x + w / 2, y + h / 2 + 4, (c.mean > 0 && differences() ? "+" : "") + String(Number(c.mean.toPrecision(3))));
       if (share > 0.6) words.setAttribute("style", "fill:#fff");
       c.node = node;
       c.at = [x + w / 2, y + h / 2];
@@ -260,7 +274,7 @@
       const y = BOX.top + h * (groups.indexOf(g) + 0.5) + 4;
       add("text", { x: left - 8, y, "text-anchor": "end" }, groupName(g));
     });
-    add("text", { x: left, y: 366 }, "mean of " + state.second + " − " + state.first + ", " + label(state.metric));
+    add("text", { x: left, y: 366 }, "mean of " + cells[0].series + ", " + label(state.metric));
   }
 
   function interval(c) {
@@ -280,7 +294,7 @@
   /* ---- what is chosen ---- */
 
   function targets() {
-    return state.show === "heat map" ? heat : marks;
+    return HEAT.includes(state.show) ? heat : marks;
   }
 
   function choose(k) {
@@ -290,7 +304,7 @@
     if (chosen < 0) return;
     const mark = list[chosen];
     mark.node.classList.add("chosen");
-    detail.textContent = state.show === "heat map"
+    detail.textContent = HEAT.includes(state.show)
       ? `${groupName(mark.group)}, ${state.x} ${text(mark.x)}: mean ${text(mark.mean)}, 95% t interval ${interval(mark)}, ` +
         `n = ${mark.n} seeds, ${mark.marks.length} pairs`
       : (mark.trials.length > 1 ? `difference ${text(mark.y)}. ` : "") + mark.trials.map(describe).join(". Less ");
@@ -299,7 +313,7 @@
   chart.addEventListener("mousemove", (event) => {
     const frame = chart.getBoundingClientRect(), scale = 760 / frame.width;
     const x = (event.clientX - frame.left) * scale, y = (event.clientY - frame.top) * scale;
-    let best = -1, nearest = state.show === "heat map" ? Infinity : 15;
+    let best = -1, nearest = HEAT.includes(state.show) ? Infinity : 15;
     targets().forEach((m, k) => {
       const distance = Math.hypot(m.at[0] - x, m.at[1] - y);
       if (distance < nearest) { nearest = distance; best = k; }
@@ -325,18 +339,20 @@
     marks = computeMarks();
     chosen = -1;
     const cells = marks.length ? cellsOf() : [];
-    heat = state.show === "heat map" ? cells : [];
+    heat = HEAT.includes(state.show) ? cells : [];
     const formula = data.labels[state.metric].formula, none = "No completed trials for this choice.";
     chart.setAttribute("aria-label", `${state.show} of ${label(state.metric)} over ${state.x}, study ${state.study}, ` +
       `${marks.length} marks`);
     detail.textContent = marks.length ? `${marks.length} marks. ${state.metric}${formula ? " = " + formula : ""}.` : none;
     if (!marks.length) centred(380, 180, none);
-    else if (state.show === "heat map") drawHeat(cells);
+    else if (HEAT.includes(state.show)) drawHeat(cells);
     else drawPanels(cells);
     fillTable(cells);
-    const named = [state.x, state.by, "estimator", "regime"].concat(state.by === "regime" ? data.regime : []);
+    const named = [state.x, state.by, state.of, "regime"].concat([state.by, state.x].includes("regime") ? data.regime : []);
     const pooled = varying(data.studies[state.study]).filter((s) => !named.includes(s));
+    const lost = data.studies[state.study].filter((i) => value("status", i) !== "completed").length;
     document.getElementById("scope").textContent = `${data.trials.length} of the file's ${data.of} trials are in this page.` +
+      (lost ? ` ${lost} trials of this study have no result and are not shown: they diverged, failed or are pending.` : "") +
       (pooled.length ? ` Each series pools over ${pooled.join(", ")}; means are taken by seed first.` : "");
   }
 

@@ -20,12 +20,15 @@ try:
     import numpy
     import compare
     import explorer
+    import drawing
     import figures
+    import gradients
     import report_tables
     import study
     import summary
     import tables
     import tabulate
+    import views
     import vqsweep_store
 except ImportError as error:
     print(f"report.py: this Python ({sys.executable}) has no module {error.name}: "
@@ -56,21 +59,32 @@ def analyse(path, trials):
     in_seed_study = [n for n in tables.TABLES if n in trials.attrs["studies"]]
     findings = study.findings(trials, planned) if in_seed_study else {}
     cells = study.seed_cells(trials) if in_seed_study else []
-    exploratory = [] if findings else study.exploratory_results(trials)
-    head, sentences = summary.of_seed_study(findings, cells) if findings else summary.of_contrasts(planned)
+    exploratory = [] if findings else views.exploratory(trials)
+    if findings:
+        findings.update(gradients.findings(trials, path))
+        head, sentences = summary.of_seed_study(findings, cells)
+    else:
+        head, sentences = summary.of_contrasts(planned, exploratory)
+    sentences += summary.casualties(trials)
     made = {"verdicts": report_tables.verdict_table(findings), "evidence": report_tables.evidence_table(findings),
             "agreement": report_tables.agreement_table(cells), "planned": report_tables.contrast_table(planned, True),
             "exploratory": report_tables.contrast_table(exploratory, False),
-            "power": report_tables.power_table(planned or exploratory), "trials": report_tables.trials_table(trials)}
+            "power": report_tables.power_table(planned or exploratory), "trials": report_tables.trials_table(trials),
+            "failures": report_tables.messages_table(trials)}
+    probed = gradients.last_epochs(gradients.probes(path))
+    if len(probed):
+        made["probes"] = report_tables.probes_table(probed, trials)
     for name in in_seed_study:
         of_study = [c for c in cells if c.study == name]
         made[f"seed_{name}"] = report_tables.seed_table(of_study, name)
         made[f"collapse_{name}"] = report_tables.collapse_table(trials, name)
     for name in trials.attrs["studies"]:
         made[f"cells_{name}"] = report_tables.cells_table(trials, name)
-    made = {name: table for name, table in made.items() if table.rows}
+        for metric in views.metrics(trials, name):
+            made[f"ranking_{name}_{metric}"] = report_tables.ranking_table(trials, name, metric)
+    made = {name: table for name, table in made.items() if table and table.rows}
     return {"headline": head, "sentences": sentences, "findings": findings, "planned": planned, "cells": cells,
-            "tables": made}
+            "exploratory": exploratory, "tables": made, "rankings": [n for n in made if n.startswith("ranking_")]}
 
 
 # ---- files -----------------------------------------------------------------------------------------------------------
@@ -94,7 +108,7 @@ def write_figures(folder, drawn):
     """Saves them and gives what the template needs: the SVG itself, so that the page stands alone."""
     shown, captions = [], []
     for figure in drawn:
-        if isinstance(figure, figures.Missing):
+        if isinstance(figure, drawing.Missing):
             shown.append({"title": figure.title, "missing": figure.reason})
             continue
         images = {}
@@ -104,7 +118,7 @@ def write_figures(folder, drawn):
                                    metadata={"Date": None} if ending == "svg" else None)
             images[ending] = out.getvalue()
             write(f"{folder}/figures/{figure.name}.{ending}", images[ending])
-        figures.pyplot.close(figure.drawing)
+        drawing.pyplot.close(figure.drawing)
         captions.append(f"{figure.name}: {figure.title}. {figure.caption}\n")
         shown.append({"name": figure.name, "title": figure.title, "caption": figure.caption, "alt": figure.alt,
                       "inches": round(float(figure.drawing.get_figwidth()), 2),
@@ -135,8 +149,9 @@ def make(path, other, folder, preliminary):
         changes = compare.files(path, trials, other, vqsweep_store.load(other))
         found["tables"].update(changes.tables)
     write_tables(folder, found["tables"])
-    with figures.matplotlib.rc_context(figures.STYLE):
-        drawn = write_figures(folder, figures.all_figures(trials, path, found["planned"], found["cells"]))
+    with drawing.matplotlib.rc_context(drawing.STYLE):  # savefig lays out anew
+        drawn = write_figures(folder, figures.all_figures(trials, path, found["planned"] or found["exploratory"],
+                                                          found["cells"]))
     counts = {s: int(numpy.sum(trials.status == s)) for s in ("completed", "diverged", "failed", "pending")}
     data = json.dumps(explorer.data(trials), separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
     write(f"{folder}/report.html", page(
@@ -144,7 +159,7 @@ def make(path, other, folder, preliminary):
         attributes=trials.attrs["file"], provenance=trials.attrs["provenance"], job=trials.attrs["job"],
         counts=counts, declared_first=study.declared_first(trials), n=len(trials), seeds=int(trials.seed.nunique()), live=trials.attrs["live"],
         overall=study.overall, where=report_tables.where,
-        effect=summary.effect, margins=summary.margins(), untested=summary.untested(drawn), figures=drawn, changes=changes,
+        effect=summary.effect, margins=summary.margins(), untested=summary.untested(found["findings"]), figures=drawn, changes=changes,
         data=jinja2.utils.markupsafe.Markup(data), **found))
     return counts
 

@@ -1,9 +1,12 @@
 """The tables of the report, each from findings to texts. What is computed, and how, is in study.py and inference.py."""
 import numpy
+import pandas
 
+import gradients
 import inference
 import study
 import tables
+import views
 from tabulate import Table
 
 SIGN = {"agrees": "=", "agrees (wide)": "≈", "differs": "≠", "no data": "?"}
@@ -32,7 +35,9 @@ def p_value(p):
 
 
 def regime(where):
-    return ", ".join(str(number(v) if isinstance(v, (int, float)) else v) for v in where.values() if v != "") or "all"
+    """"free, normal, K 16": texts speak for themselves, numbers need their names."""
+    return ", ".join(v if isinstance(v, str) else f"{name} {number(v)}" for name, v in where.items()
+                     if v != "" and v == v) or "all"
 
 
 def rate(values):
@@ -150,7 +155,7 @@ def evidence_table(findings):
 
 EFFECT = ["n seeds", "first", "second", "difference", "95% interval", "p", "p (Holm)", "Cliff's delta", "equal pairs"]
 EFFECT_NOTE = ("Rotation less ste, or the second value of a contrast less the first, paired by seed; n counts seeds. "
-               "Intervals: BCa bootstrap, widened for small n. p: sign-flip test, exact up to 36 differences; of a "
+               "Intervals: the wider of BCa bootstrap and Student's t. p: sign-flip test, exact up to 36 differences; of a "
                "binary outcome it is McNemar's. Holm's p holds over all planned contrasts together, and over all "
                "exploratory ones together. Where all pairs are equal, the bootstrap has nothing to resample: of 30 "
                "equal pairs it follows, with 95% confidence, that at least 88% of all pairs are equal.")
@@ -180,19 +185,67 @@ def contrast_table(results, planned):
 
 def power_table(results):
     """What pairing gained, and how many seeds an effect of the margin's size needs, from the spread seen here."""
-    rows = []
+    rows, family = [], sum(numpy.isfinite(r.comparison.p) for r in results)
     for r in results[:MOST_ROWS]:
-        c = r.comparison
-        needed = inference.seeds_needed(c.sd, r.margin) if c.n > 2 and r.margin else None
+        c, needed = r.comparison, ["–", "–"]
+        if c.n > 2 and c.sd and r.margin:
+            needed = [inference.seeds_needed(c.sd, r.margin),
+                      inference.seeds_needed(inference.sd_limit(c.sd, c.n), r.margin, alpha=study.ALPHA / family)]
+            needed = [str(n) if n else ">100000" for n in needed]
         rows.append([r.contrast.name, r.contrast.metric, regime(r.regime), str(c.n), number(c.gain), number(c.sd),
-                     number(inference.detectable(c.sd, c.n)) if c.n > 2 and c.sd else "–", number(r.margin),
-                     "–" if not c.sd else str(needed) if needed else ">100000"])
-    return Table("power", "What pairing gained, and how many seeds are needed.",
+                     number(inference.detectable(c.sd, c.n)) if c.n > 2 and c.sd else "–", number(r.margin), *needed])
+    return Table("power", "What pairing gained, and how many seeds are needed: this file as a pilot.",
                  "Gain: how many times as many seeds the same precision would need without pairing (∞: all differences "
                  "are equal). Detectable: the smallest mean difference that n seeds find with 80% power at 5%, by a "
-                 "paired t test with the SD seen here. Seeds needed: to find a difference of the size of the margin.",
+                 "paired t test with the SD seen here. Seeds needed: to find a difference of the size of the margin with 80% "
+                 "power, if it were the only comparison and this SD the true one; to be safe: in this family of "
+                 f"{family} (at 5%/{family}), with the SD at its upper 80% limit, for a pilot's SD is itself uncertain.",
                  ["contrast", "metric", "regime", "n seeds", "gain", "SD of differences", "detectable", "margin",
-                  "seeds needed"], rows)
+                  "seeds needed", "to be safe"], rows)
+
+
+def ranking_table(trials, name, metric):
+    """Every value of what a study compares, against the reference."""
+    v = views.view(trials, name)
+    first, rows = views.reference(trials, v), []
+    if len(views.names(v)) < 3:
+        return None
+    for place, r in enumerate(views.ranking(trials, v, metric), 1):
+        texts = ["–"] * 5
+        if r.result and r.result.comparison.n:
+            c = r.result.comparison
+            texts = [f"{signed(c.mean)} {interval(c.interval)}", p_value(c.p), p_value(r.result.p_holm), number(c.delta, 2),
+                     f"{r.result.pairs} ({c.n})"]
+        elif r.value == first:
+            texts[0] = "reference"
+        rows.append([str(place), r.value, f"{r.done}/{r.trials}", f"{number(r.mean, 4)} {interval(r.interval)}", *texts])
+    way = views.better(metric)
+    others = [s for where in v.panels.values() for s in where] + [v.axis] * bool(v.axis) + v.pooled
+    over = f" Averaged over {', '.join(dict.fromkeys(others))} within a seed." if others else ""
+    order = f"{way} is better" if way else "it is not known whether higher or lower is better: lowest first"
+    return Table(f"ranking_{name}_{metric}", f"Study {name}: every {v.series} by {metric}.",
+                 f"Ranked by the difference to {first}, paired by seed over trials equal in all other settings ({order}); "
+                 "means are of all completed trials, and mislead where some of the hard ones were lost. 95% intervals, p by "
+                 "sign flips, Holm's over this table. Exploratory, unless a contrast was declared." + over,
+                 ["", v.series, "completed", metric, f"less {first}", "p", "p (Holm)", "Cliff's delta", "pairs (seeds)"], rows)
+
+
+def probes_table(probed, trials):
+    """Quality of the gradients at the last probe of each trial, by regime, estimator and region."""
+    rows, quantities = [], [q for q in gradients.QUANTITIES if q in probed and probed[q].notna().any()]
+    for level, of in gradients.regimes(trials, probed.trial).items():
+        here = probed[probed.trial.isin(of.index)]
+        for estimator in dict.fromkeys(here.estimator):
+            for region in dict.fromkeys(here.region):
+                cell = here[(here.estimator == estimator) & (here.region == region)]
+                values = [gradients.by_seed(cell, trials, q).get(estimator, pandas.Series(dtype=float)).dropna()
+                          for q in quantities]
+                rows.append([", ".join(level) or "all", estimator, region, str(max(map(len, values), default=0))]
+                            + [f"{number(x.mean())} {interval(inference.mean_interval(x))}" if len(x) else "–" for x in values])
+    return Table("probes", "Quality of the gradients, by region.",
+                 "All estimators on the same trained state, against the gradient of the smoothed loss; mean over n seeds with "
+                 "95% interval. " + "; ".join(f"{q}: {gradients.QUANTITIES[q]}" for q in quantities) + ".",
+                 ["regime", "estimator", "region", "n seeds", *quantities], rows)
 
 
 # ---- collapse, and what became of the trials -------------------------------------------------------------------------
@@ -238,25 +291,35 @@ def trials_table(trials):
                  ["study", "estimator", "trials", "seeds", "completed", "diverged", "failed", "pending"], rows)
 
 
-def cells_table(trials, name, metrics=("mse_eval", "entropy_eval", "dead_codes_train", "collapsed")):
+def messages_table(trials):
+    """Why trials failed."""
+    failed = trials[trials.status == "failed"]
+    found = failed.groupby("message", sort=False) if len(failed) else []
+    rows = [[text or "no reason recorded", str(len(group)), ", ".join(map(str, group.index[:5]))] for text, group in found]
+    return Table("failures", "Why trials failed.", "Given with the first trials; `vqsweep show FILE --trial N` shows one.",
+                 ["message", "trials", "such as"], rows[:MOST_ROWS])
+
+
+def cells_table(trials, name):
     """Any study: every cell, mean and interval over its trials."""
     members = study.members(trials, name)
     axes = [s for s in study.varying(members, trials.attrs["settings"]) if s != "seed"] or ["estimator"]
-    metrics = [m for m in metrics if m in trials]
-    rows = []
-    for level, group in study.levels(members.sort_values(axes, kind="stable"), axes):
+    metrics = views.metrics(trials, name, 5)
+    metrics += [m for m in ("collapsed",) if views.has(trials, m) and m not in metrics]
+    rows, cells = [], study.levels(members.sort_values(axes, kind="stable"), axes)
+    for level, group in cells[:MOST_ROWS]:
         done = group[group.status == "completed"]
         texts = [rate(done[m].dropna()) if m == "collapsed" else spread_or_mean(m, done[m].dropna()) for m in metrics]
-        rows.append([number(v, 6) if isinstance(v, (int, float)) else str(v) or "–" for v in level]
+        rows.append([v or "–" if isinstance(v, str) else number(v, 6) for v in level]
                     + [f"{len(done)}/{len(group)}"] + texts)
-    cut = f" The first {MOST_ROWS} of {len(rows)} cells are shown." if len(rows) > MOST_ROWS else ""
+    cut = f" The first {MOST_ROWS} of {len(cells)} cells are shown." if len(cells) > MOST_ROWS else ""
     return Table(f"cells_{name}", f"Study {name}: every cell.",
-                 "n: completed of planned trials. Means with BCa 95% intervals; counts that are mostly zero as how many "
+                 "n: completed of planned trials. Means with 95% intervals; counts that are mostly zero as how many "
                  "are, and median (range) of the others; collapse as k/n with its exact interval." + cut,
-                 [*axes, "n", *metrics], rows[:MOST_ROWS])
+                 [*axes, "n", *metrics], rows)
 
 
 def spread_or_mean(metric, values):
     if metric.startswith("dead_codes") and (values == 0).any():
         return spread(values)
-    return f"{number(values.mean(), 4)} {interval(inference.mean_interval(values))}" if len(values) else "–"
+    return f"{number(values.mean(), 4)} {interval(views.interval(metric, values))}" if len(values) else "–"

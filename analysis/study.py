@@ -106,10 +106,14 @@ def evaluate(trials, contrast, planned):
     rows = members(trials, contrast.study)
     for name, value in contrast.where.items():
         rows = rows[matches(rows[name], value)]
+    return evaluate_rows(rows, trials.attrs["settings"], contrast, planned)
+
+
+def evaluate_rows(rows, settings, contrast, planned):
+    """The same over these rows; pairs are equal in these settings, the axis apart."""
     either = matches(rows[contrast.axis], contrast.values[0]) | matches(rows[contrast.axis], contrast.values[1])
-    rows = rows[either]
-    for level, group in levels(rows, contrast.each):
-        n_pairs, both = paired(group, trials.attrs["settings"], contrast)
+    for level, group in levels(rows[either], contrast.each):
+        n_pairs, both = paired(group, settings, contrast)
         comparison = inference.compare(both["first"], both["second"])
         first = float(both["first"].mean()) if len(both) else numpy.nan
         yield Result(contrast, dict(zip(contrast.each, level)), planned, n_pairs,
@@ -142,21 +146,6 @@ def planned_results(trials):
     """Results of the declared contrasts; `planned` only if they were declared first."""
     first = declared_first(trials)
     return adjusted([r for c in trials.attrs["contrasts"] if usable(trials, c) for r in evaluate(trials, c, first)])
-
-
-def exploratory_results(trials, metrics=("mse_eval", "entropy_eval", "dead_codes_train"), most=240):
-    """What a job without contrasts gets: every estimator against the first of its study, in every cell."""
-    results = []
-    for study in trials.attrs["studies"]:
-        rows = members(trials, study)
-        names = [e for e in rows.estimator.unique() if e != "kmeans"]
-        each = [s for s in varying(rows, trials.attrs["settings"]) if s not in ("estimator", "seed")]
-        for name in names[1:]:
-            for metric in metrics:
-                contrast = Contrast(f"{study}_{name}", study, metric, "estimator", (names[0], name), {}, each)
-                if usable(trials, contrast) and len(results) < most:
-                    results += evaluate(trials, contrast, False)
-    return adjusted(results[:most])
 
 
 def varying(rows, settings):

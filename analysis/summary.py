@@ -1,13 +1,14 @@
 """The report's first lines: what the file says, in words. Every number in them comes from findings and tables."""
 import numpy
 
+import gradients
+import inference
 import report_tables
 import study
+import views
 
 CONTEXT = ("A vector quantiser passes no gradient to its encoder, so training puts a surrogate in its place: ste, the usual "
            "straight-through one, or rotation, which the seed study claimed to be better.")
-NEEDS_MAPS = ["Rotation gives smoother gradient fields near the borders of cells: this file holds no maps of gradients.",
-              "Rotation's gradients point where samples should move at a border: this file holds no maps of gradients."]
 
 
 def of_seed_study(findings, cells):
@@ -19,7 +20,8 @@ def of_seed_study(findings, cells):
                           "undecided": "Whether rotation keeps more of the codebook alive is undecided."}}.get(
         main.name, {}).get(study.overall(findings[main]), f"{main.words[:-1]}: {study.overall(findings[main])}.")
     sentences = [s for s in (CONTEXT, same_estimator(findings), strongest(findings[main], against=True),
-                             strongest(findings[main], against=False), counts(findings), reproduced(cells)) if s]
+                             strongest(findings[main], against=False), counts(findings), reproduced(cells),
+                             reach([f.result for of in findings.values() for f in of])) if s]
     return headline, sentences
 
 
@@ -70,9 +72,10 @@ def effect(claim, found):
     c = f.result.comparison
     if c.mean == 0:
         return "No difference in any cell."
-    return (f"Largest effect, at {claim.axis} {f.value:g}, {report_tables.regime(f.regime)}: "
-            f"{report_tables.signed(c.mean)} {report_tables.interval(c.interval)} in {claim.metric} (ste "
-            f"{report_tables.number(f.result.first.mean())}, n = {c.n}), Cliff's delta {c.delta:.2f}.")
+    return (f"Largest effect, at {claim.axis} {f.value:g}, {report_tables.regime(f.regime)}: {claim.metric} is "
+            f"{report_tables.number(f.result.first.mean())} with ste, {report_tables.signed(c.mean)} "
+            f"{report_tables.interval(c.interval)} with rotation; Holm's p {report_tables.p_value(f.result.p_holm)}, "
+            f"n = {c.n} seeds, Cliff's delta {c.delta:.2f}.")
 
 
 def margins():
@@ -80,17 +83,30 @@ def margins():
                      for name, (kind, size) in study.MARGINS.items())
 
 
-def untested(drawn):
+def untested(findings):
     """Claims of the seed study that need what this file does not have."""
-    return [] if any(f.get("name") == "fields" for f in drawn) else NEEDS_MAPS
+    return [f"{claim.words[:-1]}: this file holds no maps of gradients." for claim in gradients.CLAIMS if claim not in findings]
 
 
 def counts(findings):
     verdicts = [study.overall(found) for found in findings.values()]
     of = {v: verdicts.count(v) for v in ("holds", "depends", "does not hold", "undecided")}
-    return (f"Of {len(verdicts)} claims of the seed study that this file can test, those that hold in every regime: "
-            f"{of['holds']}; in some regimes: {of['depends']}; in none, failing in at least one: {of['does not hold']}; "
-            f"undecided: {of['undecided']}.")
+    return (f"Of the seed study's claims this file can test {len(verdicts)}: {of['holds']} hold in every regime, "
+            f"{of['depends']} in some, {of['does not hold']} fail in at least one and hold in none, {of['undecided']} are "
+            "undecided.")
+
+
+def reach(results):
+    """Says so when there are too few seeds for any p to become small enough."""
+    tested = [r for r in results if numpy.isfinite(r.p_holm)]
+    families = [[r for r in tested if r.planned], [r for r in tested if not r.planned]]
+    for family in [f for f in families if f]:
+        n, needed = max(r.comparison.n for r in family), inference.fewest_pairs(study.ALPHA / len(family))
+        if n < needed:
+            kind = "planned" if family[0].planned else "exploratory"
+            return (f"With {n} seed{'s' * (n != 1)} none of the {len(family)} {kind} comparisons can reach Holm's p of "
+                    f"{study.ALPHA}, however large the difference: that takes {needed} seeds.")
+    return None
 
 
 def reproduced(cells):
@@ -104,20 +120,56 @@ def reproduced(cells):
             "three runs leave room for almost anything. With three runs a cell no test of its differences reaches p < 0.1.")
 
 
-def of_contrasts(planned):
-    """(headline, sentences) for any other job."""
-    tested = [r for r in planned if numpy.isfinite(r.p_holm)]
+def of_contrasts(planned, exploratory):
+    """(headline, sentences) for any other job: what was planned is answered first."""
+    tested = [r for r in planned if numpy.isfinite(r.p_holm)] or [r for r in exploratory if numpy.isfinite(r.p_holm)]
     if not tested:
-        return "No planned comparison.", ["The job declares no contrasts, or none has a pair of completed trials yet. "
-                                          "Whatever differs below was found by looking: it is exploratory."]
-    found = [r for r in tested if r.p_holm <= study.ALPHA]
-    kind = "planned" if all(r.planned for r in tested) else "declared"
+        return "Nothing can be compared yet.", [
+            "The job declares no contrasts that have a pair of completed trials, and no study has two values to compare. The "
+            "figures and cells below are all there is."]
+    kind = "planned" if all(r.planned for r in tested) else "declared" if planned else "exploratory"
+    found = sorted((r for r in tested if r.p_holm <= study.ALPHA), key=lambda r: (r.p_holm, -abs(r.comparison.delta)))
     sentences = [f"{len(found)} of {len(tested)} {kind} comparisons show a difference (Holm's p at most {study.ALPHA})."]
-    for r in sorted(found, key=lambda r: r.p_holm)[:5]:
-        c = r.comparison
-        sentences.append(f"{r.contrast.name} ({report_tables.regime(r.regime)}): {r.contrast.metric} differs by "
-                         f"{report_tables.signed(c.mean)} {report_tables.interval(c.interval)} from {r.contrast.values[0]} "
-                         f"to {r.contrast.values[1]}, n = {c.n} seeds.")
-    return (f"A {kind} comparison shows a difference." if len(found) == 1 else
-            f"{len(found)} {kind} comparisons show a difference." if found else
-            f"No {kind} comparison shows a difference."), sentences
+    if kind == "exploratory":
+        sentences.append("The job declared no contrasts: what differs was found by looking, and wants to be tested on other "
+                         "seeds.")
+    sentences += [difference(r) for r in found[:5]]
+    if len(found) > 5:
+        sentences.append(f"The other {len(found) - 5} are in the table of comparisons.")
+    too_few = reach(tested)
+    sentences += [too_few] if too_few else []
+    if too_few and not found:
+        return "Too few seeds to show any difference.", sentences[1:]
+    of = f"{kind} comparison"
+    return (f"One {of} shows a difference." if len(found) == 1 else f"{len(found)} of {len(tested)} {of}s show a difference."
+            if found else f"No {of} shows a difference."), sentences
+
+
+def difference(r):
+    """"dead_codes_train is higher with codebook_init data than with uniform, by 1.25 [0.42, 2.2] (4.2 with uniform)"."""
+    c, (first, second) = r.comparison, r.contrast.values
+    axis = "" if r.contrast.axis in ("series", "estimator") else r.contrast.axis + " "
+    where = [t for t in (report_tables.what(r.contrast), report_tables.regime(r.regime)) if t != "all"]
+    way = "higher" if c.mean > 0 else "lower"
+    good = views.better(r.contrast.metric)
+    good = f" ({'better' if good == way else 'worse'})" if good else ""
+    return (f"{r.contrast.metric} is {way}{good} with {axis}{second} than with {first}{', at ' + ', '.join(where) if where else ''}: "
+            f"{report_tables.signed(c.mean)} {report_tables.interval(c.interval)}, from "
+            f"{report_tables.number(r.first.mean())}; Holm's p {report_tables.p_value(r.p_holm)}, n = {c.n} seeds.")
+
+
+def casualties(trials):
+    """Which settings diverged or failed altogether, or how many trials did."""
+    sentences = []
+    for status, words in (("diverged", "diverged: a loss left the range of numbers"), ("failed", "failed and have no result")):
+        bad = trials.status == status
+        if not bad.any():
+            continue
+        where = []
+        for name in [s for s in study.varying(trials, trials.attrs["settings"]) if s != "seed"]:
+            share = bad.groupby(trials[name]).mean()
+            where += [f"{name} {value:g}" if trials[name].dtype != object else f"{name} {value}"
+                      for value, x in share.items() if x == 1 and len(share) > 1 and value != ""]
+        always = f" All with {', '.join(where[:4])} did." if where else ""
+        sentences.append(f"{int(bad.sum())} of {len(trials)} trials {words}.{always} The tables count them where they are missing.")
+    return sentences

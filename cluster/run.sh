@@ -110,8 +110,8 @@ start_and_watch() {
 }
 
 # ---- again and again -------------------------------------------------------------------------------------------------
-# Results and failed attempts so far, and trials that rank 0 died over: when this changes, a start brought something.
-progress() { stat -c %s "$file.journal" "$file.begun" 2>/dev/null || true; }
+# Results and failed attempts so far: when this changes, a start brought something.
+progress() { stat -c %s "$file.journal" 2>/dev/null || true; }
 
 fruitless=0
 while true; do

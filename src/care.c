@@ -16,6 +16,10 @@ void vqs_care_tally(struct vqs_quantizer *q, const uint32_t *count) {
     }
 }
 
+bool vqs_care_revives(const struct vqs_settings *s, int64_t number) {
+    return s->revive == VQS_REVIVE_EXPIRE && number % s->revive_period == 0;
+}
+
 /* What is left for codebook `number` of the encoded samples, in z [d][T]. Returns its components of it. */
 static const vqs_real *input_of(const struct vqs_quantizer *q, int number, vqs_real *z) {
     for (int c = 0; c < number / q->groups * q->groups; c++) {
@@ -51,9 +55,6 @@ int vqs_care_revive(const struct vqs_settings *s, struct vqs_model *m, const str
     const struct vqs_stream draws = {q->kernels, s->seed, VQS_RNG_REVIVAL, (uint32_t)number};
     const size_t offset = (size_t)(q->params - m->params);
     int revived = 0;
-    if (!q->tally || number % s->revive_period) {
-        return 0;
-    }
     for (int c = 0; c < q->n_codebooks; c++) {
         const int from = (int)(vqs_rng_unit(&draws, (uint64_t)c) * n);
         for (int k = 0; k < q->K; k += T) {

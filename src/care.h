@@ -22,6 +22,8 @@
 
 /* Notes which codes a batch has chosen, for revival; count [codebooks][K]. */
 void vqs_care_tally(struct vqs_quantizer *quantizer, const uint32_t *count);
+/* Whether codes are revived after step `number`. */
+bool vqs_care_revives(const struct vqs_settings *settings, int64_t number);
 /* Revival after step `number`, whose batch are the n samples in `order`. The moments are Adam's of all parameters.
  * Returns how many codes were revived. */
 int vqs_care_revive(const struct vqs_settings *settings, struct vqs_model *model, const struct vqs_samples *samples,

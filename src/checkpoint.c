@@ -15,7 +15,7 @@
 #include <xxhash.h>
 
 /* In the machine's own byte order: a checkpoint does not leave its class of CPU. The state's parts follow the head,
- * then the curves and each snapshot's epoch, codebook, codes and usage. */
+ * then the curves, the arrays and each snapshot's epoch, codebook, codes and usage. */
 struct head {
     char magic[8];
     uint64_t checksum; /* of all that follows it */
@@ -35,7 +35,7 @@ struct piece {
     void *data;
     size_t size;
 };
-enum { FIXED_PIECES = VQS_STATE_PARTS + 1, SNAPSHOT_PIECES = 4 };
+enum { CURVES = VQS_STATE_PARTS, ARRAYS, FIXED_PIECES = ARRAYS + VQS_N_ARRAYS, SNAPSHOT_PIECES = 4 };
 
 static int n_pieces(const struct vqs_trial_state *state) {
     return FIXED_PIECES + SNAPSHOT_PIECES * state->n_snapshots;
@@ -46,15 +46,20 @@ static struct piece piece_of(const struct vqs_trial_state *state, int i) {
     if (i < VQS_STATE_PARTS) {
         return (struct piece){state->part[i].data, state->part[i].size};
     }
-    if (i == VQS_STATE_PARTS) {
+    if (i == CURVES) {
         return (struct piece){record->curves, (size_t)record->n_epochs * VQS_N_CURVES * sizeof(double)};
+    }
+    if (i < FIXED_PIECES) {
+        const struct vqs_array *array = &record->arrays[i - ARRAYS];
+        const size_t n = vqs_array_values(i - ARRAYS, array->size);
+        return (struct piece){array->values, n * sizeof *array->values};
     }
     struct vqs_snapshot *s = &record->snapshots[(i - FIXED_PIECES) / SNAPSHOT_PIECES];
     switch ((i - FIXED_PIECES) % SNAPSHOT_PIECES) {
     case 0:
         return (struct piece){&s->epoch, sizeof s->epoch};
     case 1:
-        return (struct piece){&s->level, sizeof s->level};
+        return (struct piece){&s->codebook, sizeof s->codebook};
     case 2:
         return (struct piece){s->codes, (size_t)s->K * (size_t)s->d * sizeof *s->codes};
     default:
@@ -211,7 +216,9 @@ enum vqs_status vqs_checkpoint_load(const char *path, const struct vqs_checkpoin
         const unsigned char *from = bytes.data + sizeof head;
         for (int i = 0; i < n_pieces(&claimed); i++) {
             const struct piece piece = piece_of(&claimed, i);
-            memcpy(piece.data, from, piece.size);
+            if (piece.size) { /* of an array that the record does not have there is no data */
+                memcpy(piece.data, from, piece.size);
+            }
             from += piece.size;
         }
         state->epoch = head.epoch;

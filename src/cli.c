@@ -50,7 +50,7 @@ static const struct option_row options[] = {
      "a trial is stuck when it shows no progress for this long, and for 20 times its expected time (default: 60)", INT,
      offsetof(struct vqs_cli, stall), 1, 1000000},
     {'a', "attempts", "N",
-     "attempts at a trial whose rank is lost or that is stuck, before it is given up (default: 3)", INT,
+     "attempts at a trial that fails, is stuck or loses its rank, before it is given up (default: 3)", INT,
      offsetof(struct vqs_cli, attempts), 1, 1000},
     {'q', "quiet", NULL, "no progress, notices or summary; warnings and errors are still printed", FLAG,
      offsetof(struct vqs_cli, quiet), 0, 0},

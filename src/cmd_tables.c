@@ -79,14 +79,15 @@ enum vqs_status vqs_cmd_settings(const struct vqs_cli *cli, struct vqs_error *er
             [VQS_WHEN_PLACED] = " (all estimators but kmeans; not codebook: fsq, lfq)",
             [VQS_WHEN_EMA] = " (codebook: ema)",
             [VQS_WHEN_FSQ] = " (codebook: fsq)",
-            [VQS_WHEN_ALTERNATING] = " (update: alternating)",
+            [VQS_WHEN_TURNS] = " (update: alternating)",
             [VQS_WHEN_REVIVED] = " (revive: expire)",
             [VQS_WHEN_SOFT] = " (entropy_weight > 0)",
-            [VQS_WHEN_COMMITTED] = " (estimators with losses of their own; not codebook: fsq)",
+            [VQS_WHEN_LOSSES] = " (estimators with codebook loss and commitment; not codebook: fsq)",
             [VQS_WHEN_ANNEALED] = " (beta_schedule: linear, cosine)",
             [VQS_WHEN_ADAPTIVE] = " (beta_schedule: adaptive, replay)",
             [VQS_WHEN_REPLAY] = " (beta_schedule: replay)",
             [VQS_WHEN_PARAM] = " (estimators that take it)",
+            [VQS_WHEN_TAU_MOVES] = " (estimators that take it; not tau_schedule: constant)",
         };
         const struct vqs_setting *row = &vqs_setting_table[id];
         char value[VQS_PATH_MAX + 1], values[256];
@@ -105,6 +106,17 @@ static void print_quantities(const struct vqs_quantity *table, int n) {
     }
 }
 
+static void print_dimensions(const char *const *dimension) {
+    for (int i = 0; dimension[i]; i++) {
+        const char *label = vqs_dimension_label(dimension[i], 0);
+        printf("    %-24s %s", dimension[i], label ? label : "0, 1, ...");
+        for (int k = 1; label && (label = vqs_dimension_label(dimension[i], k)); k++) {
+            printf(", %s", label);
+        }
+        puts("");
+    }
+}
+
 enum vqs_status vqs_cmd_metrics(const struct vqs_cli *cli, struct vqs_error *err) {
     (void)cli;
     (void)err;
@@ -112,6 +124,12 @@ enum vqs_status vqs_cmd_metrics(const struct vqs_cli *cli, struct vqs_error *err
     print_quantities(vqs_metric_table, VQS_N_METRICS);
     printf("\nCurves, one value an epoch:\n");
     print_quantities(vqs_curve_table, VQS_N_CURVES);
+    printf("\nArrays, of trials that have them, by their dimensions:\n");
+    for (int kind = 0; kind < VQS_N_ARRAYS; kind++) {
+        const struct vqs_quantity *quantity = &vqs_array_table[kind].quantity;
+        printf("  %-26s %-6s %s\n    %s\n", quantity->name, quantity->unit, quantity->long_name, quantity->formula);
+        print_dimensions(vqs_array_table[kind].dimension);
+    }
     return VQS_OK;
 }
 

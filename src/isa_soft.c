@@ -45,10 +45,10 @@ static void soften(int K, int width, const vqs_real *codes, vqs_real rate, const
 }
 
 /* Sums over the tile's samples: of p for each code, and of H(p). */
-static void collect(int K, int n, const vqs_real *p, const vqs_real *log_p, vqs_real *soft_sum, double *entropy) {
+static void collect(int K, int n, const vqs_real *p, const vqs_real *log_p, vqs_real *softly, double *entropy) {
     for (int k = 0; k < K; k++) {
         for (int l = 0; l < n; l++) {
-            soft_sum[k] += p[k * T + l];
+            softly[k] += p[k * T + l];
             *entropy -= (double)(p[k * T + l] * log_p[k * T + l]);
         }
     }
@@ -62,7 +62,7 @@ void KERNEL(soft_codes)(const struct vqs_step *s, struct vqs_tile *t, int codebo
     vqs_real *restrict p = t->soft, *restrict a = p + K * T, *restrict gz = t->gz + slice, mean[T];
     soften(K, width, codes, s->soft_rate, z, p, a);
     if (t->collects) {
-        collect(K, t->n, p, a, t->soft_sum + codebook * K, &t->soft_entropy);
+        collect(K, t->n, p, a, t->softly + codebook * K, &t->entropy);
         return;
     }
     FOR_LANES mean[l] = 0;

@@ -1,8 +1,9 @@
 /* metrics.c - evaluation of a model and the metrics of record.h. */
 #include "vqsweep/metrics.h"
 
+#include "team.h"
+
 #include <math.h>
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,65 +13,50 @@ enum { T = VQS_TILE };
 static const double gap_tolerance = 1e-4;
 enum { GAP_ITERATIONS = 100 };
 
-/* Samples are cut into so many runs of tiles, whatever the number of threads. */
-enum { RUNS = 64 };
-
 void vqs_evaluation_carve(const struct vqs_settings *s, struct vqs_arena *arena, struct vqs_evaluation *e) {
     const size_t samples = (size_t)(s->N > s->N_eval ? s->N : s->N_eval), books = (size_t)vqs_n_codebooks(s);
     e->usage = vqs_arena_take(arena, books * (size_t)s->K, sizeof *e->usage);
-    e->tiles = vqs_arena_take(arena, (samples + T - 1) / T * 2, sizeof *e->tiles);
     e->level = books > 1 ? vqs_arena_take(arena, books, sizeof *e->level) : NULL;
-    e->runs = books > 1 ? vqs_arena_take(arena, RUNS * books * (size_t)(2 + vqs_code_width(s)), sizeof *e->runs) : NULL;
+    e->book_stride = (samples + T - 1) / T * T;
+    e->k = vqs_arena_take(arena, books * e->book_stride, sizeof *e->k);
+    e->tiles = vqs_arena_take(arena, (samples + T - 1) / T * 2, sizeof *e->tiles);
 }
 
 /* ---- the pass over the data
  * ------------------------------------------------------------------------------------------ */
 
-/* What codebook `number` makes of the r [width][T] of n samples is added to q and taken from r. With `sums`, its
- * distortion, sum |r|^2 and the components' sum r are added to those. */
-static void evaluate_codebook(const struct vqs_quantizer *q, int number, int n, vqs_real *r, vqs_real *out,
-                              uint32_t *usage, double *sums) {
-    const struct vqs_codebook book = vqs_codebook_of(q, number);
-    uint32_t k[T];
-    q->kernels->assign(q->K, q->width, book.packed, book.half_norm, r, k);
-    for (int l = 0; l < n; l++) { /* whole numbers: the order of threads cannot be seen in them */
-#pragma omp atomic
-        usage[k[l]]++;
-    }
-    for (int i = 0; i < q->width; i++) {
-        for (int l = 0; l < T; l++) {
-            const vqs_real c = book.codes[k[l] * (size_t)q->width + (size_t)i], in = r[i * T + l];
-            out[i * T + l] += c;
-            r[i * T + l] -= c;
-            if (sums && l < n) {
-                sums[0] += ((double)in - (double)c) * ((double)in - (double)c);
-                sums[1] += (double)in * (double)in;
-                sums[2 + i] += (double)in;
-            }
+static double square(double a) {
+    return a * a;
+}
+
+/* q of a tile's z, [d][T] both, as the sum of codes over levels; numbers of the codes into k. `r` is scratch, 2 x [d][T]. */
+static void quantize(const struct vqs_quantizer *quantizer, int d, const vqs_real *z, vqs_real *r, size_t book_stride,
+                     uint32_t *k, vqs_real *q) {
+    vqs_real *code = r + d * T;
+    memcpy(r, z, (size_t)(d * T) * sizeof *r);
+    memset(q, 0, (size_t)(d * T) * sizeof *q);
+    for (int c = 0; c < quantizer->n_codebooks; c++) {
+        const int at = c % quantizer->groups * quantizer->width * T;
+        vqs_quantizer_quantize(quantizer, c, r + at, k + (size_t)c * book_stride, code);
+        for (int i = 0; i < quantizer->width * T; i++) {
+            q[at + i] += code[i];
+            r[at + i] -= code[i];
         }
     }
 }
 
-/* One tile: z, the usage of its codes, and the two sums over its samples. `run` is where sums of codebooks go. */
+/* One tile: z, its codes' numbers into k, and the two sums over its samples. */
 static void evaluate_tile(const struct vqs_model *m, const struct vqs_samples *samples, size_t tile, vqs_real *y,
-                          vqs_real *z, uint32_t *usage, double *run, double sums[2]) {
-    const struct vqs_quantizer *quantizer = &m->quantizer;
+                          vqs_real *z, size_t book_stride, uint32_t *k, double sums[2]) {
     uint32_t rows[T];
-    const int n = vqs_tile_rows(samples->n, tile, rows), d = m->d, width = quantizer->width;
-    vqs_real *q = y + m->rows * T, *r = q + d * T, error[T];
+    const int n = vqs_tile_rows(samples->n, tile, rows), d = m->d;
+    vqs_real *q = y + m->rows * T, error[T];
     vqs_model_encode(m, samples->x, rows, y, z);
-    memcpy(r, z, (size_t)(d * T) * sizeof *r);
-    memset(q, 0, (size_t)(d * T) * sizeof *q);
-    for (int c = 0; c < quantizer->n_codebooks; c++) {
-        const int at = c % quantizer->groups * width * T;
-        evaluate_codebook(quantizer, c, n, r + at, q + at, usage + c * quantizer->K,
-                          run ? run + c * (2 + width) : NULL);
-    }
+    quantize(&m->quantizer, d, z, q + d * T, book_stride, k, q);
     double distortion = 0, squared_error = 0;
     for (int l = 0; l < n; l++) {
         for (int i = 0; i < d; i++) {
-            double e = (double)z[i * T + l] - (double)q[i * T + l];
-            distortion += e * e;
+            distortion += square((double)z[i * T + l] - (double)q[i * T + l]);
         }
     }
     m->kernels->decode_error(d, m->ld, samples->x, rows, m->V, m->decoder_bias, q, error);
@@ -79,24 +65,6 @@ static void evaluate_tile(const struct vqs_model *m, const struct vqs_samples *s
     }
     sums[0] = squared_error;
     sums[1] = distortion;
-}
-
-/* Adds up the sums of runs, in their order. */
-static void evaluate_levels(const struct vqs_quantizer *q, size_t n, struct vqs_evaluation *e) {
-    const size_t book_size = (size_t)q->width + 2, size = (size_t)q->n_codebooks * book_size;
-    for (size_t i = 0; i < size; i++) {
-        for (size_t run = 1; run < RUNS; run++) {
-            e->runs[i] += e->runs[run * size + i];
-        }
-    }
-    for (int c = 0; c < q->n_codebooks; c++) {
-        const double *sums = e->runs + (size_t)c * book_size;
-        double variance = sums[1];
-        for (int i = 0; i < q->width; i++) {
-            variance -= sums[2 + i] * sums[2 + i] / (double)n;
-        }
-        e->level[c] = (struct vqs_level_evaluation){sums[0], variance / (double)n};
-    }
 }
 
 /* tr Cov(z) in two passes. */
@@ -117,30 +85,85 @@ static double variance_of_z(const vqs_real *z, size_t n, int d) {
     return variance;
 }
 
-void vqs_evaluate(const struct vqs_model *m, const struct vqs_samples *samples, int team,
-                  struct vqs_model_scratch *scratch, vqs_real *y, struct vqs_evaluation *e) {
-    const struct vqs_quantizer *q = &m->quantizer;
-    const size_t tiles = (samples->n + T - 1) / T, y_size = (size_t)(m->rows + 2 * m->d) * T;
-    const size_t books = (size_t)q->n_codebooks, run_size = books * (size_t)(2 + q->width);
-    memset(e->usage, 0, books * (size_t)q->K * sizeof *e->usage);
-    if (e->runs) {
-        memset(e->runs, 0, RUNS * run_size * sizeof *e->runs);
+struct pass {
+    const struct vqs_model *model;
+    const struct vqs_samples *samples;
+    struct vqs_team *team;
+    vqs_real *y, *z;
+    struct vqs_evaluation *e;
+};
+
+static void evaluate_tiles(void *ctx, int me) {
+    const struct pass *p = ctx;
+    const struct vqs_model *m = p->model;
+    const int tiles = (int)((p->samples->n + T - 1) / T);
+    vqs_real *y = p->y + (size_t)me * (size_t)(m->rows + 3 * m->d) * T;
+    for (int tile; (tile = vqs_team_claim(p->team)) < tiles;) {
+        const size_t t = (size_t)tile;
+        evaluate_tile(m, p->samples, t, y, p->z + t * (size_t)m->d * T, p->e->book_stride, p->e->k + t * T,
+                      p->e->tiles + 2 * t);
     }
-#pragma omp parallel for schedule(static) num_threads(team) if (team > 1)
-    for (size_t run = 0; run < RUNS; run++) {
-        vqs_real *own = y + (size_t)omp_get_thread_num() * y_size;
-        for (size_t tile = run * tiles / RUNS; tile < (run + 1) * tiles / RUNS; tile++) {
-            evaluate_tile(m, samples, tile, own, scratch->z + tile * (size_t)m->d * T, e->usage,
-                          e->runs ? e->runs + run * run_size : NULL, e->tiles + 2 * tile);
+}
+
+/* Component i of what codebook `number` is given of sample s. */
+static double input_of(const struct pass *p, int number, int i, size_t s) {
+    const struct vqs_quantizer *q = &p->model->quantizer;
+    const size_t component = (size_t)(number % q->groups * q->width + i);
+    double r = (double)p->z[(s / T * (size_t)p->model->d + component) * T + s % T];
+    for (int c = number % q->groups; c < number; c += q->groups) {
+        const uint32_t k = p->e->k[(size_t)c * p->e->book_stride + s];
+        r -= (double)vqs_codebook_of(q, c).codes[k * (size_t)q->width + (size_t)i];
+    }
+    return r;
+}
+
+static struct vqs_level_evaluation evaluate_level(const struct pass *p, int number) {
+    const struct vqs_quantizer *q = &p->model->quantizer;
+    const vqs_real *codes = vqs_codebook_of(q, number).codes;
+    const uint32_t *k = p->e->k + (size_t)number * p->e->book_stride;
+    const size_t n = p->samples->n;
+    struct vqs_level_evaluation level = {0};
+    for (int i = 0; i < q->width; i++) {
+        double mean = 0;
+        for (size_t s = 0; s < n; s++) {
+            mean += input_of(p, number, i, s) / (double)n;
+        }
+        for (size_t s = 0; s < n; s++) {
+            const double r = input_of(p, number, i, s);
+            level.distortion += square(r - (double)codes[k[s] * (size_t)q->width + (size_t)i]);
+            level.variance += square(r - mean) / (double)n;
+        }
+    }
+    return level;
+}
+
+static void evaluate_levels(void *ctx, int me) {
+    const struct pass *p = ctx;
+    (void)me;
+    for (int c; (c = vqs_team_claim(p->team)) < p->model->quantizer.n_codebooks;) {
+        p->e->level[c] = evaluate_level(p, c);
+    }
+}
+
+void vqs_evaluate(const struct vqs_model *m, const struct vqs_samples *samples, struct vqs_team *team,
+                  struct vqs_model_scratch *scratch, vqs_real *y, struct vqs_evaluation *e) {
+    const size_t tiles = (samples->n + T - 1) / T;
+    const size_t books = (size_t)m->quantizer.n_codebooks, K = (size_t)m->quantizer.K;
+    struct pass pass = {m, samples, team, y, scratch->z, e};
+    vqs_team_run(team, evaluate_tiles, &pass);
+    if (e->level) {
+        vqs_team_run(team, evaluate_levels, &pass);
+    }
+    memset(e->usage, 0, books * K * sizeof *e->usage);
+    for (size_t c = 0; c < books; c++) {
+        for (size_t i = 0; i < samples->n; i++) {
+            e->usage[c * K + e->k[c * e->book_stride + i]]++;
         }
     }
     e->squared_error = e->distortion = 0;
     for (size_t tile = 0; tile < tiles; tile++) {
         e->squared_error += e->tiles[2 * tile];
         e->distortion += e->tiles[2 * tile + 1];
-    }
-    if (e->level) {
-        evaluate_levels(q, samples->n, e);
     }
     e->z_variance = variance_of_z(scratch->z, samples->n, m->d);
 }
@@ -193,6 +216,19 @@ void vqs_metrics_part(const struct vqs_model *m, const struct vqs_samples *sampl
     metric[VQS_METRIC_usage_train + at] = 1 - (double)dead / (books * K);
     if (part == VQS_PART_TRAIN) {
         metric[VQS_METRIC_collapsed] = dead >= 1 && dead >= 0.1 * (books * K);
+    }
+}
+
+void vqs_metrics_levels(const struct vqs_model *m, const struct vqs_samples *samples, enum vqs_part part,
+                        const struct vqs_evaluation *e, float *values) {
+    const int at = part == VQS_PART_EVAL, K = m->quantizer.K;
+    for (int c = 0; e->level && c < m->quantizer.n_codebooks; c++, values += VQS_N_LEVEL_METRICS) {
+        const uint32_t *usage = e->usage + c * K;
+        const struct vqs_level_evaluation *level = &e->level[c];
+        values[VQS_LEVEL_METRIC_entropy_train + at] = (float)vqs_entropy(usage, 1, K);
+        values[VQS_LEVEL_METRIC_dead_codes_train + at] = (float)vqs_dead_codes(usage, 1, K);
+        values[VQS_LEVEL_METRIC_quantization_error_train + at] =
+            level->variance > 0 ? (float)(level->distortion / ((double)samples->n * level->variance)) : NAN;
     }
 }
 

@@ -44,12 +44,8 @@ void vqs_model_carve(const struct vqs_settings *s, const struct vqs_kernels *k, 
     m->encoder_bias = m->bias ? m->params + matrix : NULL;
 }
 
-void vqs_model_refresh(struct vqs_model *m) {
+static void refresh_decoder(struct vqs_model *m) {
     const struct vqs_kernels *k = m->kernels;
-    vqs_quantizer_refresh(&m->quantizer);
-    if (k->pack_size(m->rows, m->ld)) {
-        k->pack(m->rows, m->ld, m->W, m->packed);
-    }
     if (!m->tied) {
         k->gram(m->d, m->ld, m->V, m->gram);
     }
@@ -58,6 +54,23 @@ void vqs_model_refresh(struct vqs_model *m) {
             m->decoded_bias[i] = k->dot(m->ld, m->V + (size_t)i * m->ld, m->decoder_bias);
         }
         m->bias_norm2 = k->dot(m->ld, m->decoder_bias, m->decoder_bias);
+    }
+}
+
+void vqs_model_refresh_part(struct vqs_model *m, int part) {
+    const struct vqs_kernels *k = m->kernels;
+    if (part == 0) {
+        vqs_quantizer_refresh(&m->quantizer);
+    } else if (part == 1) {
+        refresh_decoder(m);
+    } else if (k->pack_size(m->rows, m->ld)) {
+        k->pack(m->rows, m->ld, m->W, m->packed);
+    }
+}
+
+void vqs_model_refresh(struct vqs_model *m) {
+    for (int part = 0; part < VQS_MODEL_PARTS; part++) {
+        vqs_model_refresh_part(m, part);
     }
 }
 
@@ -148,7 +161,7 @@ static void second_moment(const struct vqs_kernels *k, const struct vqs_samples 
                 tile[c * T + l] = l < n ? s->x[rows[l] * ld + (size_t)c] : 0;
             }
         }
-        k->outer(D, ld, s->x, rows, tile, t % BLOCK != 0, block);
+        k->outer(D, ld, s->x, rows, NULL, tile, t % BLOCK != 0, block);
         if (t % BLOCK == BLOCK - 1 || t == tiles - 1) {
             for (size_t c = 0; c < (size_t)D; c++) {
                 for (size_t r = 0; r < (size_t)D; r++) {

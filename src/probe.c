@@ -1,6 +1,7 @@
 /* probe.c - gradients of all estimators against the gradient of the smoothed loss. */
 #include "probe.h"
 
+#include "vqsweep/record.h"
 #include "vqsweep/rng.h"
 
 #include <math.h>
@@ -11,15 +12,8 @@ enum { T = VQS_TILE };
 /* Draws of an estimator that draws, and pairs of draws of g* between two looks at its error. */
 enum { REPEATS = 256, PAIRS = 1024 };
 
-/* ---- memory -------------------------------------------------------------------------------------------------------- */
-
-int vqs_probe_estimators(void) {
-    int n = 0;
-    for (int i = 0; i < vqs_estimator_count(); i++) {
-        n += vqs_estimator_get(i)->backward != NULL;
-    }
-    return n;
-}
+/* ---- memory --------------------------------------------------------------------------------------------------------
+ */
 
 /* What a trial does not use does not count in its key, so it must not count here. */
 static void without_unused(const struct vqs_settings *from, struct vqs_settings *to) {
@@ -76,7 +70,8 @@ void vqs_probe_carve(const struct vqs_settings *s, const struct vqs_model *m, st
     p->tile = vqs_arena_take(arena, p->tile_size, 1);
 }
 
-/* ---- the points ---------------------------------------------------------------------------------------------------- */
+/* ---- the points ----------------------------------------------------------------------------------------------------
+ */
 
 /* Points of one probe. */
 struct points {
@@ -116,7 +111,7 @@ static double locate(struct vqs_probe *p, const struct vqs_model *m, const struc
         uint32_t rows[T], k[T];
         const int n = vqs_tile_rows(points->n, tile, rows);
         vqs_model_encode(m, points->x, rows, p->y + tile * (size_t)m->rows * T, z);
-        vqs_quantizer_quantize(&m->quantizer, z, k, p->q);
+        vqs_quantizer_quantize(&m->quantizer, 0, z, k, p->q);
         for (int l = 0; l < n; l++) {
             double at[512];
             for (int i = 0; i < m->d; i++) {
@@ -129,7 +124,8 @@ static double locate(struct vqs_probe *p, const struct vqs_model *m, const struc
     return sqrt(sum / ((double)points->n * m->d));
 }
 
-/* ---- the gradient of the smoothed loss ----------------------------------------------------------------------------- */
+/* ---- the gradient of the smoothed loss -----------------------------------------------------------------------------
+ */
 
 /* V^T (x - C) of lane l. */
 static double target_of(const struct vqs_model *m, const vqs_real *y, int i, int l) {
@@ -142,7 +138,7 @@ static void losses_at(struct vqs_probe *p, const struct vqs_model *m, const vqs_
                       double out[T]) {
     uint32_t k[T];
     const vqs_real *Gq = p->q;
-    vqs_quantizer_quantize(&m->quantizer, z, k, p->q);
+    vqs_quantizer_quantize(&m->quantizer, 0, z, k, p->q);
     if (!m->tied) {
         m->kernels->mix(m->d, m->gram, p->q, p->Gq);
         Gq = p->Gq;
@@ -221,7 +217,8 @@ static double smoothed_gradient(struct vqs_probe *p, const struct vqs_model *m, 
     return (double)pairs;
 }
 
-/* ---- the estimators ------------------------------------------------------------------------------------------------ */
+/* ---- the estimators ------------------------------------------------------------------------------------------------
+ */
 
 /* Energies of g and of its part along u, for each point of a tile. */
 static void alignment_of(const struct vqs_tile *t, int d, int l, double *along, double *all) {
@@ -278,7 +275,8 @@ static void estimate(struct vqs_probe *p, const struct vqs_model *m, const struc
     }
 }
 
-/* ---- figures ------------------------------------------------------------------------------------------------------- */
+/* ---- figures -------------------------------------------------------------------------------------------------------
+ */
 
 static double ratio(double a, double b) {
     return b > 0 ? a / b : NAN;
@@ -308,26 +306,28 @@ static void summarize(const struct vqs_probe *p, int d, size_t n, const bool *in
         count++;
     }
     off = off > errors ? off - errors : 0; /* the error of g* adds to the distance from it */
-    values[VQS_PROBE_BIAS] = (float)sqrt(ratio(off, norm));
-    values[VQS_PROBE_STD] = (float)sqrt(ratio(spread > 0 ? spread : 0, norm));
-    values[VQS_PROBE_COSINE] = (float)(norm > 0 ? ratio(dot, sqrt(own * norm)) : NAN);
-    values[VQS_PROBE_ALIGNMENT] = (float)ratio(along, all);
-    values[VQS_PROBE_N_SAMPLES] = (float)count;
-    values[VQS_PROBE_TARGET_ERROR] = (float)sqrt(ratio(errors, norm));
+    values[VQS_QUANTITY_bias] = (float)sqrt(ratio(off, norm));
+    values[VQS_QUANTITY_std] = (float)sqrt(ratio(spread > 0 ? spread : 0, norm));
+    values[VQS_QUANTITY_cosine] = (float)(norm > 0 ? ratio(dot, sqrt(own * norm)) : NAN);
+    values[VQS_QUANTITY_alignment] = (float)ratio(along, all);
+    values[VQS_QUANTITY_n_samples] = (float)count;
+    values[VQS_QUANTITY_target_error] = (float)sqrt(ratio(errors, norm));
 }
 
-/* ---- the two probes ------------------------------------------------------------------------------------------------ */
+/* ---- the two probes ------------------------------------------------------------------------------------------------
+ */
+
+static void fill_nan(size_t n, float *values) {
+    for (size_t i = 0; i < n; i++) {
+        values[i] = NAN;
+    }
+}
 
 static struct points begin(struct vqs_probe *p, const struct vqs_model *m, const vqs_real *x, size_t n,
                            uint32_t stream) {
     struct points points = {.x = x, .n = n, .tiles = (n + T - 1) / T, .stream = stream};
     points.h = p->settings.probe_h * locate(p, m, &points);
     return points;
-}
-
-/* The estimator's row in the tables of this model's kernels, or NULL for a row that does not train. */
-static const struct vqs_estimator *estimator_at(const struct vqs_model *m, int i) {
-    return m->kernels->estimators[i].backward ? &m->kernels->estimators[i] : NULL;
 }
 
 void vqs_probe_samples(struct vqs_probe *p, const struct vqs_model *m, const struct vqs_step *step,
@@ -339,15 +339,17 @@ void vqs_probe_samples(struct vqs_probe *p, const struct vqs_model *m, const str
         p->near[i] = p->margin[i] < points.h;
         p->far[i] = !p->near[i];
     }
-    const bool *const regions[VQS_PROBE_REGIONS] = {NULL, p->near, p->far};
+    const bool *const regions[VQS_N_REGIONS] = {NULL, p->near, p->far};
     for (int e = 0; e < vqs_estimator_count(); e++) {
-        const struct vqs_estimator *estimator = estimator_at(m, e);
-        if (!estimator) {
+        const struct vqs_estimator *estimator = &m->kernels->estimators[e];
+        float *row = values + e * VQS_N_REGIONS * VQS_N_QUANTITIES;
+        if (!estimator->backward) {
+            fill_nan((size_t)(VQS_N_REGIONS * VQS_N_QUANTITIES), row);
             continue;
         }
         estimate(p, m, &points, estimator, step);
-        for (int region = 0; region < VQS_PROBE_REGIONS; region++, values += VQS_PROBE_QUANTITIES) {
-            summarize(p, m->d, n, regions[region], draws, values);
+        for (int region = 0; region < VQS_N_REGIONS; region++) {
+            summarize(p, m->d, n, regions[region], draws, row + region * VQS_N_QUANTITIES);
         }
     }
 }
@@ -374,12 +376,14 @@ void vqs_probe_plane(struct vqs_probe *p, const struct vqs_model *m, const struc
     grid_points(p, m->ld);
     const struct points points = begin(p, m, p->x, n, stream);
     for (int e = 0; e < vqs_estimator_count(); e++) {
-        const struct vqs_estimator *estimator = estimator_at(m, e);
-        if (estimator) {
+        const struct vqs_estimator *estimator = &m->kernels->estimators[e];
+        if (estimator->backward) {
             estimate(p, m, &points, estimator, step);
             write_field(p->mean, 1, field, values);
-            values += field;
+        } else {
+            fill_nan(field, values);
         }
+        values += field;
     }
     const double draws = smoothed_gradient(p, m, &points);
     write_field(p->target, draws, field, values);

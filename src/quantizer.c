@@ -111,18 +111,6 @@ void vqs_quantizer_move(struct vqs_quantizer *q, int number, int k, const vqs_re
 /* ---- quantising ----------------------------------------------------------------------------------------------------
  */
 
-void vqs_quantizer_quantize(const struct vqs_quantizer *quantizer, const vqs_real *z, uint32_t k[VQS_TILE],
-                            vqs_real *q) {
-    const int d = quantizer->width;
-    quantizer->kernels->assign(quantizer->K, d, quantizer->packed, quantizer->half_norm, z, k);
-    for (int l = 0; l < T; l++) {
-        const vqs_real *c = quantizer->codes + (size_t)k[l] * (size_t)d;
-        for (int i = 0; i < d; i++) {
-            q[i * T + l] = c[i];
-        }
-    }
-}
-
 void vqs_quantizer_subtract(const struct vqs_quantizer *q, int number, size_t stride, size_t n, vqs_real *input) {
     const struct vqs_codebook book = vqs_codebook_of(q, number);
     for (size_t tile = 0; tile * T < n; tile++, input += stride) {
@@ -132,6 +120,19 @@ void vqs_quantizer_subtract(const struct vqs_quantizer *q, int number, size_t st
             for (int l = 0; l < T; l++) {
                 input[i * T + l] -= book.codes[k[l] * (size_t)q->width + (size_t)i];
             }
+        }
+    }
+}
+
+void vqs_quantizer_quantize(const struct vqs_quantizer *quantizer, int codebook, const vqs_real *r,
+                            uint32_t k[VQS_TILE], vqs_real *q) {
+    const struct vqs_codebook book = vqs_codebook_of(quantizer, codebook);
+    const int width = quantizer->width;
+    quantizer->kernels->assign(quantizer->K, width, book.packed, book.half_norm, r, k);
+    for (int l = 0; l < T; l++) {
+        const vqs_real *c = book.codes + (size_t)k[l] * (size_t)width;
+        for (int i = 0; i < width; i++) {
+            q[i * T + l] = c[i];
         }
     }
 }

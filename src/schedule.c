@@ -24,7 +24,7 @@ void vqs_schedule_start(const struct vqs_settings *s, struct vqs_schedule *b) {
 }
 
 double vqs_schedule_beta(const struct vqs_settings *s, const struct vqs_schedule *b, int64_t number) {
-    const double last = (double)b->steps * s->epochs - 1, part = last > 0 ? (double)(number - 1) / last : 0;
+    const double last = (double)b->steps * s->epochs - 1, part = last > 0 ? fmin((double)(number - 1) / last, 1) : 1;
     switch ((enum vqs_beta_schedule)s->beta_schedule) {
     case VQS_BETA_CONSTANT:
         return s->beta;
@@ -70,6 +70,7 @@ struct vqs_settings vqs_schedule_source(const struct vqs_settings *s) {
     source.beta_schedule = VQS_BETA_ADAPTIVE;
     source.estimator = s->replay_estimator;
     source.seed += (uint64_t)s->replay_seed;
+    source.probe_epochs.n = 0; /* nothing is kept of it but beta */
     return source;
 }
 

@@ -48,6 +48,7 @@ const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
     static const char *const retraction[] = {"mgs", "polar", "qr", "qr_raw"};
     static const char *const estimator_scope[] = {"total", "each"};
     static const char *const codebook_init[] = {"uniform", "normal", "data", "kmeans"};
+    static const char *const tau_schedule[] = {"constant", "linear", "exponential", "cosine"};
     static const char *const codebook[] = {"gradient", "ema", "affine", "simvq", "fixed", "fsq", "lfq"};
     static const char *const update[] = {"joint", "alternating"};
     static const char *const revive[] = {"off", "expire"};
@@ -68,6 +69,10 @@ const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
         return i < COUNT(retraction) ? retraction[i] : NULL;
     case VQS_SETTING_codebook_init:
         return i < COUNT(codebook_init) ? codebook_init[i] : NULL;
+    case VQS_SETTING_estimator_scope:
+        return i < COUNT(estimator_scope) ? estimator_scope[i] : NULL;
+    case VQS_SETTING_tau_schedule:
+        return i < COUNT(tau_schedule) ? tau_schedule[i] : NULL;
     case VQS_SETTING_codebook:
         return i < COUNT(codebook) ? codebook[i] : NULL;
     case VQS_SETTING_update:
@@ -76,8 +81,6 @@ const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
         return i < COUNT(revive) ? revive[i] : NULL;
     case VQS_SETTING_beta_schedule:
         return i < COUNT(beta_schedule) ? beta_schedule[i] : NULL;
-    case VQS_SETTING_estimator_scope:
-        return i < COUNT(estimator_scope) ? estimator_scope[i] : NULL;
     case VQS_SETTING_estimator:
     case VQS_SETTING_replay_estimator:
         return i < vqs_estimator_count() ? vqs_estimator_get(i)->name : NULL;
@@ -112,8 +115,10 @@ bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *s) {
     const struct vqs_estimator *estimator = vqs_estimator_get(s->estimator);
     const bool trained = estimator->backward != NULL;
     const bool placed = trained && !vqs_learning_is_grid((enum vqs_learning_kind)s->codebook);
-    const bool committed = trained && s->codebook != VQS_LEARN_FSQ && !(estimator->needs & VQS_WITHOUT_LOSSES);
-    const bool replay = committed && s->beta_schedule == VQS_BETA_REPLAY;
+    const bool losses = trained && !(estimator->needs & VQS_WITHOUT_LOSSES) && s->codebook != VQS_LEARN_FSQ;
+    const bool replay = losses && s->beta_schedule == VQS_BETA_REPLAY;
+    const bool param = estimator_has_param(estimator, vqs_setting_table[id].name) ||
+                       (replay && estimator_has_param(vqs_estimator_get(s->replay_estimator), vqs_setting_table[id].name));
     switch (vqs_setting_table[id].when) {
     case VQS_ALWAYS:
         return true;
@@ -129,41 +134,42 @@ bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *s) {
         return s->data == VQS_DATA_CSV;
     case VQS_WHEN_TRAINED:
         return trained;
-    case VQS_WHEN_PLACED:
-        return placed;
+    case VQS_WHEN_SEVERAL:
+        return trained && vqs_n_codebooks(s) > 1;
     case VQS_WHEN_LINEAR:
         return trained && s->encoder == VQS_ENCODER_LINEAR;
     case VQS_WHEN_PROBED:
         return trained && s->probe_epochs.n > 0;
     case VQS_WHEN_FIELD:
         return trained && s->probe_epochs.n > 0 && s->field_grid > 0;
-    case VQS_WHEN_SEVERAL:
-        return trained && vqs_n_codebooks(s) > 1;
     case VQS_WHEN_NORMAL:
         return placed && s->codebook_init == VQS_INIT_NORMAL;
     case VQS_WHEN_KMEANS:
         return !trained || (placed && s->codebook_init == VQS_INIT_KMEANS);
+    case VQS_WHEN_PLACED:
+        return placed;
+    case VQS_WHEN_LOSSES:
+        return losses;
     case VQS_WHEN_EMA:
         return trained && s->codebook == VQS_LEARN_EMA;
     case VQS_WHEN_FSQ:
         return trained && s->codebook == VQS_LEARN_FSQ;
-    case VQS_WHEN_ALTERNATING:
+    case VQS_WHEN_TURNS:
         return trained && s->update == VQS_UPDATE_ALTERNATING;
     case VQS_WHEN_REVIVED:
         return trained && s->revive == VQS_REVIVE_EXPIRE;
     case VQS_WHEN_SOFT:
         return trained && s->entropy_weight > 0;
-    case VQS_WHEN_COMMITTED:
-        return committed;
     case VQS_WHEN_ANNEALED:
-        return committed && (s->beta_schedule == VQS_BETA_LINEAR || s->beta_schedule == VQS_BETA_COSINE);
+        return losses && (s->beta_schedule == VQS_BETA_LINEAR || s->beta_schedule == VQS_BETA_COSINE);
     case VQS_WHEN_ADAPTIVE:
-        return replay || (committed && s->beta_schedule == VQS_BETA_ADAPTIVE);
+        return replay || (losses && s->beta_schedule == VQS_BETA_ADAPTIVE);
     case VQS_WHEN_REPLAY:
         return replay;
     case VQS_WHEN_PARAM:
-        return estimator_has_param(estimator, vqs_setting_table[id].name) ||
-               (replay && estimator_has_param(vqs_estimator_get(s->replay_estimator), vqs_setting_table[id].name));
+        return param;
+    case VQS_WHEN_TAU_MOVES:
+        return param && s->tau_schedule != VQS_TAU_CONSTANT;
     }
     return false;
 }
@@ -230,6 +236,41 @@ static enum vqs_status check_epochs(enum vqs_setting_id id, const struct vqs_set
                     vqs_setting_table[id].name, list->at[list->n - 1], s->epochs);
 }
 
+/* What several codebooks cannot do. */
+static enum vqs_status check_codebooks(const struct vqs_settings *s, enum vqs_setting_id *culprit,
+                                       struct vqs_error *err) {
+    const struct vqs_estimator *estimator = vqs_estimator_get(s->estimator);
+    if (s->d % s->groups) {
+        *culprit = VQS_SETTING_groups;
+        return vqs_fail(err, VQS_ERR_JOB, "groups: %d groups of equal width do not make d = %d; groups must divide d",
+                        s->groups, s->d);
+    }
+    if (!vqs_setting_used(VQS_SETTING_estimator_scope, s)) {
+        return VQS_OK;
+    }
+    *culprit = VQS_SETTING_estimator_scope;
+    if (estimator->needs & VQS_NEEDS_CHOICES && s->estimator_scope == VQS_SCOPE_TOTAL) {
+        return vqs_fail(err, VQS_ERR_JOB,
+                        "estimator_scope: %s weighs all codes of a codebook, and the total of %d has none; "
+                        "set estimator_scope: each",
+                        estimator->name, vqs_n_codebooks(s));
+    }
+    if (estimator->needs & VQS_NEEDS_AT_Z && s->estimator_scope == VQS_SCOPE_EACH) {
+        return vqs_fail(err, VQS_ERR_JOB,
+                        "estimator_scope: %s decodes z, which no single one of %d codebooks stands for; "
+                        "set estimator_scope: total",
+                        estimator->name, vqs_n_codebooks(s));
+    }
+    if (s->probe_epochs.n > 0) {
+        *culprit = VQS_SETTING_probe_epochs;
+        return vqs_fail(err, VQS_ERR_JOB,
+                        "probe_epochs: gradients are probed where there is one codebook, not %d; "
+                        "set levels: 1 and groups: 1, or no probe_epochs",
+                        vqs_n_codebooks(s));
+    }
+    return VQS_OK;
+}
+
 enum vqs_status vqs_settings_check(const struct vqs_settings *s, enum vqs_setting_id *culprit, struct vqs_error *err) {
     for (int id = 0; id < VQS_N_SETTINGS; id++) {
         if (!in_range((enum vqs_setting_id)id, s)) {
@@ -245,23 +286,6 @@ enum vqs_status vqs_settings_check(const struct vqs_settings *s, enum vqs_settin
         *culprit = VQS_SETTING_d;
         return vqs_fail(err, VQS_ERR_JOB, "d: the latent dimension is %d but the data has D = %d; d must be at most D",
                         s->d, s->D);
-    }
-    if (s->d % s->groups) {
-        *culprit = VQS_SETTING_groups;
-        return vqs_fail(err, VQS_ERR_JOB,
-                        "groups: %d groups do not divide d = %d components evenly; groups must divide d", s->groups,
-                        s->d);
-    }
-    const struct vqs_estimator *estimator = vqs_estimator_get(s->estimator);
-    if (vqs_setting_used(VQS_SETTING_estimator_scope, s) &&
-        estimator->needs & (s->estimator_scope == VQS_SCOPE_TOTAL ? VQS_NEEDS_CHOICES : VQS_NEEDS_AT_Z)) {
-        *culprit = VQS_SETTING_estimator_scope;
-        return vqs_fail(
-            err, VQS_ERR_JOB,
-            s->estimator_scope == VQS_SCOPE_TOTAL
-                ? "estimator_scope: %s weighs the codes of one codebook, the total of several has none; use each"
-                : "estimator_scope: %s decodes z itself, which no single codebook quantises; use total",
-            estimator->name);
     }
     if (vqs_setting_used(VQS_SETTING_r, s) && s->r > s->D) {
         *culprit = VQS_SETTING_r;
@@ -284,11 +308,13 @@ enum vqs_status vqs_settings_check(const struct vqs_settings *s, enum vqs_settin
     if (vqs_setting_used(VQS_SETTING_field_grid, s) && s->field_grid > 0 &&
         (s->encoder != VQS_ENCODER_IDENTITY || s->d != 2 || s->field_grid < 2)) {
         *culprit = VQS_SETTING_field_grid;
-        return vqs_fail(err, VQS_ERR_JOB,
-                        "field_grid: gradients are mapped on the plane, on 2 points a side at least; set D: 2, d: 2 and "
-                        "encoder: identity, or field_grid: 0");
+        return vqs_fail(
+            err, VQS_ERR_JOB,
+            "field_grid: gradients are mapped on the plane, on 2 points a side at least; set D: 2, d: 2 and "
+            "encoder: identity, or field_grid: 0");
     }
-    enum vqs_status status = check_epochs(VQS_SETTING_snapshots, s, &s->snapshots, culprit, err);
+    enum vqs_status status = check_codebooks(s, culprit, err);
+    status = status ? status : check_epochs(VQS_SETTING_snapshots, s, &s->snapshots, culprit, err);
     status = status ? status : check_epochs(VQS_SETTING_probe_epochs, s, &s->probe_epochs, culprit, err);
     status = status ? status : vqs_learning_check(s, culprit, err);
     status = status ? status : vqs_care_check(s, culprit, err);

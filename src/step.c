@@ -17,6 +17,11 @@ static const struct vqs_estimator *estimator_of(const struct vqs_settings *s, co
     return &kernels->estimators[s->estimator];
 }
 
+/* Room for n random numbers, which are drawn in whole groups. */
+static size_t whole_groups(size_t n) {
+    return (n + VQS_RNG_GROUP - 1) / VQS_RNG_GROUP * VQS_RNG_GROUP;
+}
+
 static bool is_for_each(const struct vqs_settings *s) {
     return vqs_n_codebooks(s) == 1 || s->estimator_scope == VQS_SCOPE_EACH;
 }
@@ -29,7 +34,7 @@ static bool decodes_codes(const struct vqs_settings *s, const struct vqs_estimat
 void vqs_tile_carve(const struct vqs_settings *s, const struct vqs_estimator *estimator, int rows,
                     struct vqs_arena *arena, struct vqs_tile *t) {
     const unsigned needs = estimator->needs;
-    const bool each = is_for_each(s), value = needs & VQS_GIVES_VALUE;
+    const bool each = is_for_each(s), chain = each && s->levels > 1, value = needs & VQS_GIVES_VALUE;
     const size_t latent = (size_t)s->d * T, choices = (size_t)s->K * T, all = (size_t)s->levels * latent;
     const size_t seen = each ? (size_t)s->levels : 1; /* how often the estimator sees d components */
     t->y = vqs_arena_take(arena, (size_t)rows * T, sizeof(vqs_real));
@@ -42,18 +47,17 @@ void vqs_tile_carve(const struct vqs_settings *s, const struct vqs_estimator *es
     t->g = vqs_arena_take(arena, latent, sizeof(vqs_real));
     t->gz = vqs_arena_take(arena, latent, sizeof(vqs_real));
     t->ge = vqs_arena_take(arena, latent, sizeof(vqs_real));
-    const size_t books = (size_t)vqs_n_codebooks(s);
-    const bool chain = each && s->levels > 1;
     t->rest = chain ? vqs_arena_take(arena, latent, sizeof(vqs_real)) : NULL;
     t->back = chain ? vqs_arena_take(arena, latent, sizeof(vqs_real)) : NULL;
     t->square = decodes_codes(s, estimator) ? NULL : vqs_arena_take(arena, (size_t)(s->d * s->d), sizeof(vqs_real));
     t->at_z = needs & VQS_NEEDS_AT_Z ? vqs_arena_take(arena, latent, sizeof(vqs_real)) : NULL;
-    t->noise_stride = (latent + VQS_RNG_GROUP - 1) / VQS_RNG_GROUP * VQS_RNG_GROUP;
+    t->noise_stride = whole_groups(latent);
     t->noise = needs & VQS_NEEDS_NOISE ? vqs_arena_take(arena, seen * t->noise_stride, sizeof(vqs_real)) : NULL;
     t->gq = needs & VQS_GIVES_CODES ? vqs_arena_take(arena, seen * latent, sizeof(vqs_real)) : NULL;
-    t->words = needs & VQS_NEEDS_CHOICES ? vqs_arena_take(arena, choices, sizeof *t->words) : NULL;
+    t->words = needs & VQS_NEEDS_CHOICES ? vqs_arena_take(arena, whole_groups(choices), sizeof *t->words) : NULL;
+    const size_t weights = (size_t)vqs_n_codebooks(s) * 3 * choices;
     t->soft = s->entropy_weight > 0 ? vqs_arena_take(arena, 2 * choices, sizeof(vqs_real)) : NULL;
-    t->weights = needs & VQS_NEEDS_CHOICES ? vqs_arena_take(arena, books * 3 * choices, sizeof(vqs_real)) : NULL;
+    t->weights = needs & VQS_NEEDS_CHOICES ? vqs_arena_take(arena, weights, sizeof(vqs_real)) : NULL;
 }
 
 static size_t whole_rows(size_t n) {
@@ -62,15 +66,14 @@ static size_t whole_rows(size_t n) {
 
 static void carve_partials(const struct vqs_settings *s, const struct vqs_estimator *estimator,
                            struct vqs_arena *arena, struct vqs_work *w) {
-    const bool sums_codes = decodes_codes(s, estimator);
+    const bool code = decodes_codes(s, estimator);
     const size_t outer = (size_t)w->model.rows * w->model.ld, vector = vqs_row_stride(s->d);
-    const size_t moments = sums_codes ? 0 : (size_t)s->d * vector;
-    const size_t fsum = sums_codes ? 0 : vector;
-    const struct vqs_quantizer *q = &w->model.quantizer;
+    const size_t moments = code ? 0 : (size_t)s->d * vector;
+    const size_t fsum = code ? 0 : vector;
     const bool soft = s->entropy_weight > 0, weighed = soft || estimator->needs & VQS_NEEDS_CHOICES;
-    const size_t codes = weighed ? whole_rows(q->n_codes) : 0;
-    const size_t soft_sum = soft ? whole_rows((size_t)q->n_codebooks * (size_t)q->K) : 0;
-    w->partial_stride = outer + vector + fsum + moments + codes + soft_sum;
+    const size_t codes = weighed ? whole_rows(w->model.quantizer.n_codes) : 0;
+    const size_t softly = soft ? whole_rows((size_t)vqs_n_codebooks(s) * (size_t)s->K) : 0;
+    w->partial_stride = outer + vector + fsum + moments + codes + softly;
     vqs_real *sums = vqs_arena_take(arena, PARTIALS * w->partial_stride, sizeof(vqs_real));
     for (size_t p = 0; sums && p < PARTIALS; p++) {
         struct vqs_partial *part = &w->partial[p];
@@ -79,8 +82,25 @@ static void carve_partials(const struct vqs_settings *s, const struct vqs_estima
         part->fsum = fsum ? part->gsum + vector : NULL;
         part->moments = moments ? part->fsum + fsum : NULL;
         part->gcodes = codes ? part->gsum + vector + fsum + moments : NULL;
-        part->soft_sum = soft ? part->gcodes + codes : NULL;
+        part->softly = soft ? part->gcodes + codes : NULL;
     }
+}
+
+/* What codes that are no parameters, penalties and schedules want. */
+static void carve_care(const struct vqs_settings *s, struct vqs_arena *arena, struct vqs_work *w) {
+    const struct vqs_model *m = &w->model;
+    if (m->quantizer.learning.kind != VQS_LEARN_GRADIENT) {
+        w->to_codes = vqs_arena_take(arena, m->quantizer.n_codes, sizeof(vqs_real));
+    } else if (w->grad) {
+        w->to_codes = w->grad + (m->quantizer.params - m->params);
+    }
+    if (s->entropy_weight > 0) {
+        w->log_mean = vqs_arena_take(arena, (size_t)vqs_n_codebooks(s) * (size_t)s->K, sizeof *w->log_mean);
+    }
+    if (s->orthogonality > 0) {
+        w->care = vqs_arena_take(arena, vqs_care_scratch(s->K, m->quantizer.width), sizeof *w->care);
+    }
+    vqs_schedule_carve(s, arena, &w->schedule);
 }
 
 void vqs_work_carve(const struct vqs_settings *s, const struct vqs_kernels *kernels, int team, struct vqs_arena *arena,
@@ -93,7 +113,7 @@ void vqs_work_carve(const struct vqs_settings *s, const struct vqs_kernels *kern
     vqs_evaluation_carve(s, arena, &w->train);
     vqs_evaluation_carve(s, arena, &w->eval);
     w->codes_before = vqs_arena_take(arena, m->quantizer.n_codes, sizeof(vqs_real));
-    w->evaluation = vqs_arena_take(arena, (size_t)team * (size_t)(m->rows + 2 * s->d) * T, sizeof(vqs_real));
+    w->evaluation = vqs_arena_take(arena, (size_t)team * (size_t)(m->rows + 3 * s->d) * T, sizeof(vqs_real));
     if (!estimator->backward) {
         return;
     }
@@ -102,22 +122,11 @@ void vqs_work_carve(const struct vqs_settings *s, const struct vqs_kernels *kern
     w->grad = vqs_arena_take(arena, m->n_params, sizeof(vqs_real));
     w->moment1 = vqs_arena_take(arena, m->n_params, sizeof(vqs_real));
     w->moment2 = vqs_arena_take(arena, m->n_params, sizeof(vqs_real));
-    if (m->quantizer.learning.kind != VQS_LEARN_GRADIENT) {
-        w->to_codes = vqs_arena_take(arena, m->quantizer.n_codes, sizeof(vqs_real));
-    } else if (w->grad) {
-        w->to_codes = w->grad + (m->quantizer.params - m->params);
-    }
-    if (s->entropy_weight > 0) {
-        w->log_mean = vqs_arena_take(arena, books * (size_t)s->K, sizeof *w->log_mean);
-    }
-    if (s->orthogonality > 0) {
-        w->care = vqs_arena_take(arena, vqs_care_scratch(s->K, m->quantizer.width), sizeof *w->care);
-    }
-    vqs_schedule_carve(s, arena, &w->schedule);
+    carve_care(s, arena, w);
     w->k = vqs_arena_take(arena, samples, sizeof *w->k);
     w->gc = vqs_arena_take(arena, samples * vqs_row_stride(m->quantizer.width), sizeof(vqs_real));
     w->count = vqs_arena_take(arena, books * (size_t)s->K, sizeof *w->count);
-    w->used = vqs_arena_take(arena, (size_t)s->K + 1, sizeof *w->used);
+    w->used = vqs_arena_take(arena, (size_t)team * ((size_t)s->K + 1), sizeof *w->used);
     w->moments = vqs_arena_take(arena, d * vqs_row_stride(s->d), sizeof(vqs_real));
     carve_partials(s, estimator, arena, w);
     w->tile = vqs_arena_take(arena, (size_t)team, sizeof *w->tile);
@@ -125,10 +134,30 @@ void vqs_work_carve(const struct vqs_settings *s, const struct vqs_kernels *kern
         struct vqs_tile measured;
         vqs_tile_carve(s, estimator, m->rows, arena, w->tile ? &w->tile[i] : &measured);
     }
+    if (vqs_setting_used(VQS_SETTING_probe_samples, s)) {
+        vqs_probe_carve(s, m, arena, &w->probe);
+    }
 }
 
 /* ---- one step ------------------------------------------------------------------------------------------------------
  */
+
+/* Temperature of the step `number`, from 1: from tau in the first step of the trial to tau_end in the last. */
+static double temperature(const struct vqs_settings *s, int64_t number) {
+    const int64_t steps = (int64_t)s->epochs * ((s->N + s->batch - 1) / s->batch);
+    const double from = s->tau, to = s->tau_end, x = steps > 1 ? (double)(number - 1) / (double)(steps - 1) : 0;
+    switch ((enum vqs_tau_schedule)s->tau_schedule) {
+    case VQS_TAU_LINEAR:
+        return from + (to - from) * x;
+    case VQS_TAU_EXPONENTIAL:
+        return from * pow(to / from, x);
+    case VQS_TAU_COSINE:
+        return to + (from - to) * (1 + cos(acos(-1) * x)) / 2;
+    case VQS_TAU_CONSTANT:
+        break;
+    }
+    return from;
+}
 
 void vqs_batch_begin(const struct vqs_settings *s, const struct vqs_work *w, const uint32_t *order, int n,
                      int64_t number, struct vqs_batch *b) {
@@ -160,22 +189,24 @@ void vqs_batch_begin(const struct vqs_settings *s, const struct vqs_work *w, con
         .soft_rate = s->entropy_weight > 0 ? (vqs_real)(1 / s->entropy_tau) : 0,
         .soft_scale = (vqs_real)(s->entropy_weight / n),
         .log_mean = w->log_mean,
+        .tau = (vqs_real)temperature(s, number),
         .number = (uint32_t)number,
     };
 }
 
-void vqs_step_tiles(struct vqs_work *w, const struct vqs_batch *b, int p, int thread, bool collects) {
+/* Run `p` of the batch's tiles, by member `me`; or what the entropy penalty collects from them alone. */
+static void run_of_tiles(struct vqs_work *w, const struct vqs_batch *b, int p, int me, bool collects) {
     const struct vqs_model *m = &w->model;
     const int tiles = (b->n + T - 1) / T, per_run = (tiles + PARTIALS - 1) / PARTIALS;
     struct vqs_partial *part = &w->partial[p];
-    struct vqs_tile *t = &w->tile[thread];
+    struct vqs_tile *t = &w->tile[me];
     t->gsum = part->gsum;
     t->fsum = part->fsum;
     t->moments = part->moments;
     t->gcodes = part->gcodes;
-    t->soft_sum = part->soft_sum;
+    t->softly = part->softly;
     t->collects = collects;
-    t->rec = t->vq = t->zero = t->soft_entropy = 0;
+    t->rec = t->vq = t->zero = t->entropy = 0;
     if (p * per_run >= tiles) { /* a short batch leaves runs empty */
         memset(part->outer, 0, (size_t)m->rows * m->ld * sizeof *part->outer);
     }
@@ -193,34 +224,49 @@ void vqs_step_tiles(struct vqs_work *w, const struct vqs_batch *b, int p, int th
         t->book_stride = (size_t)w->tiles * T;
         m->kernels->project(m->rows, m->ld, b->samples->x, rows, m->W, m->packed, t->y);
         m->kernels->tile_step(&b->step, t);
-        if (!collects) {
-            m->kernels->outer(m->rows, m->ld, b->samples->x, rows, t->outer, tile > p * per_run, part->outer);
+        if (collects) {
+            continue;
         }
+        const uint32_t *next = (tile + 2) * T <= b->left ? b->order + (tile + 1) * T : NULL;
+        m->kernels->outer(m->rows, m->ld, b->samples->x, rows, next, t->outer, tile > p * per_run, part->outer);
     }
     part->rec = t->rec;
     part->vq = t->vq;
     part->zero = t->zero;
-    part->soft_entropy = t->soft_entropy;
+    part->entropy = t->entropy;
 }
 
-void vqs_step_codes(struct vqs_work *w, const struct vqs_batch *b, int first, int last) {
+static void add_losses(struct vqs_work *w, const struct vqs_batch *b) {
+    for (int p = 0; p < PARTIALS; p++) {
+        w->sums.rec += w->partial[p].rec;
+        w->sums.vq += w->partial[p].vq;
+        w->sums.commitment += b->beta * w->partial[p].vq;
+        w->sums.zero += w->partial[p].zero;
+    }
+}
+
+/* ---- the gradients -------------------------------------------------------------------------------------------------
+ */
+
+/* Gradients of the codes [first, last) of each codebook, gathered in the order of the batch. */
+static void code_gradients(struct vqs_work *w, const struct vqs_batch *b, int first, int last) {
     const struct vqs_quantizer *q = &w->model.quantizer;
-    const size_t samples = (size_t)w->tiles * T, K = (size_t)q->K, width = (size_t)q->width;
+    const size_t samples = (size_t)w->tiles * T, stride = samples * vqs_row_stride(q->width), K = (size_t)q->K;
     for (size_t c = 0; c < (size_t)q->n_codebooks; c++) {
         uint32_t *count = w->count + c * K, *usage = w->usage + c * K;
-        w->model.kernels->scatter(b->n, q->width, w->k + c * samples, w->gc + c * samples * vqs_row_stride(q->width),
-                                  first, last, w->to_codes + c * K * width, count);
+        w->model.kernels->scatter(b->n, q->width, w->k + c * samples, w->gc + c * stride, first, last,
+                                  w->to_codes + c * K * (size_t)q->width, count);
         for (int k = first; k < last; k++) {
             usage[k] += count[k];
         }
     }
 }
 
-/* Lists the codes of the batch; returns how many. */
-static int list_used(struct vqs_work *w) {
+/* Lists the codes of the batch in `used`; returns how many. */
+static int list_used(const struct vqs_work *w, uint32_t *used) {
     int n = 0;
     for (int k = 0; k < w->model.quantizer.K; k++) { /* without a branch: which codes are used cannot be foretold */
-        w->used[n] = (uint32_t)k;
+        used[n] = (uint32_t)k;
         n += w->count[k] != 0;
     }
     return n;
@@ -262,76 +308,164 @@ static void add_partials(struct vqs_work *w) {
     m->kernels->add_up(0, rest, PARTIALS, w->partial_stride, w->partial[0].gsum, w->partial[0].gsum);
 }
 
-/* sum f f^T over the batch, [d][vqs_row_stride(d)] */
-static const vqs_real *moments_of_values(struct vqs_work *w) {
+/* Rows [first, last) of dV = (2/(B D)) (V sum f f^T + C sum f^T - sum f x^T), V^T that is, but for C; grad holds
+ * sum f x^T. Tied, the rows of W already hold sum (gz - (2/(B D)) f) x^T. */
+static void decoder_gradients(struct vqs_work *w, const struct vqs_batch *b, int first, int last, int me) {
     const struct vqs_model *m = &w->model;
-    if (w->partial[0].moments) {
-        return w->partial[0].moments;
+    const vqs_real scale = b->step.rec_scale, *moments = w->partial[0].moments;
+    if (!moments) { /* f are codes */
+        uint32_t *used = w->used + (size_t)me * ((size_t)m->quantizer.K + 1);
+        m->kernels->code_moments(list_used(w, used), used, m->d, m->quantizer.codes, w->count, first, last, w->moments);
+        moments = w->moments;
     }
-    m->kernels->code_moments(list_used(w), w->used, m->d, m->quantizer.codes, w->count, 0, m->d, w->moments);
-    return w->moments;
+    m->kernels->combine(m->d, m->ld, moments, m->V, scale, m->tied ? 1 : -scale, first, last,
+                        w->grad + (m->V - m->params));
 }
 
-/* Gradients of W, V and the biases: sums over the runs of tiles, then dV = (2/(B D)) (V sum f f^T + C sum f^T -
- * sum f x^T), by rows of V^T. Tied, the rows of W already hold sum (gz - (2/(B D)) f) x^T. */
-static void matrix_gradients(struct vqs_work *w, const struct vqs_batch *b) {
-    const struct vqs_model *m = &w->model;
-    const struct vqs_kernels *k = m->kernels;
-    const vqs_real scale = b->step.rec_scale;
-    const size_t outer = (size_t)m->rows * m->ld;
-    k->add_up(0, outer, PARTIALS, w->partial_stride, w->partial[0].outer, w->grad);
-    k->combine(m->d, m->ld, moments_of_values(w), m->V, scale, m->tied ? 1 : -scale, 0, m->d,
-               w->grad + (m->V - m->params));
-    if (m->bias) {
-        bias_gradients(w, b, w->partial[0].gsum);
-    }
+/* ---- phases --------------------------------------------------------------------------------------------------------
+ */
+
+/* Where part `part` of `parts` of n things begins: at a multiple of `unit`, or the end. */
+static int begin_of(int n, int unit, int part, int parts) {
+    const int units = (n + unit - 1) / unit, begin = (int)((int64_t)units * part / parts) * unit;
+    return begin < n ? begin : n;
 }
 
-/* Adam on the parameters [first, last), whose step `t` this is. */
-static void move(const struct vqs_settings *s, struct vqs_work *w, size_t first, size_t last, int64_t t) {
-    const struct vqs_adam_step adam = {
+/* Sums over the runs of tiles, by rows; what codes gather, by codes; and what else the runs summed. */
+static void add_up(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team) {
+    const struct vqs_model *m = &w->model;
+    const int parts = vqs_team_threads(team);
+    for (int part; (part = vqs_team_claim(team)) < 2 * parts + 1;) {
+        if (part < parts) {
+            code_gradients(w, b, begin_of(m->quantizer.K, 1, part, parts),
+                           begin_of(m->quantizer.K, 1, part + 1, parts));
+        } else if (part < 2 * parts) {
+            const size_t first = (size_t)begin_of(m->rows, 1, part - parts, parts);
+            const size_t last = (size_t)begin_of(m->rows, 1, part - parts + 1, parts);
+            m->kernels->add_up(first * m->ld, last * m->ld, PARTIALS, w->partial_stride, w->partial[0].outer, w->grad);
+        } else {
+            add_partials(w);
+            add_losses(w, b);
+        }
+    }
+    vqs_team_wait(team);
+}
+
+/* What needs the sums: the decoder's gradients, by rows unless biases want sums over all rows; and those of the
+ * codebooks. */
+static void complete_gradients(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team, int me) {
+    enum { ROWS = 4 }; /* at a time, in code_moments and combine */
+    const struct vqs_model *m = &w->model;
+    const int parts = m->bias ? 1 : vqs_team_threads(team);
+    for (int part; (part = vqs_team_claim(team)) < parts + 1;) {
+        if (part < parts) {
+            decoder_gradients(w, b, begin_of(m->d, ROWS, part, parts), begin_of(m->d, ROWS, part + 1, parts), me);
+            if (m->bias) {
+                bias_gradients(w, b, w->partial[0].gsum);
+            }
+        } else {
+            vqs_step_code_gradients(w, b);
+        }
+    }
+    vqs_team_wait(team);
+}
+
+static struct vqs_adam_step adam_step(const struct vqs_settings *s, int64_t number) {
+    return (struct vqs_adam_step){
         .beta1 = (vqs_real)s->adam_beta1,
         .beta2 = (vqs_real)s->adam_beta2,
         .eps = (vqs_real)s->adam_eps,
         .rest1 = (vqs_real)(1 - s->adam_beta1),
         .rest2 = (vqs_real)(1 - s->adam_beta2),
-        .rate = (vqs_real)(s->lr / (1 - pow(s->adam_beta1, (double)t))),
-        .inv_sqrt_2 = (vqs_real)(1 / sqrt(1 - pow(s->adam_beta2, (double)t))),
+        .rate = (vqs_real)(s->lr / (1 - pow(s->adam_beta1, (double)number))),
+        .inv_sqrt_2 = (vqs_real)(1 / sqrt(1 - pow(s->adam_beta2, (double)number))),
     };
-    w->model.kernels->adam(&adam, last - first, w->grad + first, w->moment1 + first, w->moment2 + first,
+}
+
+/* The parameters [first, last); both are multiples of VQS_ROW_UNIT. */
+static void move(struct vqs_work *w, const struct vqs_adam_step *adam, size_t first, size_t last) {
+    w->model.kernels->adam(adam, last - first, w->grad + first, w->moment1 + first, w->moment2 + first,
                            w->model.params + first);
 }
 
-/* All parameters, or those whose turn it is. Returns whether the encoder is among them. */
-static bool move_parameters(const struct vqs_settings *s, struct vqs_work *w, int64_t number) {
-    const struct vqs_model *m = &w->model;
-    const size_t codes = (size_t)(m->quantizer.params - m->params);
+/* What moves in a step besides the encoder: the parameters [first, last). With update: alternating the codebooks' have
+ * codebook_steps turns, and then all others, the encoder's among them, have one. */
+struct turn {
+    size_t first, last;
+    bool encoder;
+    int64_t number; /* of the turns of these parameters, from 1 */
+};
+
+static struct turn turn_of(const struct vqs_settings *s, const struct vqs_model *m, int64_t number) {
+    const size_t encoder = (size_t)m->d * m->ld, codes = (size_t)(m->quantizer.params - m->params);
     const int64_t turns = s->codebook_steps + 1, rounds = (number - 1) / turns, turn = (number - 1) % turns;
     if (s->update == VQS_UPDATE_JOINT) {
-        move(s, w, 0, m->n_params, number);
-    } else if (turn < s->codebook_steps) {
-        move(s, w, codes, m->n_params, rounds * s->codebook_steps + turn + 1);
-        return false;
-    } else {
-        move(s, w, 0, codes, rounds + 1);
+        return (struct turn){encoder, m->n_params, true, number};
     }
-    return true;
+    if (turn < s->codebook_steps) {
+        return (struct turn){codes, m->n_params, false, rounds * s->codebook_steps + turn + 1};
+    }
+    return (struct turn){encoder, codes, true, rounds + 1};
 }
 
-int vqs_step_update(const struct vqs_settings *s, struct vqs_work *w, const struct vqs_batch *b, int64_t step_number) {
+/* W and its retraction; the rest by ranges. */
+static void move_parameters(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team) {
     struct vqs_model *m = &w->model;
-    int flips = 0;
-    add_partials(w);
-    matrix_gradients(w, b);
-    vqs_step_code_gradients(w, b);
-    if (s->encoder == VQS_ENCODER_IDENTITY) { /* without a gradient Adam leaves it as it is */
-        memset(w->grad, 0, (size_t)m->d * m->ld * sizeof *w->grad);
+    const struct vqs_settings *s = b->step.settings;
+    const struct turn turn = turn_of(s, m, b->step.number);
+    const struct vqs_adam_step adam = adam_step(s, turn.number);
+    const size_t encoder = (size_t)m->d * m->ld;
+    const int parts = vqs_team_threads(team), rest = (int)(turn.last - turn.first);
+    for (int part; (part = vqs_team_claim(team)) < parts + 1;) {
+        if (part == 0) {
+            vqs_step_observe(w, b);
+            if (!turn.encoder) {
+                continue;
+            }
+            if (s->encoder == VQS_ENCODER_IDENTITY) { /* without a gradient Adam leaves it as it is */
+                memset(w->grad, 0, encoder * sizeof *w->grad);
+            }
+            move(w, &adam, 0, encoder);
+            w->sums.flips +=
+                vqs_retract(m->kernels, (enum vqs_retraction)s->retraction, m->d, m->ld, m->W, w->scratch.retract);
+        } else {
+            move(w, &adam, turn.first + (size_t)begin_of(rest, VQS_ROW_UNIT, part - 1, parts),
+                 turn.first + (size_t)begin_of(rest, VQS_ROW_UNIT, part, parts));
+        }
     }
-    if (move_parameters(s, w, step_number)) {
-        flips = vqs_retract(m->kernels, (enum vqs_retraction)s->retraction, m->d, m->ld, m->W, w->scratch.retract);
+    vqs_team_wait(team);
+}
+
+/* The first phase, and before it, with an entropy penalty, what that wants of all samples. */
+static void tiles(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team, int me, bool collects) {
+    for (int p; (p = vqs_team_claim(team)) < PARTIALS;) {
+        run_of_tiles(w, b, p, me, collects);
     }
-    vqs_step_observe(w, b);
-    vqs_model_refresh(m);
-    w->revived += vqs_care_revive(s, m, b->samples, b->order, b->n, step_number, &w->scratch, w->moment1, w->moment2);
-    return flips;
+    vqs_team_wait(team);
+}
+
+void vqs_step(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team, int me) {
+    const struct vqs_settings *s = b->step.settings;
+    if (s->entropy_weight > 0) {
+        tiles(w, b, team, me, true);
+        if (vqs_team_claim(team) == 0) {
+            vqs_step_soften(w, b);
+        }
+        vqs_team_wait(team);
+    }
+    tiles(w, b, team, me, false);
+    add_up(w, b, team);
+    complete_gradients(w, b, team, me);
+    move_parameters(w, b, team);
+    for (int part; (part = vqs_team_claim(team)) < VQS_MODEL_PARTS;) {
+        vqs_model_refresh_part(&w->model, part);
+    }
+    vqs_team_wait(team);
+    if (vqs_care_revives(s, b->step.number)) {
+        if (vqs_team_claim(team) == 0) {
+            w->sums.revived += vqs_care_revive(s, &w->model, b->samples, b->order, b->n, b->step.number, &w->scratch,
+                                               w->moment1, w->moment2);
+        }
+        vqs_team_wait(team);
+    }
 }

@@ -9,18 +9,18 @@ void vqs_step_soften(struct vqs_work *w, const struct vqs_batch *b) {
     const size_t K = (size_t)s->K, codes = (size_t)w->model.quantizer.n_codebooks * K;
     double penalty = 0; /* sum H(p) - B sum H(mean p) */
     for (int p = 0; p < VQS_PARTIALS; p++) {
-        penalty += w->partial[p].soft_entropy;
+        penalty += w->partial[p].entropy;
     }
     for (size_t k = 0; k < codes; k++) {
         double mean = 0;
         for (int p = 0; p < VQS_PARTIALS; p++) {
-            mean += (double)w->partial[p].soft_sum[k];
+            mean += (double)w->partial[p].softly[k];
         }
         mean = fmax(mean / b->n, 1e-30); /* of a code so far away that every p is 0 */
         penalty += b->n * mean * log(mean);
         w->log_mean[k] = (vqs_real)log(mean);
     }
-    w->penalty += s->entropy_weight * penalty;
+    w->sums.penalty += s->entropy_weight * penalty;
 }
 
 void vqs_step_code_gradients(struct vqs_work *w, const struct vqs_batch *b) {
@@ -35,7 +35,7 @@ void vqs_step_code_gradients(struct vqs_work *w, const struct vqs_batch *b) {
     }
     for (int c = 0; s->orthogonality > 0 && c < q->n_codebooks; c++) {
         const vqs_real *codes = vqs_codebook_of(q, c).codes;
-        w->penalty += b->n * vqs_care_orthogonality(q->K, q->width, codes, s->orthogonality,
+        w->sums.penalty += b->n * vqs_care_orthogonality(q->K, q->width, codes, s->orthogonality,
                                                     w->to_codes + (codes - q->codes), w->care);
     }
     vqs_quantizer_pull_back(q, w->to_codes, w->grad + (q->params - m->params));
@@ -43,7 +43,7 @@ void vqs_step_code_gradients(struct vqs_work *w, const struct vqs_batch *b) {
 
 void vqs_step_observe(struct vqs_work *w, const struct vqs_batch *b) {
     struct vqs_quantizer *q = &w->model.quantizer;
-    w->beta = b->beta;
+    w->sums.beta = b->beta;
     vqs_quantizer_follow(q, w->count, w->to_codes);
     vqs_care_tally(q, w->count);
     vqs_schedule_observe(b->step.settings, &w->schedule, b->step.number, w->count);

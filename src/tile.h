@@ -74,12 +74,12 @@ struct vqs_tile {
     vqs_real *soft;      /* [2][K][T], with an entropy penalty */
     bool collects;       /* sums of soft codes alone are wanted, for log_mean */
     /* sums over the tile's samples, added to */
-    double rec, vq, zero, soft_entropy;
+    double rec, vq, zero, entropy;
     vqs_real *gsum;    /* [d] sum gz, with bias */
     vqs_real *fsum;    /* [d] sum f, where f is no single code */
     vqs_real *moments; /* [d][vqs_row_stride(d)] sum f f^T, where f is no single code */
     vqs_real *gcodes;  /* [n_codebooks][K][width] gradient to all codes, where they are weighed; else NULL */
-    vqs_real *soft_sum; /* [n_codebooks][K] sum p */
+    vqs_real *softly; /* [n_codebooks][K] sum p */
 };
 
 /* Take a thread's scratch for the tiles of these settings from an arena (which may measure). `rows` are those of y. */

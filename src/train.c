@@ -5,7 +5,6 @@
 #include "vqsweep/quantizer.h"
 
 #include <math.h>
-#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +13,7 @@
 #endif
 
 struct vqs_trainer {
-    int team;
+    struct vqs_team *team;
     const struct vqs_kernels *kernels;
     struct vqs_trial_hooks hooks;
     struct vqs_arena arena;
@@ -28,7 +27,7 @@ struct vqs_trainer {
     } source;
 };
 
-/* ---- memory ---------------------------------------------------------------------------------------------------------
+/* ---- memory -------------------------------------------------------------------------------------------------------
  */
 
 static bool is_trained(const struct vqs_settings *s) {
@@ -41,11 +40,12 @@ static bool is_replay(const struct vqs_settings *s) {
 
 /* The workspace of a trial and, where it replays another, of that one. */
 static void carve(const struct vqs_settings *s, const struct vqs_kernels *kernels, int team, struct vqs_arena *arena,
-                  struct vqs_work *w, const struct vqs_settings *source, struct vqs_work *source_work) {
+                  struct vqs_work *w, struct vqs_work *source) {
     vqs_work_carve(s, kernels, team, arena, w);
     if (is_replay(s)) {
-        vqs_work_carve(source, kernels, team, arena, source_work);
-        source_work->schedule.betas = w->schedule.betas;
+        const struct vqs_settings replayed = vqs_schedule_source(s);
+        vqs_work_carve(&replayed, kernels, team, arena, source);
+        source->schedule.betas = w->schedule.betas;
     }
 }
 
@@ -58,21 +58,42 @@ static int snapshot_count(const struct vqs_settings *s) {
     return n * vqs_n_codebooks(s);
 }
 
+static struct vqs_record_shape record_shape(const struct vqs_settings *s) {
+    struct vqs_record_shape shape = {.n_epochs = is_trained(s) ? s->epochs : 0,
+                                     .n_snapshots = snapshot_count(s),
+                                     .K = s->K,
+                                     .d = vqs_code_width(s)};
+    const int32_t probes = vqs_setting_used(VQS_SETTING_probe_samples, s) ? s->probe_epochs.n : 0;
+    const int32_t estimators = vqs_estimator_count(), side = s->field_grid, books = vqs_n_codebooks(s);
+    if (books > 1) {
+        shape.array[VQS_ARRAY_level_metrics][0] = books;
+        shape.array[VQS_ARRAY_level_metrics][1] = VQS_N_LEVEL_METRICS;
+    }
+    if (probes > 0) {
+        const int32_t size[VQS_ARRAY_RANK] = {probes, estimators, VQS_N_REGIONS, VQS_N_QUANTITIES};
+        memcpy(shape.array[VQS_ARRAY_probes], size, sizeof size);
+    }
+    if (probes > 0 && side > 0) {
+        const int32_t size[VQS_ARRAY_RANK] = {probes, estimators + 1, side, side, 2};
+        memcpy(shape.array[VQS_ARRAY_fields], size, sizeof size);
+    }
+    return shape;
+}
+
 size_t vqs_trial_memory(const struct vqs_settings *s) {
-    const struct vqs_settings source = vqs_schedule_source(s);
     struct vqs_arena measure = {0};
-    struct vqs_work w = {0}, source_work = {0};
-    carve(s, vqs_kernels_get(), 1, &measure, &w, &source, &source_work);
-    const size_t sources = is_replay(s) && source.seed != s->seed ? vqs_dataset_memory(&source) : 0;
-    return measure.used + vqs_dataset_memory(s) + sources + vqs_trial_record_bytes(s);
+    struct vqs_work w = {0}, source = {0};
+    carve(s, vqs_kernels_get(), 1, &measure, &w, &source);
+    const size_t sets = is_replay(s) && s->replay_seed ? 2 : 1; /* of data */
+    return measure.used + sets * vqs_dataset_memory(s) + vqs_trial_record_bytes(s);
 }
 
 size_t vqs_trial_record_bytes(const struct vqs_settings *s) {
-    return (size_t)VQS_N_CURVES * (size_t)s->epochs * sizeof(double) +
-           (size_t)snapshot_count(s) * (size_t)s->K * ((size_t)vqs_code_width(s) + 1) * sizeof(float);
+    const struct vqs_record_shape shape = record_shape(s);
+    return (size_t)vqs_record_bytes(&shape);
 }
 
-/* ---- denormal numbers -----------------------------------------------------------------------------------------------
+/* ---- denormal numbers ---------------------------------------------------------------------------------------------
  */
 
 /* Weights and moments of dead codes decay into denormal numbers, which some CPUs handle a hundred times slower than
@@ -95,64 +116,47 @@ static void restore_denormals(unsigned before) {
 #endif
 }
 
-/* ---- epochs ---------------------------------------------------------------------------------------------------------
+/* ---- epochs -------------------------------------------------------------------------------------------------------
  */
 
-/* What an epoch adds up. */
-struct epoch_sums {
-    double rec, vq, zero;
-    int64_t flips;
+struct epoch {
+    const struct vqs_settings *settings;
+    const struct vqs_samples *samples;
+    struct vqs_work *work;
+    struct vqs_team *team;
+    int64_t steps; /* of the trial, before this epoch */
 };
 
-static void add_losses(struct vqs_work *w, double beta, struct epoch_sums *sums) {
-    for (int p = 0; p < VQS_PARTIALS; p++) {
-        sums->rec += w->partial[p].rec;
-        sums->vq += w->partial[p].vq;
-        w->commitment += beta * w->partial[p].vq;
-        sums->zero += w->partial[p].zero;
+/* All steps of the epoch, by member `me` of the team. */
+static void run_steps(void *ctx, int me) {
+    const struct epoch *e = ctx;
+    const struct vqs_settings *s = e->settings;
+    int64_t number = e->steps;
+    struct vqs_batch b = {.samples = e->samples};
+    for (int start = 0; start < s->N; start += s->batch) {
+        const int n = s->N - start < s->batch ? s->N - start : s->batch;
+        b.left = s->N - start;
+        vqs_batch_begin(s, e->work, e->work->scratch.order + start, n, ++number, &b);
+        vqs_step(e->work, &b, e->team, me);
     }
 }
 
-/* All steps of one epoch; `step_number` counts steps over the trial, from 1. */
-static void run_epoch(const struct vqs_settings *s, int team, const struct vqs_dataset *data, struct vqs_work *w,
-                      int epoch, int64_t *step_number, struct epoch_sums *sums) {
-    const struct vqs_stream order = {w->model.kernels, s->seed, VQS_RNG_BATCHES, (uint32_t)epoch};
-    vqs_rng_permutation(&order, (uint32_t)data->train.n, w->scratch.order);
-    struct vqs_batch b = {.samples = &data->train};
-#pragma omp parallel num_threads(team) if (team > 1)
-    {
-        const unsigned denormals = flush_denormals();
-        const int me = omp_get_thread_num(), threads = omp_get_num_threads();
-        const int first = (int)((int64_t)s->K * me / threads);
-        const int last = (int)((int64_t)s->K * (me + 1) / threads);
-        for (int start = 0; start < s->N; start += s->batch) {
-#pragma omp single
-            {
-                const int n = s->N - start < s->batch ? s->N - start : s->batch;
-                vqs_batch_begin(s, w, w->scratch.order + start, n, ++*step_number, &b);
-            }
-            if (s->entropy_weight > 0) {
-                for (int p = me; p < VQS_PARTIALS; p += threads) {
-                    vqs_step_tiles(w, &b, p, me, true);
-                }
-#pragma omp barrier
-#pragma omp single
-                vqs_step_soften(w, &b);
-            }
-            for (int p = me; p < VQS_PARTIALS; p += threads) {
-                vqs_step_tiles(w, &b, p, me, false);
-            }
-#pragma omp barrier
-            vqs_step_codes(w, &b, first, last);
-#pragma omp barrier
-#pragma omp single
-            {
-                add_losses(w, b.beta, sums);
-                sums->flips += vqs_step_update(s, w, &b, *step_number);
-            }
-        }
-        restore_denormals(denormals);
-    }
+/* The next epoch of the trial. */
+static void run_epoch(const struct vqs_trainer *t, const struct vqs_settings *s, const struct vqs_dataset *data,
+                      struct vqs_work *w, struct vqs_trial_state *at) {
+    const struct vqs_samples *samples = &data->train;
+    const struct vqs_stream order = {t->kernels, s->seed, VQS_RNG_BATCHES, (uint32_t)at->epoch};
+    struct epoch epoch = {s, samples, w, t->team, at->steps};
+    w->sums = (struct vqs_epoch_sums){0};
+    memset(w->usage, 0, (size_t)(vqs_n_codebooks(s) * s->K) * sizeof *w->usage);
+    memcpy(w->codes_before, w->model.quantizer.codes, w->model.quantizer.n_codes * sizeof *w->codes_before);
+    vqs_rng_permutation(&order, (uint32_t)samples->n, w->scratch.order);
+    vqs_team_run(t->team, run_steps, &epoch);
+    at->epoch++;
+    at->steps += (s->N + s->batch - 1) / s->batch;
+    at->flips += w->sums.flips;
+    at->revived += w->sums.revived;
+    at->zero += w->sums.zero;
 }
 
 static double code_drift(const struct vqs_work *w) {
@@ -166,24 +170,24 @@ static double code_drift(const struct vqs_work *w) {
 }
 
 /* The curves of epoch `e` (0-based). Returns whether all is still finite. */
-static bool record_epoch(const struct vqs_settings *s, const struct vqs_work *w, const struct epoch_sums *sums, int e,
-                         struct vqs_record *record) {
+static bool record_epoch(const struct vqs_settings *s, const struct vqs_work *w, int e, struct vqs_record *record) {
+    const struct vqs_epoch_sums *sums = &w->sums;
     const double rec = sums->rec / ((double)s->N * s->D), vq = sums->vq / ((double)s->N * s->d);
-    const bool committed = vqs_setting_used(VQS_SETTING_beta, s);
-    const double codes = committed && vqs_learning_is_trained(w->model.quantizer.learning.kind) ? 1 : 0;
-    double beta = committed ? s->beta : 0; /* as a mean over the epoch */
+    const bool losses = vqs_setting_used(VQS_SETTING_beta, s);
+    const double codes = losses && vqs_learning_is_trained(w->model.quantizer.learning.kind) ? 1 : 0;
+    double beta = losses ? s->beta : 0; /* as a mean over the epoch */
     if (s->beta_schedule != VQS_BETA_CONSTANT && sums->vq > 0) {
-        beta = w->commitment / sums->vq;
+        beta = sums->commitment / sums->vq;
     }
     const double values[VQS_N_CURVES] = {
-        [VQS_CURVE_loss] = rec + (codes + beta) * vq + w->penalty / s->N,
+        [VQS_CURVE_loss] = rec + (codes + beta) * vq + sums->penalty / s->N,
         [VQS_CURVE_loss_rec] = rec,
         [VQS_CURVE_loss_vq] = vq,
         [VQS_CURVE_entropy] = vqs_entropy(w->usage, vqs_n_codebooks(s), s->K),
         [VQS_CURVE_dead_codes] = vqs_dead_codes(w->usage, vqs_n_codebooks(s), s->K),
         [VQS_CURVE_code_drift] = code_drift(w),
         [VQS_CURVE_u_zero] = sums->zero,
-        [VQS_CURVE_beta] = committed ? w->beta : NAN,
+        [VQS_CURVE_beta] = losses ? sums->beta : NAN,
     };
     for (int c = 0; c < VQS_N_CURVES; c++) {
         record->curves[c * record->n_epochs + e] = values[c];
@@ -200,7 +204,7 @@ static void take_snapshots(const struct vqs_work *w, int epoch, const uint32_t *
         const vqs_real *codes = vqs_codebook_of(q, c).codes;
         struct vqs_snapshot *snapshot = &record->snapshots[(*n)++];
         snapshot->epoch = epoch;
-        snapshot->level = c;
+        snapshot->codebook = c;
         for (size_t i = 0; i < size; i++) {
             snapshot->codes[i] = (float)codes[i];
         }
@@ -208,11 +212,12 @@ static void take_snapshots(const struct vqs_work *w, int epoch, const uint32_t *
     }
 }
 
-static void evaluate_part(struct vqs_work *w, int team, const struct vqs_samples *part, struct vqs_evaluation *e) {
+static void evaluate_part(struct vqs_work *w, struct vqs_team *team, const struct vqs_samples *part,
+                          struct vqs_evaluation *e) {
     vqs_evaluate(&w->model, part, team, &w->scratch, w->evaluation, e);
 }
 
-/* Initial values of one course of training; from `part` on, the state that it changes. */
+/* Initial values of one course of training; what it changes are the state's parts from `part` on. */
 static void start(const struct vqs_settings *s, const struct vqs_dataset *data, struct vqs_work *w, int part,
                   struct vqs_trial_state *state) {
     const struct vqs_model *m = &w->model;
@@ -244,12 +249,23 @@ static struct vqs_trial_state begin(struct vqs_trainer *t, const struct vqs_sett
     return state;
 }
 
-/* The next epoch of the trial that is replayed, for its betas. */
-static void run_source(struct vqs_trainer *t, const struct vqs_trial_state *at) {
-    struct vqs_work *w = &t->source.work;
-    struct epoch_sums ignored = {0};
-    int64_t steps = at->steps;
-    run_epoch(&t->source.settings, t->team, t->source.data, w, at->epoch, &steps, &ignored);
+/* Probes the gradients, and maps them where that is asked for, if it is the epoch for it. */
+static void probe(const struct vqs_settings *s, const struct vqs_dataset *data, struct vqs_work *w,
+                  const struct vqs_trial_state *at, struct vqs_record *record) {
+    for (uint32_t i = 0; i < (uint32_t)s->probe_epochs.n; i++) {
+        if (s->probe_epochs.at[i] != at->epoch) {
+            continue;
+        }
+        struct vqs_batch b = {.samples = &data->train};
+        struct vqs_array *probes = &record->arrays[VQS_ARRAY_probes], *fields = &record->arrays[VQS_ARRAY_fields];
+        const size_t n_probe = vqs_array_values(VQS_ARRAY_probes, probes->size) / (size_t)probes->size[0];
+        vqs_batch_begin(s, w, w->scratch.order, s->batch, at->steps + 1, &b);
+        vqs_probe_samples(&w->probe, &w->model, &b.step, &data->eval, 2 * i, probes->values + i * n_probe);
+        if (fields->values) {
+            const size_t n_field = vqs_array_values(VQS_ARRAY_fields, fields->size) / (size_t)fields->size[0];
+            vqs_probe_plane(&w->probe, &w->model, &b.step, 2 * i + 1, fields->values + i * n_field);
+        }
+    }
 }
 
 /* Train to the last epoch, until something is no longer finite, or until the hooks want to leave. */
@@ -264,23 +280,16 @@ static enum vqs_status train(struct vqs_trainer *t, const struct vqs_settings *s
             evaluate_part(w, t->team, &data->train, &w->train);
             take_snapshots(w, epoch, w->train.usage, record, &at.n_snapshots);
         }
+        probe(s, data, w, &at, record);
         if (epoch == s->epochs) {
             break;
         }
-        struct epoch_sums sums = {0};
-        memset(w->usage, 0, (size_t)(vqs_n_codebooks(s) * s->K) * sizeof *w->usage);
-        memcpy(w->codes_before, w->model.quantizer.codes, w->model.quantizer.n_codes * sizeof *w->codes_before);
-        w->commitment = w->penalty = 0;
-        w->revived = 0;
-        if (is_replay(s)) {
-            run_source(t, &at);
+        if (is_replay(s)) { /* first the same epoch of the trial that is replayed, for its betas */
+            struct vqs_trial_state ahead = at;
+            run_epoch(t, &t->source.settings, t->source.data, &t->source.work, &ahead);
         }
-        run_epoch(s, t->team, data, w, epoch, &at.steps, &sums);
-        at.flips += sums.flips;
-        at.revived += w->revived;
-        at.zero += sums.zero;
-        at.epoch++;
-        if (!record_epoch(s, w, &sums, epoch, record)) {
+        run_epoch(t, s, data, w, &at);
+        if (!record_epoch(s, w, epoch, record)) {
             record->outcome = VQS_OUTCOME_DIVERGED;
             break;
         }
@@ -296,19 +305,22 @@ static enum vqs_status train(struct vqs_trainer *t, const struct vqs_settings *s
 }
 
 /* The metrics of the final model, and its codebook as the last snapshot. */
-static enum vqs_status evaluate(const struct vqs_settings *s, int team, const struct vqs_dataset *data,
+static enum vqs_status evaluate(const struct vqs_settings *s, struct vqs_team *team, const struct vqs_dataset *data,
                                 struct vqs_work *w, struct vqs_record *record, struct vqs_error *err) {
     evaluate_part(w, team, &data->eval, &w->eval);
+    float *levels = record->arrays[VQS_ARRAY_level_metrics].values;
     vqs_metrics_part(&w->model, &data->eval, VQS_PART_EVAL, &w->eval, record->metric);
+    vqs_metrics_levels(&w->model, &data->eval, VQS_PART_EVAL, &w->eval, levels);
     evaluate_part(w, team, &data->train, &w->train); /* last: its z stays for the Lloyd gap */
     vqs_metrics_part(&w->model, &data->train, VQS_PART_TRAIN, &w->train, record->metric);
+    vqs_metrics_levels(&w->model, &data->train, VQS_PART_TRAIN, &w->train, levels);
     take_snapshots(w, is_trained(s) ? s->epochs : 0, w->train.usage, record, &record->n_snapshots);
     record->metric[VQS_METRIC_lloyd_gap] =
         vqs_lloyd_gap(s, &w->model, data->train.n, &w->train, &w->scratch, w->codes_before);
     return vqs_metrics_subspace(&w->model, data, record->metric, err);
 }
 
-/* ---- the trial ------------------------------------------------------------------------------------------------------
+/* ---- the trial ----------------------------------------------------------------------------------------------------
  */
 
 static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
@@ -316,8 +328,8 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
     enum vqs_setting_id culprit;
     enum vqs_status status = vqs_settings_check(s, &culprit, err);
     if (!status) {
-        status =
-            vqs_record_reset(record, is_trained(s) ? s->epochs : 0, snapshot_count(s), s->K, vqs_code_width(s), err);
+        const struct vqs_record_shape shape = record_shape(s);
+        status = vqs_record_reset(record, &shape, err);
     }
     if (!status) {
         status = vqs_data_cache_get(t->cache, s, &t->data, err);
@@ -330,7 +342,7 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
         return status;
     }
     struct vqs_arena measure = {0};
-    carve(s, t->kernels, t->team, &measure, w, &t->source.settings, &t->source.work);
+    carve(s, t->kernels, vqs_team_threads(t->team), &measure, w, &t->source.work);
     if (measure.used > t->arena.size) {
         vqs_arena_destroy(&t->arena);
         status = vqs_arena_create(&t->arena, measure.used, err);
@@ -338,7 +350,7 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
     if (!status) {
         memset(t->arena.base, 0, measure.used); /* a trial sees the same zeros whatever ran before it */
         t->arena.used = 0;
-        carve(s, t->kernels, t->team, &t->arena, w, &t->source.settings, &t->source.work);
+        carve(s, t->kernels, vqs_team_threads(t->team), &t->arena, w, &t->source.work);
     }
     return status;
 }
@@ -366,7 +378,7 @@ enum vqs_status vqs_trainer_run(struct vqs_trainer *t, const struct vqs_settings
     t->data = t->source.data = NULL;
     if (status) {
         struct vqs_error ignored = {0};
-        vqs_record_reset(record, 0, 0, 0, 0, &ignored);
+        vqs_record_reset(record, &(struct vqs_record_shape){0}, &ignored);
         record->outcome = VQS_OUTCOME_FAILED;
         snprintf(record->message, sizeof record->message, "%.*s", (int)sizeof record->message - 1, own.text);
         vqs_fail(err, status, "%s", own.text);
@@ -391,15 +403,18 @@ enum vqs_status vqs_trainer_create(int team, struct vqs_data_cache *cache, struc
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate a trainer");
     }
     openblas_set_num_threads(1);
-    (*out)->team = team;
     (*out)->kernels = vqs_kernels_get();
     (*out)->cache = cache;
-    if (!cache) {
-        enum vqs_status status = vqs_data_cache_create(own_cache_bytes, &(*out)->own, err);
+    enum vqs_status status = vqs_team_create(team, &(*out)->team, err);
+    if (!status && !cache) {
+        status = vqs_data_cache_create(own_cache_bytes, &(*out)->own, err);
         (*out)->cache = (*out)->own;
-        return status;
     }
-    return VQS_OK;
+    if (status) {
+        vqs_trainer_destroy(*out);
+        *out = NULL;
+    }
+    return status;
 }
 
 void vqs_trainer_set_hooks(struct vqs_trainer *t, const struct vqs_trial_hooks *hooks) {
@@ -408,13 +423,14 @@ void vqs_trainer_set_hooks(struct vqs_trainer *t, const struct vqs_trial_hooks *
 
 void vqs_trainer_destroy(struct vqs_trainer *t) {
     if (t) {
+        vqs_team_destroy(t->team);
         vqs_data_cache_destroy(t->own);
         vqs_arena_destroy(&t->arena);
         free(t);
     }
 }
 
-/* ---- planning -------------------------------------------------------------------------------------------------------
+/* ---- planning -----------------------------------------------------------------------------------------------------
  */
 
 double vqs_trial_seconds(const struct vqs_settings *s) {
@@ -426,13 +442,18 @@ double vqs_trial_seconds(const struct vqs_settings *s) {
     const double lloyd = starts * 40 * N * (K * d / multiply_adds_per_second + d * 1e-9);
     const double data = vqs_setting_used(VQS_SETTING_sigma, s) ? samples * D * seconds_per_normal : samples * D * 20e-9;
     const double products = is_trained(s) && s->decoder == VQS_DECODER_FREE ? 4 : 2;
-    double training = 0;
+    double training = 0, probes = 0;
+    if (vqs_setting_used(VQS_SETTING_probe_samples, s)) {
+        const double points = s->probe_samples + (double)s->field_grid * s->field_grid;
+        const double pairs = fmin(s->probe_pairs, 4096 * d); /* about: until the error is small enough */
+        probes = s->probe_epochs.n * points * pairs * (2 * (K * d + d * d) / multiply_adds_per_second + d * 2e-8);
+    }
     if (is_trained(s)) {
         const double steps = s->epochs * ceil(N / s->batch);
         training =
             s->epochs * N * ((products * D * d + K * d + d * d) / multiply_adds_per_second + seconds_per_sample_pass) +
             steps * (products * D * d * 6 + D * d * d + 10 * K * d) / multiply_adds_per_second;
-        if (s->entropy_weight > 0) { /* the samples twice, and an exponential for each sample and code */
+        if (s->entropy_weight > 0) { /* tiles twice, and the exponentials of each sample */
             training += s->epochs * N * (2 * D * d + 10 * K * d + 50 * K) / multiply_adds_per_second;
         }
         if (s->orthogonality > 0) {
@@ -444,7 +465,7 @@ double vqs_trial_seconds(const struct vqs_settings *s) {
     } else {
         training = D * D * N / 2e9 + D * D * D / 1e9;
     }
-    return data + training + lloyd + 3 * samples * (2 * D * d + K * d) / multiply_adds_per_second;
+    return data + training + probes + lloyd + 3 * samples * (2 * D * d + K * d) / multiply_adds_per_second;
 }
 
 enum vqs_status vqs_trial_check_data(const struct vqs_settings *s, struct vqs_error *err) {

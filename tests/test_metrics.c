@@ -1,4 +1,5 @@
 /* test_metrics.c - evaluation against a naive one in double that forms every x^, and each metric by its definition. */
+#include "team.h"
 #include "testing.h"
 #include "vqsweep/metrics.h"
 
@@ -35,7 +36,7 @@ static struct vqs_settings small_settings(bool tied, bool bias) {
 static void carve(struct fixture *f, const struct vqs_kernels *k, struct vqs_arena *arena) {
     vqs_model_carve(&f->settings, k, arena, &f->model, &f->scratch);
     vqs_evaluation_carve(&f->settings, arena, &f->result);
-    f->y = vqs_arena_take(arena, 4 * (size_t)(f->model.rows + 2 * f->model.d) * T, sizeof *f->y);
+    f->y = vqs_arena_take(arena, 4 * (size_t)(f->model.rows + 3 * f->model.d) * T, sizeof *f->y);
 }
 
 static struct fixture make(const struct vqs_kernels *k, struct vqs_settings settings) {
@@ -65,7 +66,10 @@ static void disturb(struct fixture *f, uint64_t seed) {
 }
 
 static void evaluate(struct fixture *f, const struct vqs_samples *samples, int team) {
-    vqs_evaluate(&f->model, samples, team, &f->scratch, f->y, &f->result);
+    struct vqs_team *threads;
+    ck_assert_int_eq(vqs_team_create(team, &threads, NULL), VQS_OK);
+    vqs_evaluate(&f->model, samples, threads, &f->scratch, f->y, &f->result);
+    vqs_team_destroy(threads);
 }
 
 static void destroy(struct fixture *f) {

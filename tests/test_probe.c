@@ -1,14 +1,15 @@
 /* test_probe.c - the gradient probe against closed forms, in double.
  *
- * Of two codes the smoothed loss is l_0 + (l_1 - l_0) Phi(t), t the signed distance from z to the boundary over h, and its
- * gradient (l_1 - l_0) phi(t) / h along the normal. With encoder and decoder the identity, ste gives q - x. */
+ * Of two codes the smoothed loss is l_0 + (l_1 - l_0) Phi(t), t the signed distance from z to the boundary over h, and
+ * its gradient (l_1 - l_0) phi(t) / h along the normal. With encoder and decoder the identity, ste gives q - x. */
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "probe.h"
+#include "step.h"
 #include "testing.h"
+#include "vqsweep/record.h"
 
 enum { N = 200, SIDE = 9 };
 
@@ -18,13 +19,11 @@ struct fixture {
     struct vqs_arena arena;
     struct vqs_work work;
     struct vqs_batch batch;
-    struct vqs_probe probe;
     float *values; /* of either probe */
 };
 
 static void carve(struct fixture *f) {
     vqs_work_carve(&f->s, vqs_kernels_get(), 1, &f->arena, &f->work);
-    vqs_probe_carve(&f->s, &f->work.model, &f->arena, &f->probe);
 }
 
 static double sqr(double a) {
@@ -48,7 +47,7 @@ static void set_up(struct fixture *f) {
     f->s.probe_h = 0.8;
     f->s.field_grid = SIDE;
     f->s.field_extent = 1.5;
-    f->values = malloc((size_t)(vqs_probe_estimators() + 1) * SIDE * SIDE * 2 * sizeof *f->values);
+    f->values = malloc((size_t)(vqs_estimator_count() + 1) * SIDE * SIDE * 2 * sizeof *f->values);
     ck_assert(vqs_dataset_create(&f->s, &f->data, NULL) == VQS_OK);
     carve(f);
     ck_assert(vqs_arena_create(&f->arena, f->arena.used, NULL) == VQS_OK);
@@ -93,11 +92,8 @@ static void exact_gradient(const double *x, double h, double g[2]) {
 }
 
 static const float *quantities(const struct fixture *f, const char *estimator, int region) {
-    int row = 0;
-    for (int e = 0; strcmp(vqs_estimator_get(e)->name, estimator) != 0; e++) {
-        row += vqs_estimator_get(e)->backward != NULL;
-    }
-    return f->values + (row * VQS_PROBE_REGIONS + region) * VQS_PROBE_QUANTITIES;
+    const int row = vqs_estimator_find(estimator);
+    return f->values + (row * VQS_N_REGIONS + region) * VQS_N_QUANTITIES;
 }
 
 /* What the probe should say of ste in a region: bias, cosine, share of points, given h. */
@@ -110,7 +106,7 @@ static struct expected expect_ste(const struct fixture *f, double h, int region)
     for (size_t i = 0; i < N; i++) {
         const double x[2] = {(double)f->data->eval.x[i * f->data->ld], (double)f->data->eval.x[i * f->data->ld + 1]};
         double g[2];
-        if (region != VQS_PROBE_ALL && (fabs(distance(x)) < h) != (region == VQS_PROBE_NEAR)) {
+        if (region != VQS_REGION_all && (fabs(distance(x)) < h) != (region == VQS_REGION_near)) {
             continue;
         }
         exact_gradient(x, h, g);
@@ -139,20 +135,21 @@ START_TEST(bias_of_ste_is_the_analytic_one) {
     struct fixture f;
     set_up(&f);
     const double h = smoothing(&f);
-    vqs_probe_samples(&f.probe, &f.work.model, &f.batch.step, &f.data->eval, 0, f.values);
-    for (int region = 0; region < VQS_PROBE_REGIONS; region++) {
+    vqs_probe_samples(&f.work.probe, &f.work.model, &f.batch.step, &f.data->eval, 0, f.values);
+    for (int region = 0; region < VQS_N_REGIONS; region++) {
         const struct expected e = expect_ste(&f, h, region);
         const float *v = quantities(&f, "ste", region);
-        ck_assert_double_eq(v[VQS_PROBE_N_SAMPLES], e.n);
+        ck_assert_double_eq(v[VQS_QUANTITY_n_samples], e.n);
         ck_assert(e.n > 20);
-        ck_assert_double_eq_tol(v[VQS_PROBE_BIAS], e.bias, 0.02 * e.bias);
-        ck_assert_double_eq_tol(v[VQS_PROBE_COSINE], e.cosine, 0.02);
-        ck_assert_double_eq(v[VQS_PROBE_STD], 0);
-        ck_assert_double_eq_tol(v[VQS_PROBE_ALIGNMENT], 1, 1e-6); /* tied: g is along u */
+        ck_assert_double_eq_tol(v[VQS_QUANTITY_bias], e.bias, 0.02 * e.bias);
+        ck_assert_double_eq_tol(v[VQS_QUANTITY_cosine], e.cosine, 0.02);
+        ck_assert_double_eq(v[VQS_QUANTITY_std], 0);
+        ck_assert_double_eq_tol(v[VQS_QUANTITY_alignment], 1, 1e-6); /* tied: g is along u */
     }
-    ck_assert(quantities(&f, "ste", VQS_PROBE_ALL)[VQS_PROBE_TARGET_ERROR] < f.s.probe_error);
-    const float *rotation = quantities(&f, "rotation", VQS_PROBE_ALL); /* tied, so the same estimator */
-    ck_assert_double_eq_tol(rotation[VQS_PROBE_BIAS], quantities(&f, "ste", VQS_PROBE_ALL)[VQS_PROBE_BIAS], 1e-6);
+    ck_assert(quantities(&f, "ste", VQS_REGION_all)[VQS_QUANTITY_target_error] < f.s.probe_error);
+    const float *rotation = quantities(&f, "rotation", VQS_REGION_all); /* tied, so the same estimator */
+    ck_assert_double_eq_tol(rotation[VQS_QUANTITY_bias], quantities(&f, "ste", VQS_REGION_all)[VQS_QUANTITY_bias],
+                            1e-6);
     tear_down(&f);
 }
 END_TEST
@@ -169,10 +166,10 @@ START_TEST(no_gradient_has_a_bias_of_one) {
     memcpy(f.work.model.quantizer.params, code, sizeof code);
     vqs_model_refresh(&f.work.model);
     vqs_batch_begin(&f.s, &f.work, f.work.scratch.order, f.s.batch, 1, &f.batch);
-    vqs_probe_samples(&f.probe, &f.work.model, &f.batch.step, &f.data->eval, 3, f.values);
-    const float *v = quantities(&f, "projector", VQS_PROBE_ALL);
-    ck_assert_double_eq_tol(v[VQS_PROBE_BIAS], 1, 0.001);
-    ck_assert(isnan(v[VQS_PROBE_COSINE]));
+    vqs_probe_samples(&f.work.probe, &f.work.model, &f.batch.step, &f.data->eval, 3, f.values);
+    const float *v = quantities(&f, "projector", VQS_REGION_all);
+    ck_assert_double_eq_tol(v[VQS_QUANTITY_bias], 1, 0.001);
+    ck_assert(isnan(v[VQS_QUANTITY_cosine]));
     tear_down(&f);
 }
 END_TEST
@@ -186,8 +183,8 @@ START_TEST(fields_are_those_of_the_plane) {
         squares += sqr(x[0] - code[nearest(x)][0]) + sqr(x[1] - code[nearest(x)][1]);
     }
     const double h = f.s.probe_h * sqrt(squares / (2 * SIDE * SIDE));
-    vqs_probe_plane(&f.probe, &f.work.model, &f.batch.step, 1, f.values);
-    const float *ste = f.values, *smoothed = f.values + vqs_probe_estimators() * SIDE * SIDE * 2;
+    vqs_probe_plane(&f.work.probe, &f.work.model, &f.batch.step, 1, f.values);
+    const float *ste = f.values, *smoothed = f.values + vqs_estimator_count() * SIDE * SIDE * 2;
     ck_assert_str_eq(vqs_estimator_get(0)->name, "ste");
     for (int i = 0; i < SIDE * SIDE; i++) {
         const double x[2] = {-1.5 + i % SIDE * 3.0 / (SIDE - 1), -1.5 + i / SIDE * 3.0 / (SIDE - 1)};
@@ -207,7 +204,7 @@ END_TEST
 /* What a trial does not use cannot be seen in its probe. */
 START_TEST(unused_parameters_do_not_count) {
     struct fixture f;
-    float before[VQS_PROBE_QUANTITIES];
+    float before[VQS_N_QUANTITIES];
     set_up(&f);
     f.s.probe_pairs = 1024;
     f.s.probe_error = 1;
@@ -217,7 +214,7 @@ START_TEST(unused_parameters_do_not_count) {
         carve(&f);
         vqs_model_init(&f.s, f.data, &f.work.model, &f.work.scratch);
         vqs_batch_begin(&f.s, &f.work, f.work.scratch.order, f.s.batch, 1, &f.batch);
-        vqs_probe_samples(&f.probe, &f.work.model, &f.batch.step, &f.data->eval, 0, f.values);
+        vqs_probe_samples(&f.work.probe, &f.work.model, &f.batch.step, &f.data->eval, 0, f.values);
         if (pass) {
             ck_assert_mem_eq(before, quantities(&f, "projector", 0), sizeof before);
         }

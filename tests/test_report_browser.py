@@ -99,7 +99,7 @@ class Reader(unittest.TestCase):
         self.assertTrue(any(r[4] != "0" for r in rows if r[0].startswith("free")))
         self.choose(second="ste", first="rotation")
         self.assertEqual({r[2] for r in self.table()[1:]}, {"ste − rotation"})
-        self.choose(show="heat map")
+        self.choose(show="heat map of differences")
         picture(self.view, "heat")
         self.assertEqual(self.view.js("return document.querySelectorAll('#chart rect').length"), 4 * 5)
         self.assertEqual(self.view.errors(), [])
@@ -118,10 +118,10 @@ class Reader(unittest.TestCase):
     def test_tab_goes_through_all_choices(self):
         self.view.js("document.getElementById('choose-study').focus()")
         seen = [self.view.js("return document.activeElement.id")]
-        for _ in range(5):
+        for _ in range(6):
             self.view.press("tab")
             seen.append(self.view.js("return document.activeElement.id"))
-        self.assertEqual(seen, ["choose-study", "choose-show", "choose-metric", "choose-x", "choose-by", "chart"])
+        self.assertEqual(seen, ["choose-study", "choose-show", "choose-metric", "choose-of", "choose-x", "choose-by", "chart"])
 
     def test_pointing_at_a_mark_names_its_trial(self):
         self.view.js("document.getElementById('chart').scrollIntoView({block: 'center'})")

@@ -195,6 +195,8 @@ static const struct {
     {"codebook=ema update=alternating", VQS_SETTING_update, "update: joint"},
     {"codebook=fixed update=alternating", VQS_SETTING_update, "update: joint"},
     {"codebook=fsq beta_schedule=linear", VQS_SETTING_beta_schedule, "codebook: fsq"},
+    {"estimator=nsvq beta_schedule=adaptive", VQS_SETTING_beta_schedule, "estimator: nsvq"},
+    {"beta_schedule=replay replay_estimator=diveq", VQS_SETTING_replay_estimator, "such as ste"},
     {"beta_schedule=adaptive beta=0", VQS_SETTING_beta, "beta_min"},
     {"beta_schedule=replay beta=20", VQS_SETTING_beta, "beta_max"},
     {"beta_schedule=replay replay_estimator=kmeans", VQS_SETTING_replay_estimator, "such as ste"},

@@ -55,22 +55,6 @@ static void naive_encode(const struct naive *m, const double *x, double *z) {
     }
 }
 
-static int naive_nearest(const struct naive *m, const double *z) {
-    int best = 0;
-    double least = INFINITY;
-    for (int j = 0; j < m->K; j++) {
-        double r = 0;
-        for (int c = 0; c < m->d; c++) {
-            r += (z[c] - m->codes[j * m->d + c]) * (z[c] - m->codes[j * m->d + c]);
-        }
-        if (r < least) {
-            least = r;
-            best = j;
-        }
-    }
-    return best;
-}
-
 static void naive_decode(const struct naive *m, const double *q, double *xhat) {
     for (int i = 0; i < m->D; i++) {
         xhat[i] = m->C[i];
@@ -83,74 +67,132 @@ static void naive_decode(const struct naive *m, const double *q, double *xhat) {
 /* A batch, with what is frozen in it. */
 struct naive_batch {
     int n;
-    double *x;       /* [n][D] */
-    int *k;          /* [n] */
-    double *z0, *q0; /* [n][d] */
+    double *x;         /* [n][D] */
+    struct frozen *at; /* [n]; codes as in the model at the time */
+    double *f0;        /* [n][d] what the decoder is given */
+    struct naive then; /* the model at the time */
 };
 
-static void naive_freeze(const struct naive *m, struct naive_batch *b) {
-    for (int s = 0; s < b->n; s++) {
-        naive_encode(m, b->x + s * m->D, b->z0 + s * m->d);
-        b->k[s] = naive_nearest(m, b->z0 + s * m->d);
-        memcpy(b->q0 + s * m->d, m->codes + b->k[s] * m->d, (size_t)m->d * sizeof(double));
+/* The temperature of the step `number`, from 1. */
+static double naive_tau(const struct vqs_settings *s, long number) {
+    const int steps = s->epochs * (int)ceil((double)s->N / s->batch);
+    const double x = (double)(number - 1) / (steps - 1);
+    const double taus[] = {[VQS_TAU_CONSTANT] = s->tau,
+                           [VQS_TAU_LINEAR] = (1 - x) * s->tau + x * s->tau_end,
+                           [VQS_TAU_EXPONENTIAL] = exp((1 - x) * log(s->tau) + x * log(s->tau_end)),
+                           [VQS_TAU_COSINE] = s->tau_end + (s->tau - s->tau_end) * pow(cos(2 * atan(1) * x), 2)};
+    return taus[s->tau_schedule];
+}
+
+/* Noise of sample i in the batch of step `number`: tiles have their parts of the step's stream, [d or K][T]. */
+static void naive_draw(const struct vqs_settings *s, long number, int i, struct frozen *at) {
+    enum { GROUP = VQS_RNG_GROUP };
+    static vqs_real normals[SURROGATE_MAX_D * T];
+    static uint32_t words[SURROGATE_MAX_K * T];
+    const struct vqs_stream stream = {vqs_kernels_get(), s->seed, VQS_RNG_ESTIMATOR, (uint32_t)number};
+    const size_t n = (size_t)(s->d * T), choices = (size_t)(s->K * T);
+    if (i % T == 0) {
+        vqs_rng_normal(&stream, (uint64_t)(i / T) * ((n + GROUP - 1) / GROUP * GROUP), n, 1, normals);
+        vqs_rng_words(&stream, (uint64_t)(i / T) * ((choices + GROUP - 1) / GROUP * GROUP), choices, words);
+    }
+    for (int c = 0; c < s->d; c++) {
+        at->noise[c] = (double)normals[c * T + i % T];
+    }
+    for (int j = 0; j < s->K; j++) {
+        at->gumbel[j] = gumbel_of(words[j * T + i % T]);
     }
 }
 
-static surrogate *the_surrogate(const struct naive *m) {
+static const struct surrogate_row *the_surrogate(const struct naive *m) {
     return surrogate_of(vqs_estimator_get(m->s->estimator));
+}
+
+static void naive_freeze(const struct naive *m, long number, struct naive_batch *b) {
+    const struct surrogate_row *row = the_surrogate(m);
+    memcpy(b->then.flat, m->flat, m->n * sizeof *m->flat);
+    for (int i = 0; i < b->n; i++) {
+        struct frozen *at = &b->at[i];
+        *at = (struct frozen){.s = m->s, .d = m->d, .K = m->K, .tau = naive_tau(m->s, number)};
+        naive_encode(m, b->x + i * m->D, at->z);
+        memcpy(at->codes, m->codes, (size_t)(m->K * m->d) * sizeof *at->codes);
+        naive_draw(m->s, number, i, at);
+        at->k = surrogate_choice(row, at);
+        if (row->is & DECODES_TWICE) {
+            memcpy(b->f0 + i * m->d, chosen(at), (size_t)m->d * sizeof(double));
+        } else {
+            surrogate_value(row, at, at->z, at->codes, b->f0 + i * m->d);
+        }
+    }
+}
+
+/* Weights of the codebook loss and of the commitment. */
+static double losses_of(const struct naive *m) {
+    return the_surrogate(m)->is & WITHOUT_LOSSES ? 0 : 1;
+}
+
+static double squared_error(const struct naive *m, const double *x, const double *f) {
+    double xhat[256], sum = 0;
+    naive_decode(m, f, xhat);
+    for (int i = 0; i < m->D; i++) {
+        sum += (x[i] - xhat[i]) * (x[i] - xhat[i]);
+    }
+    return sum;
 }
 
 /* The loss with codes, stop-gradients and the surrogate frozen as in b. */
 static double naive_frozen_loss(const struct naive *m, const struct naive_batch *b) {
-    double loss = 0, z[SURROGATE_MAX_D], q[SURROGATE_MAX_D], xhat[256];
+    const struct surrogate_row *row = the_surrogate(m);
+    double loss = 0, z[SURROGATE_MAX_D], f[SURROGATE_MAX_D];
     for (int s = 0; s < b->n; s++) {
-        const double *x = b->x + s * m->D, *z0 = b->z0 + s * m->d, *q0 = b->q0 + s * m->d;
+        const struct frozen *at = &b->at[s];
+        const double *x = b->x + s * m->D, per = 1 / ((double)b->n * m->D), scale = losses_of(m) / ((double)b->n * m->d);
         naive_encode(m, x, z);
-        the_surrogate(m)(m->d, m->s, z0, q0, z, q);
-        naive_decode(m, q, xhat);
-        for (int i = 0; i < m->D; i++) {
-            loss += (x[i] - xhat[i]) * (x[i] - xhat[i]) / ((double)b->n * m->D);
+        surrogate_value(row, at, z, m->codes, f);
+        if (row->is & DECODES_TWICE) { /* the decoder of the time for the encoder, what was decoded for the decoder */
+            loss += per * (squared_error(&b->then, x, f) + squared_error(m, x, b->f0 + s * m->d));
+        } else {
+            loss += per * squared_error(m, x, f);
         }
         for (int c = 0; c < m->d; c++) {
-            const double code = m->codes[b->k[s] * m->d + c], scale = 1 / ((double)b->n * m->d);
-            loss += scale * (z0[c] - code) * (z0[c] - code) + m->s->beta * scale * (z[c] - q0[c]) * (z[c] - q0[c]);
+            const double code = m->codes[at->k * m->d + c], q0 = chosen(at)[c];
+            loss += scale * (at->z[c] - code) * (at->z[c] - code) + m->s->beta * scale * (z[c] - q0) * (z[c] - q0);
         }
     }
     return loss;
 }
 
-/* gz = J^T g, J the Jacobian of the surrogate, which is affine: its columns are q~(z0 + e_c) - q. */
-static void surrogate_backward(const struct naive *m, const double *z0, const double *q0, const double *g, double *gz) {
-    double z[SURROGATE_MAX_D], at[SURROGATE_MAX_D];
-    for (int c = 0; c < m->d; c++) {
-        memcpy(z, z0, (size_t)m->d * sizeof *z);
-        z[c] += 1;
-        the_surrogate(m)(m->d, m->s, z0, q0, z, at);
-        gz[c] = 0;
-        for (int i = 0; i < m->d; i++) {
-            gz[c] += (at[i] - q0[i]) * g[i];
+/* g = dL_rec/df where f is decoded; e = dL_rec/dx^ */
+static void naive_decoder_gradient(const struct naive *m, int n, const double *x, const double *f, double *e,
+                                   double *g) {
+    naive_decode(m, f, e);
+    memset(g, 0, (size_t)m->d * sizeof *g);
+    for (int i = 0; i < m->D; i++) {
+        e[i] = 2 * (e[i] - x[i]) / ((double)n * m->D);
+        for (int c = 0; c < m->d; c++) {
+            g[c] += naive_V(m, i, c) * e[i];
         }
     }
 }
 
 /* Gradient of one sample, by the chain rule through x^. */
 static void naive_sample_gradient(const struct naive *m, const struct naive_batch *b, int s, struct naive *grad) {
-    const double *x = b->x + s * m->D, *z0 = b->z0 + s * m->d, *q0 = b->q0 + s * m->d;
-    const double per = 2 / ((double)b->n * m->d);
-    double xhat[256], e[256], g[SURROGATE_MAX_D] = {0}, gz[SURROGATE_MAX_D];
-    naive_decode(m, q0, xhat);
+    const struct frozen *at = &b->at[s];
+    const double *x = b->x + s * m->D, *f0 = b->f0 + s * m->d, per = losses_of(m) * 2 / ((double)b->n * m->d);
+    double e[256], elsewhere[256], g[SURROGATE_MAX_D], gz[SURROGATE_MAX_D];
+    naive_decoder_gradient(m, b->n, x, f0, e, g);
     for (int i = 0; i < m->D; i++) {
-        e[i] = 2 * (xhat[i] - x[i]) / ((double)b->n * m->D);
         grad->C[i] += e[i];
         for (int c = 0; c < m->d; c++) {
-            g[c] += naive_V(m, i, c) * e[i];
-            *(grad->V ? &grad->V[i * m->d + c] : &grad->W[c * m->D + i]) += e[i] * q0[c];
+            *(grad->V ? &grad->V[i * m->d + c] : &grad->W[c * m->D + i]) += e[i] * f0[c];
         }
     }
-    surrogate_backward(m, z0, q0, g, gz);
+    if (the_surrogate(m)->is & DECODES_TWICE) {
+        naive_decoder_gradient(m, b->n, x, at->z, elsewhere, g);
+    }
+    surrogate_backward(the_surrogate(m), at, g, gz, grad->codes);
     for (int c = 0; c < m->d; c++) {
-        gz[c] += m->s->beta * per * (z0[c] - q0[c]);
-        grad->codes[b->k[s] * m->d + c] += per * (q0[c] - z0[c]);
+        gz[c] += m->s->beta * per * (at->z[c] - chosen(at)[c]);
+        grad->codes[at->k * m->d + c] += per * (chosen(at)[c] - at->z[c]);
         grad->b[c] += gz[c];
         for (int i = 0; i < m->D; i++) {
             grad->W[c * m->D + i] += gz[c] * x[i];
@@ -215,7 +257,8 @@ static void take_over(const struct vqs_settings *s, struct vqs_dataset *data, st
     vqs_arena_destroy(&arena);
 }
 
-static void naive_load(const struct naive *m, const struct vqs_dataset *data, const uint32_t *order, int n,
+/* The batch of step `number`, from 1. */
+static void naive_load(const struct naive *m, const struct vqs_dataset *data, const uint32_t *order, int n, long number,
                        struct naive_batch *b) {
     b->n = n;
     for (int s = 0; s < n; s++) {
@@ -223,21 +266,21 @@ static void naive_load(const struct naive *m, const struct vqs_dataset *data, co
             b->x[s * m->D + i] = (double)data->train.x[order[s] * data->ld + (size_t)i];
         }
     }
-    naive_freeze(m, b);
+    naive_freeze(m, number, b);
 }
 
 static void naive_batch_create(const struct vqs_settings *s, struct naive_batch *b) {
     b->x = calloc((size_t)(s->batch * s->D), sizeof *b->x);
-    b->k = calloc((size_t)s->batch, sizeof *b->k);
-    b->z0 = calloc((size_t)(s->batch * s->d), sizeof *b->z0);
-    b->q0 = calloc((size_t)(s->batch * s->d), sizeof *b->q0);
+    b->at = calloc((size_t)s->batch, sizeof *b->at);
+    b->f0 = calloc((size_t)(s->batch * s->d), sizeof *b->f0);
+    naive_create(s, &b->then);
 }
 
 static void naive_batch_destroy(struct naive_batch *b) {
     free(b->x);
-    free(b->k);
-    free(b->z0);
-    free(b->q0);
+    free(b->at);
+    free(b->f0);
+    free(b->then.flat);
 }
 
 /* Trains and leaves the epochs' losses: rec[e], vq[e]. */
@@ -246,7 +289,6 @@ static void naive_train(const struct vqs_settings *s, struct naive *m, double *r
     struct naive grad, moment1, moment2;
     struct naive_batch b = {0};
     uint32_t *order = calloc((size_t)s->N, sizeof *order);
-    double xhat[256];
     long t = 0;
     ck_assert(vqs_dataset_create(s, &data, NULL) == VQS_OK);
     naive_create(s, &grad);
@@ -259,21 +301,18 @@ static void naive_train(const struct vqs_settings *s, struct naive *m, double *r
         vqs_rng_permutation(&shuffle, (uint32_t)s->N, order);
         rec[epoch] = vq[epoch] = 0;
         for (int start = 0; start < s->N; start += s->batch) {
-            naive_load(m, data, order + start, s->N - start < s->batch ? s->N - start : s->batch, &b);
+            naive_load(m, data, order + start, s->N - start < s->batch ? s->N - start : s->batch, ++t, &b);
             for (int i = 0; i < b.n; i++) {
-                naive_decode(m, b.q0 + i * m->d, xhat);
-                for (int c = 0; c < m->D; c++) {
-                    rec[epoch] += pow(b.x[i * m->D + c] - xhat[c], 2) / ((double)s->N * s->D);
-                }
+                rec[epoch] += squared_error(m, b.x + i * m->D, b.f0 + i * m->d) / ((double)s->N * s->D);
                 for (int c = 0; c < m->d; c++) {
-                    vq[epoch] += pow(b.z0[i * m->d + c] - b.q0[i * m->d + c], 2) / ((double)s->N * s->d);
+                    vq[epoch] += pow(b.at[i].z[c] - chosen(&b.at[i])[c], 2) / ((double)s->N * s->d);
                 }
             }
             naive_gradient(m, &b, &grad);
             if (!s->bias) {
                 memset(grad.C, 0, (size_t)(s->D + s->d) * sizeof *grad.C);
             }
-            naive_adam(s, ++t, m->n, grad.flat, moment1.flat, moment2.flat, m->flat);
+            naive_adam(s, t, m->n, grad.flat, moment1.flat, moment2.flat, m->flat);
             gram_schmidt(m->d, m->D, m->W);
         }
     }
@@ -292,13 +331,21 @@ static void small(struct vqs_settings *s, int estimator, int variant) {
     s->estimator = estimator;
     s->a = -0.5;
     s->b = 0.8;
+    s->kappa = variant & 1 ? 1.7 : 0;
+    s->times_d = variant & 1;
+    s->diveq_sigma = 0.3;
+    s->nu = 0.6;
+    s->logit_scale = 2;
+    s->tau = 1.2;
+    s->tau_end = 0.3;
+    s->tau_schedule = variant & 3;
     s->decoder = variant & 1 ? VQS_DECODER_TIED : VQS_DECODER_FREE;
     s->bias = variant >> 1 & 1;
     s->D = variant & 4 ? 33 : 24; /* one row padded, one whole */
     s->d = variant & 4 ? 16 : 3;
-    s->K = 11;
+    s->K = variant & 4 ? 5 : 11;
     s->r = 3;
-    s->N = 150; /* with batch 70: tiles and batches that do not come out even */
+    s->N = variant & 2 ? 141 : 150; /* with batch 70: tiles and batches that do not come out even, or one sample */
     s->N_eval = 40;
     s->batch = 70;
     s->epochs = 4;
@@ -329,7 +376,7 @@ START_TEST(naive_gradient_is_that_of_the_frozen_loss) {
             for (uint32_t i = 0; i < 20; i++) {
                 order[i] = 3 * i;
             }
-            naive_load(&m, data, order, 20, &b);
+            naive_load(&m, data, order, 20, 5, &b);
             naive_gradient(&m, &b, &grad);
             for (size_t i = 0; i < m.n; i += 1 + m.n / 97) {
                 const double at = m.flat[i], h = 1e-5;

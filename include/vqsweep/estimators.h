@@ -22,7 +22,7 @@
 /* What a row needs, gives or leaves out besides gz = backward(z, q, g). */
 enum vqs_estimator_needs {
     VQS_NEEDS_NOISE = 1,    /* d standard normals a sample */
-    VQS_NEEDS_CHOICES = 2,  /* weighs all codes: K random words a sample; may choose another code than the nearest */
+    VQS_NEEDS_CHOICES = 2,  /* chooses the code itself, in forward, and weighs all codes: K random words a sample */
     VQS_NEEDS_AT_Z = 4,     /* dL_rec/dz were z itself decoded */
     VQS_GIVES_VALUE = 8,    /* its forward pass gives the decoder an f that is no code */
     VQS_GIVES_CODES = 16,   /* its backward pass gives the chosen code a gradient */
@@ -35,9 +35,9 @@ struct vqs_estimator_tile {
     int d, K;
     vqs_real tau;          /* temperature of this step */
     const vqs_real *z;     /* [d][VQS_TILE] */
-    vqs_real *q;           /* [d][VQS_TILE] the chosen code, which forward may change together with k (NEEDS_CHOICES) */
-    uint32_t *k;           /* [VQS_TILE] its number */
-    vqs_real *f;           /* [d][VQS_TILE] what is decoded; q itself unless GIVES_VALUE */
+    const vqs_real *q;     /* [d][VQS_TILE] the chosen code; in forward not yet with NEEDS_CHOICES */
+    uint32_t *k;           /* [VQS_TILE] its number: out of forward with NEEDS_CHOICES */
+    vqs_real *f;           /* [d][VQS_TILE] what is decoded, out of forward with GIVES_VALUE; else q itself */
     const vqs_real *g;     /* [d][VQS_TILE] dL_rec/df */
     const vqs_real *at_z;  /* [d][VQS_TILE], with NEEDS_AT_Z */
     const vqs_real *noise; /* [d][VQS_TILE], with NEEDS_NOISE; the same in forward and backward */
@@ -45,7 +45,7 @@ struct vqs_estimator_tile {
     vqs_real *gq;          /* [d][VQS_TILE] out, with GIVES_CODES: gradient to the chosen code from it */
     vqs_real *zero;        /* [VQS_TILE] out, 0 before: 1 where u was set to 0 because |q - z| is too small */
     /* with NEEDS_CHOICES */
-    const vqs_real *codes, *packed, *half_norm; /* [K][d], and as kernels.h packs them */
+    const vqs_real *codes, *packed, *half_norm; /* [K][d], a row more may be read; and as kernels.h packs them */
     const uint32_t *words;                      /* [K][VQS_TILE] random */
     vqs_real *weights;                          /* [3][K][VQS_TILE] kept from forward to backward */
     vqs_real *gcodes;                           /* [K][d] gradient to all codes, added to by backward */
@@ -53,7 +53,9 @@ struct vqs_estimator_tile {
 
 struct vqs_estimator {
     const char *name;
-    const char *formula; /* gradient to z */
+    const char *value;    /* what the decoder is given in training; NULL: q, the nearest code */
+    const char *formula;  /* gradient to z from the reconstruction loss */
+    const char *to_codes; /* gradients to the codes from it; NULL: none */
     const char *source;
     const char *params[VQS_MAX_PARAMS]; /* names of the settings it reads, NULL-terminated if fewer */
     unsigned needs;                     /* enum vqs_estimator_needs, added up */

@@ -53,6 +53,9 @@ void vqs_model_carve(const struct vqs_settings *settings, const struct vqs_kerne
 void vqs_model_init(const struct vqs_settings *settings, const struct vqs_dataset *data, struct vqs_model *model,
                     struct vqs_model_scratch *scratch);
 void vqs_model_refresh(struct vqs_model *model);
+/* The same in pieces, which threads may share. */
+enum { VQS_MODEL_PARTS = 3 };
+void vqs_model_refresh_part(struct vqs_model *model, int part);
 
 /* Sample numbers of tile `tile` of n samples in order; returns how many are real, the rest repeat the last. */
 int vqs_tile_rows(size_t n, size_t tile, uint32_t rows[VQS_TILE]);

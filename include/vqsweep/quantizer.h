@@ -78,8 +78,9 @@ void vqs_quantizer_move(struct vqs_quantizer *quantizer, int number, int k, cons
  * one to the next. */
 void vqs_quantizer_subtract(const struct vqs_quantizer *quantizer, int number, size_t stride, size_t n,
                             vqs_real *input);
-/* The nearest code of each of a tile's samples z [d][VQS_TILE]: its number, and itself as q [d][VQS_TILE]. */
-void vqs_quantizer_quantize(const struct vqs_quantizer *quantizer, const vqs_real *z, uint32_t k[VQS_TILE],
-                            vqs_real *q);
+/* Of one codebook, the code nearest to each of a tile's inputs r [width][VQS_TILE]: its number, and itself as q of the
+ * shape of r. */
+void vqs_quantizer_quantize(const struct vqs_quantizer *quantizer, int codebook, const vqs_real *r,
+                            uint32_t k[VQS_TILE], vqs_real *q);
 
 #endif

@@ -40,6 +40,7 @@ enum vqs_beta_schedule { /* schedule.h */
     VQS_BETA_ADAPTIVE,
     VQS_BETA_REPLAY
 };
+enum vqs_tau_schedule { VQS_TAU_CONSTANT, VQS_TAU_LINEAR, VQS_TAU_EXPONENTIAL, VQS_TAU_COSINE };
 
 /* Epochs at which the codebook is kept, besides the last one. Ascending, no duplicates. 0 is the initial codebook. */
 #define VQS_MAX_SNAPSHOTS 15
@@ -59,23 +60,24 @@ enum vqs_when {
     VQS_WHEN_FILE,     /* data read from a file */
     VQS_WHEN_CSV,      /* data: csv */
     VQS_WHEN_TRAINED,  /* trained by gradients: every estimator but the k-means baseline */
-    VQS_WHEN_PLACED,   /* trained, and the codes are no grid: neither fsq nor lfq */
+    VQS_WHEN_SEVERAL,  /* trained, and more than one codebook */
     VQS_WHEN_LINEAR,   /* trained, with encoder: linear */
     VQS_WHEN_PROBED,   /* trained, with probe_epochs */
     VQS_WHEN_FIELD,    /* probed, with field_grid over 0 */
-    VQS_WHEN_SEVERAL,  /* trained, and more than one codebook */
+    VQS_WHEN_PLACED,   /* trained, and the codes are no grid: neither fsq nor lfq */
     VQS_WHEN_NORMAL,   /* codebook_init: normal */
     VQS_WHEN_KMEANS,   /* estimator: kmeans or codebook_init: kmeans */
-    VQS_WHEN_EMA,         /* codebook: ema */
-    VQS_WHEN_FSQ,         /* codebook: fsq */
-    VQS_WHEN_ALTERNATING, /* update: alternating */
-    VQS_WHEN_REVIVED,     /* revive: expire */
-    VQS_WHEN_SOFT,        /* entropy_weight above 0 */
-    VQS_WHEN_COMMITTED,   /* trained with a commitment: neither by an estimator without losses nor by fsq */
-    VQS_WHEN_ANNEALED,    /* beta_schedule: linear or cosine */
-    VQS_WHEN_ADAPTIVE,    /* beta_schedule: adaptive or replay */
-    VQS_WHEN_REPLAY,      /* beta_schedule: replay */
-    VQS_WHEN_PARAM        /* the trial's estimator, or the replayed one, declares a parameter of this name */
+    VQS_WHEN_LOSSES,   /* trained with a commitment: not by an estimator without losses, nor by fsq */
+    VQS_WHEN_EMA,      /* codebook: ema */
+    VQS_WHEN_FSQ,      /* codebook: fsq */
+    VQS_WHEN_TURNS,    /* update: alternating */
+    VQS_WHEN_REVIVED,  /* revive: expire */
+    VQS_WHEN_SOFT,     /* entropy_weight above 0 */
+    VQS_WHEN_ANNEALED, /* beta_schedule: linear or cosine */
+    VQS_WHEN_ADAPTIVE, /* beta_schedule: adaptive or replay */
+    VQS_WHEN_REPLAY,   /* beta_schedule: replay */
+    VQS_WHEN_PARAM,    /* the trial's estimator, or the one replayed, declares a parameter of this name */
+    VQS_WHEN_TAU_MOVES /* the same, and tau_schedule: not constant */
 };
 
 /* X(KIND, C type, name, default, low, high, when, unit, long name)
@@ -110,7 +112,7 @@ enum vqs_when {
     X(REAL, ema_eps, 1e-5, 1e-12, 1.0, VQS_WHEN_EMA, "samples", "Laplace smoothing of a code's samples")               \
     X(INT, fsq_levels, 4, 2, 65536, VQS_WHEN_FSQ, "1", "values of a component; K is that ^ (d / groups)")              \
     X(ENUM, update, VQS_UPDATE_JOINT, 0, 0, VQS_WHEN_TRAINED, "1", "whether codes and the rest are trained in turn")   \
-    X(INT, codebook_steps, 1, 1, 1000, VQS_WHEN_ALTERNATING, "steps", "steps of the codes before one of the rest")     \
+    X(INT, codebook_steps, 1, 1, 1000, VQS_WHEN_TURNS, "steps", "steps of the codes before one of the rest")     \
     X(ENUM, codebook_init, VQS_INIT_UNIFORM, 0, 0, VQS_WHEN_PLACED, "1", "initial codebook")                            \
     X(REAL, codebook_scale, 1.0, 0.0, 1e6, VQS_WHEN_NORMAL, "1", "standard deviation of the initial codebook")         \
     X(ENUM, revive, VQS_REVIVE_OFF, 0, 0, VQS_WHEN_TRAINED, "1", "whether codes out of use become encoder outputs")    \
@@ -124,7 +126,15 @@ enum vqs_when {
       "what the estimator sees: all codebooks' sum, or each one")                                                      \
     X(REAL, a, 1.0, -1e6, 1e6, VQS_WHEN_PARAM, "1", "projector: weight along u")                                       \
     X(REAL, b, 0.0, -1e6, 1e6, VQS_WHEN_PARAM, "1", "projector: weight across u")                                      \
-    X(REAL, beta, 0.25, 0.0, 1e6, VQS_WHEN_COMMITTED, "1", "commitment weight, the first one of a schedule")           \
+    X(REAL, kappa, 0.0, 0.0, 1e6, VQS_WHEN_PARAM, "1", "scaled: divisor of the gradient; 0 stands for d")              \
+    X(BOOL, times_d, 1, 0, 1, VQS_WHEN_PARAM, "1", "random_direction: times d, which keeps the mean")                  \
+    X(REAL, diveq_sigma, 1e-3, 0.0, 1e6, VQS_WHEN_PARAM, "1", "diveq: standard deviation of its noise")                \
+    X(REAL, nu, 1.0, -1e6, 1e6, VQS_WHEN_PARAM, "1", "sync: share of the gradient that codes get")                     \
+    X(REAL, logit_scale, 1.0, 0.0, 1e6, VQS_WHEN_PARAM, "1", "logits are -logit_scale |z - c_j|^2")                    \
+    X(REAL, tau, 1.0, 1e-3, 1e3, VQS_WHEN_PARAM, "1", "temperature, of the first step")                                \
+    X(ENUM, tau_schedule, VQS_TAU_EXPONENTIAL, 0, 0, VQS_WHEN_PARAM, "1", "how tau goes to tau_end")                   \
+    X(REAL, tau_end, 0.0625, 1e-3, 1e3, VQS_WHEN_TAU_MOVES, "1", "temperature of the last step")                       \
+    X(REAL, beta, 0.25, 0.0, 1e6, VQS_WHEN_LOSSES, "1", "commitment weight, the first one of a schedule")           \
     X(ENUM, beta_schedule, VQS_BETA_CONSTANT, 0, 0, VQS_WHEN_TRAINED, "1", "how the commitment weight moves")          \
     X(REAL, beta_end, 1.0, 0.0, 1e6, VQS_WHEN_ANNEALED, "1", "commitment weight of the last step")                     \
     X(REAL, beta_rate, 0.01, 0.0, 1e3, VQS_WHEN_ADAPTIVE, "1", "move of log beta for a utilisation wrong by 1")        \
