@@ -34,7 +34,7 @@ def usual(trials, name):
     first, declared = views.reference(trials, v), views.declared_second(trials, v)
     metric = (views.metrics(trials, name, 1) or trials.attrs["metrics"])[0]
     found = {"metric": metric, "of": v.series, "x": v.axis, "by": "regime", "first": first,
-             "second": next((s for s in declared + views.names(v) if s not in (first, views.BASELINE)), first)}
+             "second": next((s for s in declared + views.trained(v) if s != first), first)}
     return {what: choice for what, choice in found.items() if choice is not None}
 
 

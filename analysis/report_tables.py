@@ -208,7 +208,7 @@ def ranking_table(trials, name, metric):
     """Every value of what a study compares, against the reference."""
     v = views.view(trials, name)
     first, rows = views.reference(trials, v), []
-    if len(views.names(v)) < 3:
+    if len(views.trained(v)) < 3:
         return None
     for place, r in enumerate(views.ranking(trials, v, metric), 1):
         texts = ["–"] * 5

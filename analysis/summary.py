@@ -27,7 +27,7 @@ def of_seed_study(findings, cells):
 
 def same_estimator(findings):
     """Decoders under which all pairs of all cells are equal."""
-    found = [f for of in findings.values() for f in of]
+    found = [f for claim, of in findings.items() if claim in study.CLAIMS for f in of]  # what was trained
     same = [d for d in dict.fromkeys(f.regime["decoder"] for f in found)
             if all(f.result.comparison.equal == f.result.comparison.n > 0 for f in found if f.regime["decoder"] == d)]
     if not same:
@@ -73,14 +73,15 @@ def effect(claim, found):
     if c.mean == 0:
         return "No difference in any cell."
     return (f"Largest effect, at {claim.axis} {f.value:g}, {report_tables.regime(f.regime)}: {claim.metric} is "
-            f"{report_tables.number(f.result.first.mean())} with ste, {report_tables.signed(c.mean)} "
-            f"{report_tables.interval(c.interval)} with rotation; Holm's p {report_tables.p_value(f.result.p_holm)}, "
+            f"{report_tables.number(f.result.first.mean())} with ste and differs by "
+            f"{report_tables.signed(c.mean)} {report_tables.interval(c.interval)} with rotation; Holm's p {report_tables.p_value(f.result.p_holm)}, "
             f"n = {c.n} seeds, Cliff's delta {c.delta:.2f}.")
 
 
 def margins():
-    return ", ".join(f"{name} {size:g}" + {"of K": " of K", "share": " of the mean of ste", "": ""}[kind]
-                     for name, (kind, size) in study.MARGINS.items())
+    words = {"of K": " of K", "share": " of the mean of ste", "": ""}
+    return ", ".join([f"{name} {size:g}{words[kind]}" for name, (kind, size) in study.MARGINS.items()]
+                     + [f"{name} {size:g}" for name, size in gradients.MARGINS.items()])
 
 
 def untested(findings):
@@ -91,9 +92,9 @@ def untested(findings):
 def counts(findings):
     verdicts = [study.overall(found) for found in findings.values()]
     of = {v: verdicts.count(v) for v in ("holds", "depends", "does not hold", "undecided")}
-    return (f"Of the seed study's claims this file can test {len(verdicts)}: {of['holds']} hold in every regime, "
-            f"{of['depends']} in some, {of['does not hold']} fail in at least one and hold in none, {of['undecided']} are "
-            "undecided.")
+    return (f"Of {len(verdicts)} claims of the seed study that this file can test, those that hold in every regime: "
+            f"{of['holds']}; in some regimes: {of['depends']}; in none, failing in at least one: {of['does not hold']}; "
+            f"undecided: {of['undecided']}.")
 
 
 def reach(results):

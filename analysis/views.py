@@ -119,15 +119,17 @@ def by_seed(rows, metric):
 
 def names(v):
     """The values compared, in the order of the plan, the baseline of k-means last."""
-    found = list(dict.fromkeys(v.rows.series))
-    return [s for s in found if s != BASELINE] + [s for s in found if s == BASELINE]
+    return sorted(dict.fromkeys(v.rows.series), key=lambda s: s == BASELINE)
+
+
+def trained(v):
+    return [s for s in names(v) if s != BASELINE]
 
 
 def reference(trials, v):
     """What the others are compared with: the first value of a declared contrast, else ste, else the first."""
-    trained = [s for s in names(v) if s != BASELINE]
     declared = [c.values[0] for c in trials.attrs["contrasts"] if c.study == v.study and c.axis == v.series]
-    return next((s for s in declared + ["ste"] if s in trained), (trained or names(v))[0])
+    return next((s for s in declared + ["ste"] if s in trained(v)), names(v)[0])
 
 
 def declared_second(trials, v):
@@ -155,7 +157,7 @@ def exploratory(trials):
     for name in studies:
         v = view(trials, name)
         first, panels = reference(trials, v), list(next(iter(v.panels.values())))
-        pairs = [("series", first, s) for s in names(v) if s not in (first, BASELINE)]
+        pairs = [("series", first, s) for s in trained(v) if s != first]
         ends = sorted(v.rows[v.axis].dropna().unique()) if v.axis else []
         pairs += [(v.axis, f"{ends[0]:.15g}", f"{ends[-1]:.15g}")] if len(ends) > 1 else []
         room = MOST_EXPLORED / len(studies) / max(1, 3 * len(pairs))
@@ -170,13 +172,14 @@ def exploratory(trials):
 
 
 def number_of_cells(v, each):
-    return len(v.rows.loc[v.rows.series != BASELINE, each].drop_duplicates()) if each else 1
+    rows = v.rows[v.rows.series != BASELINE] if trained(v) else v.rows
+    return len(rows[each].drop_duplicates()) if each else 1
 
 
 def compare(trials, v, contrast):
     """Results of a contrast on this view's trials, whose axis may be `series`."""
     settings = [s for s in trials.attrs["settings"] if contrast.axis != "series" or s not in v.defines]
-    rows = v.rows if contrast.axis == "series" else v.rows[v.rows.series != BASELINE]
+    rows = v.rows if contrast.axis == "series" or not trained(v) else v.rows[v.rows.series != BASELINE]
     return list(study.evaluate_rows(rows, settings, contrast, False))
 
 

@@ -433,6 +433,20 @@ void vqs_trainer_destroy(struct vqs_trainer *t) {
 /* ---- planning -----------------------------------------------------------------------------------------------------
  */
 
+/* What an estimator's random numbers cost a sample: normals, or exponentials and products of all codes. */
+static double seconds_of_randomness(const struct vqs_settings *s) {
+    const unsigned needs = vqs_estimator_get(s->estimator)->needs;
+    return (needs & VQS_NEEDS_NOISE ? s->d * 1.5e-9 : 0) +
+           (needs & VQS_NEEDS_CHOICES ? s->K * (3e-9 + 3 * s->d / 2e10) : 0);
+}
+
+/* Multiply-adds of the penalties: soft codes take tiles twice, and exponentials. */
+static double penalty_operations(const struct vqs_settings *s) {
+    const double D = s->D, d = s->d, K = s->levels * (double)s->K, N = s->N, steps = s->epochs * ceil(N / s->batch);
+    return (s->entropy_weight > 0 ? s->epochs * N * (2 * D * d + 10 * K * d + 50 * K) : 0) +
+           (s->orthogonality > 0 ? steps * 8 * K * d * d : 0);
+}
+
 double vqs_trial_seconds(const struct vqs_settings *s) {
     const double multiply_adds_per_second = 2e10, seconds_per_normal = 1.5e-9, seconds_per_sample_pass = 5e-9;
     const double D = s->D, d = s->d, N = s->N, samples = N + s->N_eval;
@@ -452,16 +466,10 @@ double vqs_trial_seconds(const struct vqs_settings *s) {
         const double steps = s->epochs * ceil(N / s->batch);
         training =
             s->epochs * N * ((products * D * d + K * d + d * d) / multiply_adds_per_second + seconds_per_sample_pass) +
-            steps * (products * D * d * 6 + D * d * d + 10 * K * d) / multiply_adds_per_second;
-        if (s->entropy_weight > 0) { /* tiles twice, and the exponentials of each sample */
-            training += s->epochs * N * (2 * D * d + 10 * K * d + 50 * K) / multiply_adds_per_second;
-        }
-        if (s->orthogonality > 0) {
-            training += steps * 8 * K * d * d / multiply_adds_per_second;
-        }
-        if (is_replay(s)) {
-            training *= 2;
-        }
+            steps * (products * D * d * 6 + D * d * d + 10 * K * d) / multiply_adds_per_second +
+            s->epochs * N * seconds_of_randomness(s) +
+            penalty_operations(s) / multiply_adds_per_second;
+        training *= is_replay(s) ? 2 : 1;
     } else {
         training = D * D * N / 2e9 + D * D * D / 1e9;
     }

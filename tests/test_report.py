@@ -31,10 +31,12 @@ except ImportError as error:
 VQSWEEP = os.path.abspath(sys.argv.pop(1))
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT + "/analysis")
+import gradients  # noqa: E402
 import inference  # noqa: E402
 import report  # noqa: E402
 import small_study  # noqa: E402
 import study  # noqa: E402
+import synthetic_gradients  # noqa: E402
 import tabulate  # noqa: E402
 import vqsweep_store  # noqa: E402
 
@@ -177,20 +179,6 @@ class Whole(unittest.TestCase):
         for name in ("tables/evidence.csv", "tables/planned.tex", "figures/axis_scaling.svg"):
             self.assertEqual(read(f"{self.folder}/{name}"), read(f"{again}/{name}"))
 
-    def test_maps_of_gradients_are_drawn_where_a_file_has_them(self):
-        path = BOX.name + "/maps.h5"
-        shutil.copy(FILE, path)
-        g = numpy.random.default_rng(1)
-        with h5py.File(path, "r+") as file:
-            for estimator in ("ste", "rotation"):
-                made = file.create_group("maps/" + estimator)
-                made.attrs.update(estimator=estimator, trial=3, epoch=12)
-                for name, shape in (("points", (50, 2)), ("gradient", (50, 2)), ("codes", (4, 2)), ("alignment", 50)):
-                    made[name] = g.normal(size=shape)
-        figure = report.figures.gradient_fields(path)
-        self.assertIn("2 maps", figure.caption)
-        report.figures.pyplot.close(figure.drawing)
-
     def test_failures_are_counted(self):
         path = BOX.name + "/failures.h5"
         shutil.copy(FILE, path)
@@ -203,7 +191,7 @@ class Whole(unittest.TestCase):
                     file[metric][trial] = numpy.nan
         folder = BOX.name + "/failures"
         self.assertEqual(run_without_figures(path, "-o", folder)[0], 0)
-        self.assertIn("2 trials failed", Page(read(folder + "/report.html")).text())
+        self.assertIn("2 of 870 trials failed and have no result", Page(read(folder + "/report.html")).text())
         lost = {r["not in the numbers"] for r in csv.DictReader(io.StringIO(read(folder + "/tables/evidence.csv")))}
         self.assertTrue(any("rotation" in text and "failed" in text for text in lost), lost)
 
@@ -278,20 +266,140 @@ class Input(unittest.TestCase):
                    if r["metric"] == "mse_train")
         self.assertEqual((row["trials"], row["equal"], row["mean difference"]), ("870", "0/870", "-0.001"))
 
-    def test_any_job_gets_a_report(self):
-        with open(BOX.name + "/any.yaml", "w", encoding="utf-8") as file:
-            file.write("name: any\nfixed: {D: 16, d: 3, N: 256, N_eval: 64, epochs: 4}\n"
-                       "grid: {estimator: [ste, rotation_trick], lr: [0.002, 0.01]}\nseeds: 1..3\ncontrasts:\n"
-                       "- {name: rate, metric: mse_eval, axis: lr, values: [0.002, 0.01], each: [estimator]}\n")
-        path, folder = BOX.name + "/any.h5", BOX.name + "/any"
-        done = small_study.Program(VQSWEEP, None, BOX.name).run("run", "any.yaml", "-o", path, "-q")
+
+class AnyJob(unittest.TestCase):
+    """Jobs that are not the seed study."""
+
+    def report(self, name, job, change=None):
+        """(text of the page, {table: rows}, {figure: caption}) of a job's report; `change` may alter the file first."""
+        path, folder = f"{BOX.name}/{name}.h5", f"{BOX.name}/{name}"
+        with open(folder + ".yaml", "w", encoding="utf-8") as file:
+            file.write(f"name: {name}\nfixed: {{D: 16, r: 2, N: 256, N_eval: 64, epochs: 4, snapshots: [0]}}\n{job}")
+        done = small_study.Program(VQSWEEP, None, BOX.name).run("run", name + ".yaml", "-o", path, "-q")
         self.assertEqual(done.returncode, 0, done.stderr)
-        code, _, err = run(path, "-o", folder)
-        self.assertEqual((code, err), (0, ""))
-        text = Page(read(folder + "/report.html")).text()
-        self.assertRegex(text, "planned comparison")
-        self.assertIn("no trial has codebook snapshots of dimension 2", text)
-        self.assertEqual(len(list(csv.DictReader(io.StringIO(read(folder + "/tables/planned.csv"))))), 2)
+        if change:
+            with h5py.File(path, "r+", track_order=True) as file:
+                change(file)
+        self.assertEqual(run(path, "-o", folder)[::2], (0, ""))
+        rows = {n[:-4]: list(csv.DictReader(io.StringIO(read(f"{folder}/tables/{n}"))))
+                for n in os.listdir(folder + "/tables") if n.endswith(".csv")}
+        captions = dict(line.split(": ", 1) for line in read(folder + "/figures/captions.txt").splitlines() if line)
+        self.assertEqual({n[:-4] for n in os.listdir(folder + "/figures") if n.endswith(".png")}, set(captions))
+        return Page(read(folder + "/report.html")).text(), rows, captions
+
+    def test_planned_contrasts_come_first(self):
+        text, rows, captions = self.report("planned", (
+            "grid: {estimator: [ste, rotation_trick], lr: [0.002, 0.05]}\nseeds: 1..8\ncontrasts:\n"
+            "- {name: rate, metric: mse_train, axis: lr, values: [0.002, 0.05], each: [estimator]}\n"))
+        self.assertRegex(text, r"^2 of 2 planned comparisons show a difference. .*mse_train is (lower \(better\)|higher \(worse\)) "
+                               r"with lr 0.05 than with 0.002, at (ste|rotation_trick): ")
+        self.assertEqual([r["regime"] for r in rows["planned"]], ["ste", "rotation_trick"])
+        self.assertEqual({r["contrast"] for r in rows["exploratory"]}, {"rotation_trick", "lr"})
+        self.assertIn("reconstruction MSE", captions["axis_planned"])  # what was declared is what is drawn
+        self.assertNotIn("ranking_planned", captions)  # two need no ranking
+
+    def test_many_estimators_and_their_parameters_are_ranked(self):
+        def add_metrics(file):  # as other kinds of data and of quantisers will have them
+            n = len(file["trial"])
+            for i, name in enumerate(("psnr_eval", "usage_level1", "usage_level2")):
+                made = file.create_dataset(name, data=numpy.arange(n) % 7 + i, dtype="f8")
+                made.dims[0].attach_scale(file["trial"])
+                made.attrs.update(formula="made up", units="1", long_name=name)
+        text, rows, captions = self.report("ranked", (
+            "list: [{estimator: ste}, {estimator: rotation}, {estimator: rotation_trick}, {estimator: kmeans},\n"
+            "  {estimator: projector, a: 1, b: 0.5}, {estimator: projector, a: 0, b: 1}]\n"
+            "grid: {beta: [0.1, 0.25], codebook_init: [uniform, data]}\nseeds: 1..6\n"), add_metrics)
+        ranks = rows["ranking_ranked_mse_eval"]
+        self.assertEqual({r["estimator"] for r in ranks}, {"ste", "rotation", "rotation_trick", "kmeans",
+                                                           "projector (a 1, b 0.5)", "projector (a 0, b 1)"})
+        self.assertEqual([r["less ste"] for r in ranks if r["estimator"] == "ste"], ["reference"])
+        t = vqsweep_store.load(BOX.name + "/ranked.h5")
+        mean = t.assign(a=t.a.fillna(-1)).groupby(["estimator", "a", "seed"]).mse_eval.mean()
+        of = {r["estimator"]: r for r in ranks}
+        for r, key in ((of["rotation"], ("rotation", -1)), (of["projector (a 0, b 1)"], ("projector", 0.0))):
+            d = (mean[key] - mean["ste", -1]).to_numpy()
+            p = stats.permutation_test((d,), numpy.mean, permutation_type="samples", n_resamples=numpy.inf).pvalue
+            self.assertAlmostEqual(float(r["less ste"].split()[0]), d.mean(), delta=abs(d.mean()) / 100)
+            self.assertAlmostEqual(float(r["p"]), p, delta=0.005)
+            self.assertEqual(r["pairs (seeds)"], "24 (6)")
+        signs = [float(r["less ste"].split()[0].replace("reference", "0")) for r in ranks]
+        self.assertEqual(signs, sorted(signs))  # the best, which has the lowest error, first
+        self.assertIn("ranking_ranked_psnr_eval", rows)
+        self.assertIn("levels_ranked", captions)
+        self.assertIn("Averaged by seed over codebook_init, beta", captions["ranking_ranked"])
+
+    def test_lost_trials_and_a_single_seed(self):
+        def fail(file):
+            rows = numpy.flatnonzero((file["lr"][:] < 1) & (file["estimator"].asstr()[:] == "rotation"))[:2]
+            for trial in rows:
+                file["status"][trial], file["message"][trial] = b"failed", b"out of memory"
+        text, rows, captions = self.report("lost", (
+            "grid: {estimator: [ste, rotation], lr: [0.002, 1.0e+30], decoder: [tied, free], K: [4, 8]}\nseeds: [1]\n"), fail)
+        self.assertRegex(text, "^Too few seeds to show any difference.")
+        self.assertIn("8 of 16 trials diverged: a loss left the range of numbers. All with lr 1e+30 did.", text)
+        self.assertEqual([(r["message"], r["trials"]) for r in rows["failures"]], [("out of memory", "2")])
+        self.assertIn("8 diverged, 2 failed of 16 trials", captions["axis_lost"])
+
+    def test_a_job_without_anything_to_compare(self):
+        text, rows, _ = self.report("kmeans", "grid: {estimator: [kmeans], K: [4, 8], d: [2, 3]}\nseeds: 1..3\n")
+        self.assertRegex(text, "^Too few seeds")
+        self.assertEqual({r["difference of"] for r in rows["exploratory"]}, {"3 − 2"})
+        text, rows, captions = self.report("single", "seeds: [1]\n")
+        self.assertRegex(text, "^Nothing can be compared yet.")
+        self.assertEqual([r["n"] for r in rows["cells_single"]], ["1/1"])
+        self.assertIn("curves_single", captions)
+
+
+class Gradients(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.path = BOX.name + "/gradients.h5"
+        shutil.copy(FILE, cls.path)
+        cls.of = synthetic_gradients.add(cls.path)
+        cls.trials = vqsweep_store.load(cls.path)
+
+    def test_fields_and_probes_are_read_as_they_lie(self):
+        field = list(gradients.fields(self.path, [self.of[2]]))[-1]
+        self.assertEqual((field.trial, field.epoch, field.estimators), (self.of[2], 12, synthetic_gradients.ESTIMATORS))
+        numpy.testing.assert_allclose(field.smoothed[3, 5], [field.x[5], 2 * field.y[3]])  # a row is a y
+        self.assertEqual(len(field.codes), 15)
+        probed = gradients.probes(self.path)
+        with h5py.File(self.path) as file:
+            value = file["probes/value"][7, 1, 1, 2]
+        row = probed[(probed.trial == self.of[7]) & (probed.epoch == 12) & (probed.estimator == "rotation")
+                     & (probed.region == "far")]
+        numpy.testing.assert_array_equal(row[synthetic_gradients.QUANTITIES].to_numpy(), [value])
+        self.assertEqual(len(gradients.probes(FILE)) + len(list(gradients.fields(FILE))), 0)
+
+    def test_roughness_by_hand(self):
+        x = numpy.linspace(-1, 1, 10)
+        field = gradients.Field(0, 1, x, x, ["a"], None, None, numpy.array([[-0.5, 0], [0.5, 0]]))
+        flips = numpy.zeros((10, 10, 2))
+        flips[..., 0] = numpy.where(x > 0, 1, -1)
+        self.assertAlmostEqual(gradients.roughness(field, flips), 2)
+        self.assertAlmostEqual(gradients.roughness(field, flips.transpose(1, 0, 2)), 0)  # it jumps elsewhere
+        self.assertTrue(numpy.isnan(gradients.roughness(field, 0 * flips)))
+
+    def test_the_claims_on_gradients_get_verdicts(self):
+        found = gradients.findings(self.trials, self.path)
+        self.assertEqual(list(found), gradients.CLAIMS)
+        for claim, of in found.items():
+            self.assertEqual([f.regime for f in of], [dict(zip(study.REGIME, r)) for r in itertools.product(
+                ["tied", "free"], ["uniform", "normal"])])
+            self.assertEqual({(f.why, f.result.comparison.n, f.value) for f in of}, {("the opposite", 10, 12.0)}, claim.name)
+        self.assertEqual(report.summary.untested(found), [])
+
+    def test_figures_and_table(self):
+        drawn = list(report.figures.figures_plane.gradients(self.trials, self.path))
+        self.assertEqual([f.name for f in drawn], [f"{kind}_{d}_{i}" for kind in ("fields", "probes") for d in ("tied", "free")
+                                                   for i in ("uniform", "normal")])
+        for figure in drawn:
+            self.assertIn("Data:", figure.caption)
+            report.drawing.pyplot.close(figure.drawing)
+        table = report.report_tables.probes_table(gradients.last_epochs(gradients.probes(self.path)), self.trials)
+        row = next(r for r in table.rows if r[:3] == ["free, normal", "rotation", "near"])
+        self.assertEqual(row[3], "10")
+        self.assertAlmostEqual(float(row[6].split()[0]), 0.5, delta=0.05)
 
 
 class Verdicts(unittest.TestCase):

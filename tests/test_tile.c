@@ -2,6 +2,7 @@
  * double, in every CPU class. */
 #include "lanes.h"
 #include "tile.h"
+#include "vqsweep/rng.h"
 
 /* ---- assign ------------------------------------------------------------------------------------------------------ */
 
@@ -221,15 +222,15 @@ struct tile_case {
     struct vqs_arena scratch;
 };
 
-static void make_tile_case(const struct vqs_kernels *k, uint64_t *state, int d, int K, bool tied, bool bias, int n,
-                           struct tile_case *c) {
+static void make_tile_case(const struct vqs_kernels *k, const char *estimator, uint64_t *state, int d, int K, bool tied,
+                           bool bias, int n, struct tile_case *c) {
     const size_t D = (size_t)d;
     memset(c, 0, sizeof *c);
     vqs_settings_default(&c->settings);
     c->settings.d = d;
     c->settings.K = K;
     c->rows = (tied ? 1 : 2) * d + bias;
-    c->codes = test_normals(state, (size_t)K * D);
+    c->codes = test_normals(state, (size_t)K * D + VQS_ROW_UNIT);
     c->packed = pack_codes(k, K, d, c->codes);
     c->gram = test_normals(state, D * D);
     c->encoder_bias = test_normals(state, D);
@@ -244,7 +245,7 @@ static void make_tile_case(const struct vqs_kernels *k, uint64_t *state, int d, 
                                           .half_norm = c->packed.half_norm};
     c->step = (struct vqs_step){
         .settings = &c->settings,
-        .estimator = &k->estimators[vqs_estimator_find("ste")],
+        .estimator = &k->estimators[vqs_estimator_find(estimator)],
         .kernels = k,
         .quantizer = &c->quantizer,
         .each = true,
@@ -258,6 +259,7 @@ static void make_tile_case(const struct vqs_kernels *k, uint64_t *state, int d, 
         .rec_scale = (vqs_real)0.01,
         .code_scale = (vqs_real)0.02,
         .commit_scale = (vqs_real)0.005,
+        .tau = 1,
     };
     vqs_tile_carve(&c->settings, c->step.estimator, c->rows, &c->scratch, &c->tile);
     ck_assert(vqs_arena_create(&c->scratch, c->scratch.used, NULL) == VQS_OK);
@@ -373,7 +375,7 @@ static void check_spare_lanes(const struct tile_case *c) {
 
 static void try_tile(const struct vqs_kernels *k, uint64_t *state, int d, int K, bool tied, bool bias, int n) {
     struct tile_case c;
-    make_tile_case(k, state, d, K, tied, bias, n, &c);
+    make_tile_case(k, "ste", state, d, K, tied, bias, n, &c);
     struct tile_sums *sums = test_alloc(1, sizeof *sums);
     int *first_equal = test_alloc((size_t)K, sizeof *first_equal);
     for (int i = 0; i < d; i++) {
@@ -414,7 +416,7 @@ START_TEST(tile_does_not_depend_on_the_lane) {
         const int d = latents[i], kind = (int)(i % 4);
         const size_t stride = vqs_row_stride(d);
         struct tile_case c;
-    make_tile_case(test_class(_i), &state, d, 19, kind & 1, kind >> 1, T, &c);
+        make_tile_case(test_class(_i), "ste", &state, d, 19, kind & 1, kind >> 1, T, &c);
         int lanes[T];
         draw_lanes(&state, lanes);
         vqs_real *gc = c.tile.gc, *moved_sq = move_lanes(1, lanes, c.tile.sq);
@@ -434,6 +436,42 @@ START_TEST(tile_does_not_depend_on_the_lane) {
 }
 END_TEST
 
+/* The estimator's random numbers are those of (seed, step, tile), whichever row asks, and a row that draws none is given
+ * none. */
+static void check_draws(const struct vqs_kernels *k, const struct vqs_estimator *e, int d, int K) {
+    enum { NUMBER = 5, TILE = 3, GROUP = VQS_RNG_GROUP };
+    const size_t latent = (size_t)d * T, choices = (size_t)K * T, stride = vqs_row_stride(d);
+    vqs_real *noise = test_reals(latent);
+    uint32_t *words = test_alloc(choices, sizeof *words);
+    uint64_t state = 12;
+    struct tile_case c;
+    make_tile_case(k, e->name, &state, d, K, false, false, T, &c);
+    c.tile.fsum = test_reals(stride);
+    c.tile.moments = e->needs & VQS_GIVES_VALUE ? test_reals(stride * (size_t)d) : NULL;
+    c.tile.gcodes = test_reals((size_t)(K * d));
+    c.tile.number = TILE;
+    c.step.number = NUMBER;
+    k->tile_step(&c.step, &c.tile);
+    const struct vqs_stream stream = {k, c.settings.seed, VQS_RNG_ESTIMATOR, NUMBER};
+    vqs_rng_normal(&stream, TILE * ((latent + GROUP - 1) / GROUP * GROUP), latent, 1, noise);
+    vqs_rng_words(&stream, TILE * ((choices + GROUP - 1) / GROUP * GROUP), choices, words);
+    ck_assert(!(e->needs & VQS_NEEDS_NOISE) == !c.tile.noise && !(e->needs & VQS_NEEDS_CHOICES) == !c.tile.words);
+    ck_assert_msg(!c.tile.noise || same_bits(noise, c.tile.noise, latent), "%s: noise", e->name);
+    ck_assert_msg(!c.tile.words || !memcmp(words, c.tile.words, choices * sizeof *words), "%s: words", e->name);
+    free(noise), free(words), free(c.tile.fsum), free(c.tile.moments), free(c.tile.gcodes);
+    free_tile_case(&c);
+}
+
+START_TEST(random_numbers_do_not_depend_on_the_estimator) {
+    for (int i = 0; i < vqs_estimator_count(); i++) {
+        if (test_class(_i)->estimators[i].backward) {
+            check_draws(test_class(_i), &test_class(_i)->estimators[i], 3, 7);
+            check_draws(test_class(_i), &test_class(_i)->estimators[i], 8, 16);
+        }
+    }
+}
+END_TEST
+
 int main(void) {
     const int classes = test_class_count();
     Suite *suite = suite_create("tile");
@@ -443,6 +481,7 @@ int main(void) {
     tcase_add_loop_test(tests, sums_over_codes, 0, classes);
     tcase_add_loop_test(tests, tile_of_a_step, 0, classes);
     tcase_add_loop_test(tests, tile_does_not_depend_on_the_lane, 0, classes);
+    tcase_add_loop_test(tests, random_numbers_do_not_depend_on_the_estimator, 0, classes);
     suite_add_tcase(suite, tests);
     return run_unforked(suite);
 }
