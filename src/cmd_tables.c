@@ -99,6 +99,7 @@ enum vqs_status vqs_cmd_settings(const struct vqs_cli *cli, struct vqs_error *er
             [VQS_WHEN_FIELD] = " (with probe_epochs and field_grid)",
             [VQS_WHEN_NORMAL] = " (codebook_init: normal)",
             [VQS_WHEN_KMEANS] = " (estimator or codebook_init: kmeans)",
+            [VQS_WHEN_SEVERAL] = " (more than one codebook)",
             [VQS_WHEN_PLACED] = " (all estimators but kmeans; not codebook: fsq, lfq)",
             [VQS_WHEN_EMA] = " (codebook: ema)",
             [VQS_WHEN_FSQ] = " (codebook: fsq)",
