@@ -38,6 +38,7 @@ static bool epoch(void *ctx, const struct vqs_trial_state *state) {
 /* Over the first variant: whatever keeps a state of its own. Steps are 5 an epoch, so that periods end within epochs. */
 static const char *const kept[] = {
     "codebook=ema",
+    "model=mlp hidden=20 layer_norm=true orthonormal=true batch=200 codebook=ema revive=expire revive_period=3",
     "codebook=affine revive=expire revive_period=7",
     "codebook=simvq update=alternating codebook_steps=2",
     "codebook=fixed levels=2",
