@@ -32,26 +32,6 @@ static void exact_backward(const struct vqs_estimator_tile *t) {
 
 /* ---- projector(a, b): gz = a (u.g) u + b (g - (u.g) u); rotation is projector(1, 0) -------------------------------- */
 
-static void projector_ab(const struct vqs_estimator_tile *t, vqs_real a, vqs_real b) {
-    const int d = t->d;
-    const vqs_real *restrict z = t->z, *restrict q = t->q, *restrict g = t->g;
-    vqs_real *restrict gz = t->gz, *restrict zero = t->zero;
-    vqs_real rr[T], vg[T], scale[T]; /* v = q - z, not normalised */
-    FOR_LANES rr[l] = vg[l] = 0;
-    for (int i = 0; i < d; i++) {
-        FOR_LANES {
-            vqs_real v = q[i * T + l] - z[i * T + l];
-            rr[l] += v * v;
-            vg[l] += v * g[i * T + l];
-        }
-    }
-    find_zero(d, t->z, t->q, rr, zero);
-    FOR_LANES scale[l] = zero[l] != 0 ? 0 : (a - b) * vg[l] / (zero[l] != 0 ? 1 : rr[l]);
-    for (int i = 0; i < d; i++) {
-        FOR_LANES gz[i * T + l] = scale[l] * (q[i * T + l] - z[i * T + l]) + b * g[i * T + l];
-    }
-}
-
 static void projector_backward(const struct vqs_estimator_tile *t) {
     projector_ab(t, (vqs_real)t->settings->a, (vqs_real)t->settings->b);
 }
@@ -197,6 +177,20 @@ const struct vqs_estimator VQS_ISA_NAME(vqs_estimator_table)[] = {
      .source = "control of Fifty et al. 2024",
      .needs = VQS_NEEDS_AT_Z,
      .backward = exact_backward},
+    {.name = "projector_learned",
+     .formula = "a (u.g) u + b (g - (u.g) u), a and b fitted to the smoothed loss's gradient",
+     .source = "least squares over a running mean of batches (estimators_learned.c)",
+     .params = {"learned_h", "learned_decay"},
+     .needs = VQS_NEEDS_SMOOTHED,
+     .backward = KERNEL(projector_learned_backward),
+     .learning = &KERNEL(projector_learning)},
+    {.name = "subspace_learned",
+     .formula = "P^T P g, P orthonormal rows fitted to the smoothed loss's gradient",
+     .source = "ascent on the Stiefel manifold (estimators_learned.c)",
+     .params = {"learned_h", "learned_decay", "learned_rank"},
+     .needs = VQS_NEEDS_SMOOTHED,
+     .backward = KERNEL(subspace_learned_backward),
+     .learning = &KERNEL(subspace_learning)},
     {.name = NULL},
 };
 

@@ -55,6 +55,8 @@ void vqs_tile_carve(const struct vqs_settings *s, const struct vqs_estimator *es
     t->words = needs & VQS_NEEDS_CHOICES ? vqs_arena_take(arena, whole_groups(choices), sizeof *t->words) : NULL;
     const size_t weights = (size_t)vqs_n_codebooks(s) * 3 * choices;
     t->weights = needs & VQS_NEEDS_CHOICES ? vqs_arena_take(arena, weights, sizeof(vqs_real)) : NULL;
+    const size_t smooth = 4 * latent + t->noise_stride;
+    t->smooth = needs & VQS_NEEDS_SMOOTHED ? vqs_arena_take(arena, smooth, sizeof(vqs_real)) : NULL;
 }
 
 static void carve_partials(const struct vqs_settings *s, const struct vqs_estimator *estimator,
@@ -64,7 +66,8 @@ static void carve_partials(const struct vqs_settings *s, const struct vqs_estima
     const size_t moments = code ? 0 : (size_t)s->d * vector;
     const size_t fsum = code ? 0 : vector;
     const size_t codes = estimator->needs & VQS_NEEDS_CHOICES ? w->model.quantizer.n_params : 0;
-    w->partial_stride = outer + vector + fsum + moments + codes;
+    const size_t learned = estimator->learning ? vqs_row_stride((int)estimator->learning->n_sums(s)) : 0;
+    w->partial_stride = outer + vector + fsum + moments + codes + learned;
     vqs_real *sums = vqs_arena_take(arena, PARTIALS * w->partial_stride, sizeof(vqs_real));
     for (size_t p = 0; sums && p < PARTIALS; p++) {
         struct vqs_partial *part = &w->partial[p];
@@ -73,6 +76,7 @@ static void carve_partials(const struct vqs_settings *s, const struct vqs_estima
         part->fsum = fsum ? part->gsum + vector : NULL;
         part->moments = moments ? part->fsum + fsum : NULL;
         part->gcodes = codes ? part->gsum + vector + fsum + moments : NULL;
+        part->sums = learned ? part->gsum + vector + fsum + moments + codes : NULL;
     }
 }
 
@@ -100,6 +104,8 @@ void vqs_work_carve(const struct vqs_settings *s, const struct vqs_kernels *kern
     w->count = vqs_arena_take(arena, books * (size_t)s->K, sizeof *w->count);
     w->used = vqs_arena_take(arena, (size_t)team * ((size_t)s->K + 1), sizeof *w->used);
     w->moments = vqs_arena_take(arena, d * vqs_row_stride(s->d), sizeof(vqs_real));
+    w->n_learned = estimator->learning ? estimator->learning->size(s) : 0;
+    w->learned = vqs_arena_take(arena, w->n_learned, sizeof(vqs_real));
     carve_partials(s, estimator, arena, w);
     w->tile = vqs_arena_take(arena, (size_t)team, sizeof *w->tile);
     for (int i = 0; i < team; i++) {
@@ -155,6 +161,7 @@ void vqs_batch_begin(const struct vqs_settings *s, const struct vqs_work *w, con
         .code_scale = (vqs_real)code_scale,
         .commit_scale = (vqs_real)s->beta * (vqs_real)code_scale,
         .tau = (vqs_real)temperature(s, number),
+        .learned = w->learned,
         .number = (uint32_t)number,
     };
 }
@@ -169,6 +176,7 @@ static void run_of_tiles(struct vqs_work *w, const struct vqs_batch *b, int p, i
     t->fsum = part->fsum;
     t->moments = part->moments;
     t->gcodes = part->gcodes;
+    t->sums = part->sums;
     t->rec = t->vq = t->zero = 0;
     if (p * per_run >= tiles) { /* a short batch leaves runs empty */
         memset(part->outer, 0, (size_t)m->rows * m->ld * sizeof *part->outer);
@@ -310,8 +318,8 @@ static void add_up(struct vqs_work *w, const struct vqs_batch *b, struct vqs_tea
     vqs_team_wait(team);
 }
 
-/* What needs the sums: the decoder's gradients, by rows unless biases want sums over all rows; and what an estimator
- * gives to all codes. */
+/* What needs the sums: the decoder's gradients, by rows unless biases want sums over all rows; what an estimator gives
+ * to all codes, or learns. */
 static void complete_gradients(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team, int me) {
     enum { ROWS = 4 }; /* at a time, in code_moments and combine */
     const struct vqs_model *m = &w->model;
@@ -325,6 +333,8 @@ static void complete_gradients(struct vqs_work *w, const struct vqs_batch *b, st
         } else if (w->partial[0].gcodes) {
             m->kernels->axpy(m->quantizer.n_codes, 1, w->partial[0].gcodes,
                              w->grad + (m->quantizer.params - m->params));
+        } else if (w->partial[0].sums) {
+            b->step.estimator->learning->learn(b->step.settings, m->kernels, w->partial[0].sums, w->learned);
         }
     }
     vqs_team_wait(team);

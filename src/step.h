@@ -25,6 +25,7 @@ struct vqs_partial {
     vqs_real *gsum;    /* [d] sum of gz, with bias */
     vqs_real *fsum;    /* [d], and */
     vqs_real *moments; /* [d][vqs_row_stride(d)], where what is decoded is no single code; else NULL */
+    vqs_real *sums;    /* what an estimator learns from; else NULL */
     vqs_real *gcodes;  /* [n_codes], of an estimator that weighs all codes; else NULL */
     double rec, vq, zero;
 };
@@ -56,6 +57,8 @@ struct vqs_work {
     struct vqs_epoch_sums sums;
     vqs_real *codes_before; /* [n_codes] at the start of the epoch; also Lloyd's codebook at the end */
     uint32_t *usage;        /* [n_codebooks][K] over the epoch */
+    vqs_real *learned;      /* [n_learned] state of an estimator that learns */
+    size_t n_learned;
     struct vqs_probe probe; /* with probe_epochs */
 };
 void vqs_work_carve(const struct vqs_settings *settings, const struct vqs_kernels *kernels, int team,

@@ -36,6 +36,7 @@ struct vqs_step {
     vqs_real code_scale;          /* 2 / (B d), or 0 for an estimator without losses of its own */
     vqs_real commit_scale;        /* beta times that */
     vqs_real tau;                 /* temperature of estimators that choose */
+    const vqs_real *learned;      /* state of an estimator that learns, else NULL */
     uint32_t number;              /* of the step, from 1: the stream of the estimator's random numbers */
 };
 
@@ -66,11 +67,13 @@ struct vqs_tile {
     uint32_t *words;     /* [K][T] */
     vqs_real *weights;   /* [n_codebooks][3][K][T] */
     vqs_real *square;    /* [d][d] f f^T of the tile */
+    vqs_real *smooth;    /* [5][d][T] draws of the smoothed loss's gradient, the result first */
     /* sums over the tile's samples, added to */
     double rec, vq, zero;
     vqs_real *gsum;    /* [d] sum gz, with bias */
     vqs_real *fsum;    /* [d] sum f, where f is no single code */
     vqs_real *moments; /* [d][vqs_row_stride(d)] sum f f^T, where f is no single code */
+    vqs_real *sums;    /* what an estimator learns from, or NULL */
     vqs_real *gcodes;  /* [n_codebooks][K][width] gradient to all codes, of an estimator that weighs them */
 };
 

@@ -196,9 +196,13 @@ static struct vqs_trial_state begin(const struct vqs_trainer *t, const struct vq
     struct vqs_trial_state state = {.part = {{w->model.params, m->n_params},
                                              {w->moment1, m->n_params},
                                              {w->moment2, m->n_params},
-                                             {m->quantizer.state, m->quantizer.n_state}},
+                                             {m->quantizer.state, m->quantizer.n_state},
+                                             {w->learned, w->n_learned}},
                                     .record = record};
     vqs_model_init(s, t->data, &w->model, &w->scratch);
+    if (w->n_learned) {
+        t->kernels->estimators[s->estimator].learning->begin(s, w->learned);
+    }
     if (t->hooks.resume && t->hooks.resume(t->hooks.ctx, &state)) {
         vqs_model_refresh(&w->model);
     }

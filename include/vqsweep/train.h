@@ -29,7 +29,7 @@ void vqs_trainer_destroy(struct vqs_trainer *trainer);
 enum vqs_status vqs_trainer_run(struct vqs_trainer *trainer, const struct vqs_settings *settings,
                                 struct vqs_record *record, struct vqs_error *err);
 
-enum { VQS_STATE_PARTS = 4 };
+enum { VQS_STATE_PARTS = 5 };
 /* Where a trial stands between two epochs: everything that what follows depends on. */
 struct vqs_trial_state {
     int epoch;       /* the next to run, from 0 */
@@ -37,7 +37,7 @@ struct vqs_trial_state {
     int64_t steps;   /* taken so far */
     int64_t flips;   /* rows that changed sign in them */
     double zero;     /* samples too close to their code in them */
-    struct {         /* parameters, Adam's moments of them, the codebook's own state; they belong to the trial */
+    struct {         /* parameters, Adam's moments of them, the codebook's own state, the estimator's; the trial's own */
         vqs_real *data;
         size_t n;
     } part[VQS_STATE_PARTS];
