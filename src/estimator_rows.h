@@ -1,5 +1,5 @@
-/* estimator_rows.h - the functions of the estimators whose maths fills a file of its own, for the table in estimators.c,
- * and what they share. Each source of estimators is compiled once for each instruction set.
+/* estimator_rows.h - the functions of the estimators whose maths fills a file of its own, for the table in
+ * estimators.c, and what they share. Each source of estimators is compiled once for each instruction set.
  *
  * Every function works on a tile [d][VQS_TILE] whose lanes are samples, so that each loop over lanes is one or two
  * vector operations and each sample's arithmetic is the same in whatever lane it stands. */
@@ -27,7 +27,7 @@
 #define VQS_X(name) void KERNEL(name)(const struct vqs_estimator_tile *tile);
 VQS_ROW_FUNCTIONS(VQS_X)
 #undef VQS_X
-extern const struct vqs_learning KERNEL(projector_learning), KERNEL(subspace_learning);
+extern const struct vqs_fitting KERNEL(projector_fitting), KERNEL(subspace_fitting);
 
 /* out[l] = sum_i a[i][l] b[i][l] */
 INLINE void dot_lanes(int d, const vqs_real *restrict a, const vqs_real *restrict b, vqs_real *restrict out) {

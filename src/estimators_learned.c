@@ -1,10 +1,10 @@
-/* estimators_learned.c - projections of g that are learned in place of the fixed u u^T. Compiled once for each instruction
- * set.
+/* estimators_learned.c - projections of g that are learned in place of the fixed u u^T. Compiled once for each
+ * instruction set.
  *
- * The loss itself has no gradient with respect to them (MATH.md, section 4). They are fitted to what the gradient should
- * be: for each sample one antithetic pair of draws gives an unbiased h of the gradient of the smoothed loss, and the
- * projection is the one that minimises E |A g - h|^2 over a running mean of the batches. Both minimisers need only sums
- * over the batch, which the tiles add up. */
+ * The loss itself has no gradient with respect to them (MATH.md, section 4). They are fitted to what the gradient
+ * should be: for each sample one antithetic pair of draws gives an unbiased h of the gradient of the smoothed loss, and
+ * the projection is the one that minimises E |A g - h|^2 over a running mean of the batches. Both minimisers need only
+ * sums over the batch, which the tiles add up. */
 #include "estimator_rows.h"
 
 #include <string.h>
@@ -17,7 +17,8 @@ static void mean_in(const struct vqs_settings *s, size_t n, const vqs_real *sums
     }
 }
 
-/* ---- projector_learned: gz = a (u.g) u + b (g - (u.g) u), a = <u.g u.h>/<(u.g)^2>, b likewise across u --------------- */
+/* ---- projector_learned: gz = a (u.g) u + b (g - (u.g) u), a = <u.g u.h>/<(u.g)^2>, b likewise across u
+ * --------------- */
 
 enum { ALONG, ALONG_H, ACROSS, ACROSS_H, N_MEANS }; /* (u.g)^2, u.g u.h, |g|^2 - (u.g)^2, g.h - u.g u.h */
 
@@ -45,7 +46,8 @@ static void projector_learn(const struct vqs_settings *s, const struct vqs_kerne
     if (mean[ALONG] > 0) {
         state[0] = mean[ALONG_H] / mean[ALONG];
     }
-    if (mean[ACROSS] > (vqs_real)1e-6 * mean[ALONG]) { /* else rounding is all there is across u, as with a tied decoder */
+    if (mean[ACROSS] >
+        (vqs_real)1e-6 * mean[ALONG]) { /* else rounding is all there is across u, as with a tied decoder */
         state[1] = mean[ACROSS_H] / mean[ACROSS];
     }
 }
@@ -82,10 +84,10 @@ void KERNEL(projector_learned_backward)(const struct vqs_estimator_tile *t) {
     }
 }
 
-const struct vqs_learning KERNEL(projector_learning) = {projector_sums, projector_size, projector_begin,
-                                                        projector_learn};
+const struct vqs_fitting KERNEL(projector_fitting) = {projector_sums, projector_size, projector_begin, projector_learn};
 
-/* ---- subspace_learned: gz = P^T P g, P [rank][d] with orthonormal rows ---------------------------------------------- */
+/* ---- subspace_learned: gz = P^T P g, P [rank][d] with orthonormal rows ----------------------------------------------
+ */
 
 /* E |P^T P g - h|^2 is a constant less tr P M P^T with M = E (h g^T + g h^T - g g^T). */
 static size_t subspace_sums(const struct vqs_settings *s) {
@@ -163,4 +165,4 @@ void KERNEL(subspace_learned_backward)(const struct vqs_estimator_tile *t) {
     }
 }
 
-const struct vqs_learning KERNEL(subspace_learning) = {subspace_sums, subspace_size, subspace_begin, subspace_learn};
+const struct vqs_fitting KERNEL(subspace_fitting) = {subspace_sums, subspace_size, subspace_begin, subspace_learn};

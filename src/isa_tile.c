@@ -50,6 +50,9 @@ static void encode(const struct vqs_step *s, struct vqs_tile *t) {
         vqs_real *restrict z = t->z + i * T;
         FOR_LANES z[l] = y[l] + b;
     }
+    if (s->bounded) {
+        KERNEL(bound)(s->d, t->z);
+    }
 }
 
 /* The estimator's random numbers are those of the step, the tile and the level or codebook, whichever estimator asks:
@@ -227,8 +230,8 @@ static void reconstruction_at_z(const struct vqs_step *s, struct vqs_tile *t) {
     }
 }
 
-/* e[l] = f.(G f - 2 V^T (x - C)), f the code nearest to `at`: what is left of the reconstruction error when |x - C|^2 is
- * taken off. `q` and `Gq` are scratch. One codebook only. */
+/* e[l] = f.(G f - 2 V^T (x - C)), f the code nearest to `at`: what is left of the reconstruction error when |x - C|^2
+ * is taken off. `q` and `Gq` are scratch. One codebook only. */
 static void error_at(const struct vqs_step *s, const struct vqs_tile *t, const vqs_real *at, vqs_real *q, vqs_real *Gq,
                      vqs_real *restrict e) {
     const int d = s->d;
@@ -323,7 +326,7 @@ static void quantization(const struct vqs_step *s, struct vqs_tile *t, int level
             gz[i * T + l] -= commit * e;
         }
     }
-    if (t->gq) {
+    if (t->gq && !s->follows) {
         add_to(s->d, t->gq + (s->each ? level * s->d * T : 0), t->ge);
     }
 }
@@ -381,11 +384,19 @@ static void write_outer(const struct vqs_step *s, struct vqs_tile *t) {
     }
 }
 
+/* Through the bound: d tanh = 1 - tanh^2. */
+static void unbound(int d, const vqs_real *restrict z, vqs_real *restrict gz) {
+    for (int i = 0; i < d * T; i += T) {
+        FOR_LANES gz[i + l] *= 1 - z[i + l] * z[i + l];
+    }
+}
+
 void KERNEL(tile_step)(const struct vqs_step *s, struct vqs_tile *t) {
     const int d = s->d;
     vqs_real rec[T], vq[T], zero[T];
     encode(s, t);
     quantize(s, t);
+    vqs_profile_lap(t->profile, VQS_PHASE_ASSIGN);
     reconstruction(s, t, rec);
     if (t->n < T) { /* before an estimator sums over samples */
         clear_spare_lanes(d, t->n, t->g);
@@ -398,8 +409,14 @@ void KERNEL(tile_step)(const struct vqs_step *s, struct vqs_tile *t) {
     for (int level = 0, c = 0; level < s->quantizer->levels; level++) {
         quantization(s, t, level, vq);
         for (int group = 0; group < s->quantizer->groups; group++) {
+            if (s->soft_rate > 0) {
+                KERNEL(soft_codes)(s, t, c);
+            }
             write_code_rows(s, t, c++);
         }
+    }
+    if (s->bounded) {
+        unbound(d, t->z, t->gz);
     }
     if (t->n < T) {
         clear_spare_lanes(1, t->n, rec);
@@ -415,4 +432,5 @@ void KERNEL(tile_step)(const struct vqs_step *s, struct vqs_tile *t) {
     t->vq += (double)sum_lanes(vq);
     t->zero += (double)sum_lanes(zero);
     write_outer(s, t);
+    vqs_profile_lap(t->profile, VQS_PHASE_ESTIMATE);
 }

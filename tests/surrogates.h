@@ -289,10 +289,18 @@ static void exact_surrogate(const struct frozen *at, const cdouble *z, const cdo
     memcpy(out, z, (size_t)at->d * sizeof *out);
 }
 
+/* P^T P g for P the first axes, which is where it starts. */
+static void subspace_learned_surrogate(const struct frozen *at, const cdouble *z, const cdouble *codes, cdouble *out) {
+    (void)codes;
+    for (int i = 0; i < at->d; i++) {
+        out[i] = chosen(at)[i] + (i < at->s->learned_rank ? z[i] - at->z[i] : 0);
+    }
+}
+
 /* ---- the table ---------------------------------------------------------------------------------------------------------- */
 
 /* What is true of an estimator besides its surrogate. */
-enum { CHOOSES = 1, WITHOUT_LOSSES = 2, DECODES_TWICE = 4 };
+enum { CHOOSES = 1, WITHOUT_LOSSES = 2, DECODES_TWICE = 4, LEARNS = 8 };
 
 static const struct surrogate_row {
     const char *name;
@@ -313,6 +321,8 @@ static const struct surrogate_row {
     {"gumbel_st", gumbel_st_surrogate, CHOOSES},
     {"reinmax", reinmax_surrogate, CHOOSES},
     {"exact", exact_surrogate, DECODES_TWICE},
+    {"projector_learned", projector_surrogate, LEARNS}, /* a and b as its state has them */
+    {"subspace_learned", subspace_learned_surrogate, LEARNS},
 };
 
 static inline const struct surrogate_row *surrogate_of(const struct vqs_estimator *e) {

@@ -21,11 +21,11 @@
 
 /* What a row needs, gives or leaves out besides gz = backward(z, q, g). */
 enum vqs_estimator_needs {
-    VQS_NEEDS_NOISE = 1,    /* d standard normals a sample */
-    VQS_NEEDS_CHOICES = 2,  /* chooses the code itself, in forward, and weighs all codes: K random words a sample */
-    VQS_NEEDS_AT_Z = 4,     /* dL_rec/dz were z itself decoded */
-    VQS_GIVES_VALUE = 8,    /* its forward pass gives the decoder an f that is no code */
-    VQS_GIVES_CODES = 16,   /* its backward pass gives the chosen code a gradient */
+    VQS_NEEDS_NOISE = 1,     /* d standard normals a sample */
+    VQS_NEEDS_CHOICES = 2,   /* chooses the code itself, in forward, and weighs all codes: K random words a sample */
+    VQS_NEEDS_AT_Z = 4,      /* dL_rec/dz were z itself decoded */
+    VQS_GIVES_VALUE = 8,     /* its forward pass gives the decoder an f that is no code */
+    VQS_GIVES_CODES = 16,    /* its backward pass gives the chosen code a gradient */
     VQS_WITHOUT_LOSSES = 32, /* neither codebook loss nor commitment is added */
     VQS_NEEDS_SMOOTHED = 64  /* an estimate of the smoothed loss's gradient a sample; has a state that learns */
 };
@@ -59,7 +59,7 @@ struct vqs_estimator_tile {
 struct vqs_kernels;
 
 /* A state that a row learns from sums over batches, outside of the gradients. Sizes are in values. */
-struct vqs_learning {
+struct vqs_fitting {
     size_t (*n_sums)(const struct vqs_settings *settings);
     size_t (*size)(const struct vqs_settings *settings);
     void (*begin)(const struct vqs_settings *settings, vqs_real *state);
@@ -80,7 +80,7 @@ struct vqs_estimator {
      * k-means baseline, which is not trained by gradients. */
     void (*forward)(const struct vqs_estimator_tile *tile);
     void (*backward)(const struct vqs_estimator_tile *tile);
-    const struct vqs_learning *learning; /* NULL: nothing is learned */
+    const struct vqs_fitting *fitting; /* NULL: nothing is learned */
 };
 
 /* The table in the arithmetic of the portable kernels; names, formulas and order are the same in all (kernels.h). */
