@@ -13,5 +13,6 @@ vqs_test(NAME test_orthonormal_double LABELS unit SOURCES test_orthonormal.c LIB
 vqs_test(NAME test_data LABELS unit LIBS vqs_core)
 vqs_test(NAME test_data_file LABELS unit LIBS vqs_core PkgConfig::ZLIB)
 vqs_test(NAME test_lloyd LABELS unit LIBS vqs_core)
+vqs_test(NAME test_quantizer LABELS unit LIBS vqs_core)
 vqs_test(NAME test_metrics LABELS unit LIBS vqs_core)
 vqs_test(NAME test_team LABELS unit LIBS vqs_core)

@@ -183,6 +183,11 @@ static const struct {
     {"data=idx", VQS_SETTING_data, "path"},
     {"epochs=10 snapshots=1,11", VQS_SETTING_snapshots, "epoch 11"},
     {"K=64 N=32 estimator=kmeans", VQS_SETTING_K, "64 codes"},
+    {"d=8 groups=3", VQS_SETTING_groups, "3 groups of equal width do not make d = 8"},
+    {"d=8 groups=16 estimator=kmeans", VQS_SETTING_groups, "groups must divide d"},
+    {"levels=2 estimator=gumbel_st", VQS_SETTING_estimator_scope, "set estimator_scope: each"},
+    {"levels=2 estimator=exact estimator_scope=each", VQS_SETTING_estimator_scope, "set estimator_scope: total"},
+    {"groups=2 probe_epochs=1", VQS_SETTING_probe_epochs, "levels: 1 and groups: 1"},
 };
 
 START_TEST(inconsistent_settings_name_the_culprit) {
@@ -201,7 +206,10 @@ START_TEST(what_has_no_effect_is_not_checked_for_sense) {
                                        "K=32 N=32",
                                        "d=8 D=8 r=8",
                                        "epochs=5 snapshots=0,5",
-                                       "batch=4096 N=100"};
+                                       "batch=4096 N=100",
+                                       "estimator=gumbel_st",
+                                       "estimator=exact estimator_scope=each",
+                                       "d=6 levels=16 groups=6 estimator=kmeans probe_epochs=1"};
     enum vqs_setting_id culprit;
     for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
         struct vqs_settings s = with(fine[i]);
@@ -291,6 +299,10 @@ START_TEST(the_key_holds_what_has_an_effect_and_nothing_else) {
     ck_assert(key_changes("data=csv path=x", "path=y"));
     ck_assert(!key_changes("data=idx path=x", "label_columns=1"));
     ck_assert(!key_changes("data=csv path=x", "sigma=3"));
+    ck_assert(!key_changes("", "estimator_scope=each"));
+    ck_assert(!key_changes("levels=2 estimator=kmeans", "estimator_scope=each"));
+    ck_assert(key_changes("levels=2", "estimator_scope=each"));
+    ck_assert(key_changes("groups=2", "estimator_scope=each"));
     ck_assert(key_changes("", "seed=2"));
     ck_assert(key_changes("", "snapshots=0"));
 }
