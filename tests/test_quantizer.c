@@ -79,23 +79,21 @@ static const struct { int levels, groups; } structures[] = {{1, 1}, {3, 1}, {1, 
 
 START_TEST(data_are_inputs_of_distinct_samples) {
     for (size_t i = 0; i < COUNT_OF(structures); i++) {
-        struct fixture f = make(test_class(_i), structures[i].levels, structures[i].groups, VQS_INIT_DATA);
-        const int width = f.quantizer.width;
+        const struct vqs_kernels *kernels = test_class(_i);
+        struct fixture f = make(kernels, structures[i].levels, structures[i].groups, VQS_INIT_DATA);
+        const size_t width = (size_t)f.quantizer.width;
         for (int c = 0; c < f.quantizer.n_codebooks; c++) {
+            const struct vqs_stream draws = {kernels, f.settings.seed, VQS_RNG_CODEBOOK, (uint32_t)c};
             vqs_real r[N * D];
-            int k[N], found = 0;
+            uint32_t order[N];
+            int k[N];
             inputs_of(&f, c, r, k);
-            for (int s = 0; s < N;
-                 s++) { /* random numbers: no two samples have one input, but what is left of a code */
-                bool is_code = false;
-                for (int j = 0; j < K; j++) {
-                    const vqs_real *code = f.quantizer.codes + (c * K + j) * width;
-                    is_code |= !memcmp(r + s * width, code, (size_t)width * sizeof *r);
-                }
-                found += is_code;
+            vqs_rng_permutation(&draws, N, order);
+            for (size_t j = 0; j < K; j++) {
+                const vqs_real *code = f.quantizer.codes + ((size_t)c * K + j) * width;
+                ck_assert_msg(!memcmp(r + order[j] * width, code, width * sizeof *r),
+                              "codebook %d of %d x %d, code %zu", c, f.quantizer.levels, f.quantizer.groups, j);
             }
-            ck_assert_msg(found >= K, "codebook %d of %d x %d: %d samples", c, f.quantizer.levels, f.quantizer.groups,
-                          found);
         }
         destroy(&f);
     }
