@@ -253,7 +253,7 @@ void vqs_cli_help(const struct vqs_command *command) {
 }
 
 int vqs_cli_conclude(enum vqs_status status, struct vqs_error *err) {
-    if (fflush(stdout) != 0 || ferror(stdout)) {
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == VQS_OK) {
         status = vqs_fail(err, VQS_ERR_IO, "cannot write to standard output");
     }
     /* All ranks agree on the status. One says it and gives the code: mpirun ends all others as soon as one rank leaves

@@ -43,6 +43,7 @@ START_TEST(table_is_consistent) {
     ck_assert_str_eq(vqs_setting_choice(VQS_SETTING_decoder, VQS_DECODER_TIED), "tied");
     ck_assert_str_eq(vqs_setting_choice(VQS_SETTING_retraction, VQS_RETRACTION_QR_RAW), "qr_raw");
     ck_assert_str_eq(vqs_setting_choice(VQS_SETTING_codebook_init, VQS_INIT_KMEANS), "kmeans");
+    ck_assert_str_eq(vqs_setting_choice(VQS_SETTING_tau_schedule, VQS_TAU_COSINE), "cosine");
     for (int i = 0; i < vqs_estimator_count(); i++) {
         ck_assert_str_eq(vqs_setting_choice(VQS_SETTING_estimator, i), vqs_estimator_get(i)->name);
         for (int p = 0; p < VQS_MAX_PARAMS && vqs_estimator_get(i)->params[p]; p++) {
@@ -289,6 +290,12 @@ START_TEST(the_key_holds_what_has_an_effect_and_nothing_else) {
     ck_assert(!key_changes("", "a=0.5"));
     ck_assert(!key_changes("estimator=rotation", "b=0.5"));
     ck_assert(key_changes("estimator=projector", "a=0.5"));
+    ck_assert(!key_changes("estimator=nsvq", "beta=0.5"));
+    ck_assert(key_changes("estimator=gumbel_st", "beta=0.5"));
+    ck_assert(!key_changes("", "tau_schedule=constant"));
+    ck_assert(key_changes("estimator=gumbel_st", "tau_schedule=constant"));
+    ck_assert(key_changes("estimator=gumbel_st", "tau_end=0.5"));
+    ck_assert(!key_changes("estimator=gumbel_st tau_schedule=constant", "tau_end=0.5"));
     ck_assert(!key_changes("", "codebook_scale=2"));
     ck_assert(key_changes("codebook_init=normal", "codebook_scale=2"));
     ck_assert(!key_changes("codebook_init=normal estimator=kmeans", "codebook_scale=2"));
