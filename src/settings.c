@@ -1,7 +1,10 @@
 /* settings.c - the settings table as data: defaults, checks, text, keys. */
 #include "vqsweep/settings.h"
 
+#include "care.h"
+#include "schedule.h"
 #include "vqsweep/estimators.h"
+#include "vqsweep/learning.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -38,7 +41,14 @@ static const void *field_of(enum vqs_setting_id id, const struct vqs_settings *s
 #define COUNT(list) ((int)(sizeof(list) / sizeof *(list)))
 
 const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
-    static const char *const data[] = {"subspace", "csv", "idx", "plane2d"};
+    static const char *const data[] = {"subspace", "csv",  "idx",    "plane2d", "npy",
+                                       "raw",      "hdf5", "images", "audio",   "text"};
+    static const char *const colour[] = {"rgb", "grey"};
+    static const char *const patch_mean[] = {"keep", "remove"};
+    static const char *const frame_window[] = {"hann", "rectangular"};
+    static const char *const audio_features[] = {"samples", "log_mel"};
+    static const char *const alphabet[] = {"bytes", "occurring"};
+    static const char *const whiten[] = {"none", "zca", "pca"};
     static const char *const latent[] = {"gaussian", "uniform", "mixture"};
     static const char *const encoder[] = {"linear", "identity"};
     static const char *const decoder[] = {"free", "tied"};
@@ -46,12 +56,28 @@ const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
     static const char *const estimator_scope[] = {"total", "each"};
     static const char *const codebook_init[] = {"uniform", "normal", "data", "kmeans"};
     static const char *const tau_schedule[] = {"constant", "linear", "exponential", "cosine"};
+    static const char *const codebook[] = {"gradient", "ema", "affine", "simvq", "fixed", "fsq", "lfq"};
+    static const char *const update[] = {"joint", "alternating"};
+    static const char *const revive[] = {"off", "expire"};
+    static const char *const beta_schedule[] = {"constant", "linear", "cosine", "adaptive", "replay"};
     if (i < 0) {
         return NULL;
     }
     switch (id) {
     case VQS_SETTING_data:
         return i < COUNT(data) ? data[i] : NULL;
+    case VQS_SETTING_colour:
+        return i < COUNT(colour) ? colour[i] : NULL;
+    case VQS_SETTING_patch_mean:
+        return i < COUNT(patch_mean) ? patch_mean[i] : NULL;
+    case VQS_SETTING_frame_window:
+        return i < COUNT(frame_window) ? frame_window[i] : NULL;
+    case VQS_SETTING_audio_features:
+        return i < COUNT(audio_features) ? audio_features[i] : NULL;
+    case VQS_SETTING_alphabet:
+        return i < COUNT(alphabet) ? alphabet[i] : NULL;
+    case VQS_SETTING_whiten:
+        return i < COUNT(whiten) ? whiten[i] : NULL;
     case VQS_SETTING_latent:
         return i < COUNT(latent) ? latent[i] : NULL;
     case VQS_SETTING_encoder:
@@ -66,7 +92,16 @@ const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
         return i < COUNT(estimator_scope) ? estimator_scope[i] : NULL;
     case VQS_SETTING_tau_schedule:
         return i < COUNT(tau_schedule) ? tau_schedule[i] : NULL;
+    case VQS_SETTING_codebook:
+        return i < COUNT(codebook) ? codebook[i] : NULL;
+    case VQS_SETTING_update:
+        return i < COUNT(update) ? update[i] : NULL;
+    case VQS_SETTING_revive:
+        return i < COUNT(revive) ? revive[i] : NULL;
+    case VQS_SETTING_beta_schedule:
+        return i < COUNT(beta_schedule) ? beta_schedule[i] : NULL;
     case VQS_SETTING_estimator:
+    case VQS_SETTING_replay_estimator:
         return i < vqs_estimator_count() ? vqs_estimator_get(i)->name : NULL;
     default:
         return NULL;
@@ -97,7 +132,13 @@ static bool is_drawn(const struct vqs_settings *s) {
 
 bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *s) {
     const struct vqs_estimator *estimator = vqs_estimator_get(s->estimator);
-    bool trained = estimator->backward != NULL;
+    const bool trained = estimator->backward != NULL;
+    const bool placed = trained && !vqs_learning_is_grid((enum vqs_learning_kind)s->codebook);
+    const bool losses = trained && !(estimator->needs & VQS_WITHOUT_LOSSES) && s->codebook != VQS_LEARN_FSQ;
+    const bool replay = losses && s->beta_schedule == VQS_BETA_REPLAY;
+    const bool param =
+        estimator_has_param(estimator, vqs_setting_table[id].name) ||
+        (replay && estimator_has_param(vqs_estimator_get(s->replay_estimator), vqs_setting_table[id].name));
     switch (vqs_setting_table[id].when) {
     case VQS_ALWAYS:
         return true;
@@ -111,6 +152,18 @@ bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *s) {
         return !is_drawn(s);
     case VQS_WHEN_CSV:
         return s->data == VQS_DATA_CSV;
+    case VQS_WHEN_HDF5:
+        return s->data == VQS_DATA_HDF5;
+    case VQS_WHEN_IMAGES:
+        return s->data == VQS_DATA_IMAGES;
+    case VQS_WHEN_AUDIO:
+        return s->data == VQS_DATA_AUDIO;
+    case VQS_WHEN_LOG_MEL:
+        return s->data == VQS_DATA_AUDIO && s->audio_features == VQS_AUDIO_LOG_MEL;
+    case VQS_WHEN_TEXT:
+        return s->data == VQS_DATA_TEXT;
+    case VQS_WHEN_WHITENED:
+        return !is_drawn(s) && s->whiten != VQS_WHITEN_NONE;
     case VQS_WHEN_TRAINED:
         return trained;
     case VQS_WHEN_SEVERAL:
@@ -122,15 +175,33 @@ bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *s) {
     case VQS_WHEN_FIELD:
         return trained && s->probe_epochs.n > 0 && s->field_grid > 0;
     case VQS_WHEN_NORMAL:
-        return trained && s->codebook_init == VQS_INIT_NORMAL;
+        return placed && s->codebook_init == VQS_INIT_NORMAL;
     case VQS_WHEN_KMEANS:
-        return !trained || s->codebook_init == VQS_INIT_KMEANS;
+        return !trained || (placed && s->codebook_init == VQS_INIT_KMEANS);
+    case VQS_WHEN_PLACED:
+        return placed;
     case VQS_WHEN_LOSSES:
-        return trained && !(estimator->needs & VQS_WITHOUT_LOSSES);
+        return losses;
+    case VQS_WHEN_EMA:
+        return trained && s->codebook == VQS_LEARN_EMA;
+    case VQS_WHEN_FSQ:
+        return trained && s->codebook == VQS_LEARN_FSQ;
+    case VQS_WHEN_TURNS:
+        return trained && s->update == VQS_UPDATE_ALTERNATING;
+    case VQS_WHEN_REVIVED:
+        return trained && s->revive == VQS_REVIVE_EXPIRE;
+    case VQS_WHEN_SOFT:
+        return trained && s->entropy_weight > 0;
+    case VQS_WHEN_ANNEALED:
+        return losses && (s->beta_schedule == VQS_BETA_LINEAR || s->beta_schedule == VQS_BETA_COSINE);
+    case VQS_WHEN_ADAPTIVE:
+        return replay || (losses && s->beta_schedule == VQS_BETA_ADAPTIVE);
+    case VQS_WHEN_REPLAY:
+        return replay;
     case VQS_WHEN_PARAM:
-        return estimator_has_param(estimator, vqs_setting_table[id].name);
+        return param;
     case VQS_WHEN_TAU_MOVES:
-        return estimator_has_param(estimator, vqs_setting_table[id].name) && s->tau_schedule != VQS_TAU_CONSTANT;
+        return param && s->tau_schedule != VQS_TAU_CONSTANT;
     }
     return false;
 }
@@ -184,6 +255,55 @@ static bool in_range(enum vqs_setting_id id, const struct vqs_settings *s) {
         return true;
     }
     return false;
+}
+
+/* The D that the plane, patches, frames and windows have, and in words why; s->D for all other data. */
+static int64_t implied_D(const struct vqs_settings *s, char *why, size_t size) {
+    const int channels = s->colour == VQS_COLOUR_RGB ? 3 : 1;
+    if (s->data == VQS_DATA_PLANE2D) {
+        snprintf(why, size, "plane2d, which lies in the plane");
+        return 2;
+    }
+    if (s->data == VQS_DATA_IMAGES) {
+        snprintf(why, size, "patches of %d x %d in %d channels", s->patch, s->patch, channels);
+        return (int64_t)s->patch * s->patch * channels;
+    }
+    if (s->data == VQS_DATA_AUDIO && s->audio_features == VQS_AUDIO_LOG_MEL) {
+        snprintf(why, size, "n_mels: %d", s->n_mels);
+        return s->n_mels;
+    }
+    if (s->data == VQS_DATA_AUDIO) {
+        snprintf(why, size, "frame: %d", s->frame);
+        return s->frame;
+    }
+    if (s->data == VQS_DATA_TEXT && s->alphabet == VQS_ALPHABET_BYTES) {
+        snprintf(why, size, "text_window: %d with 256 classes a byte", s->text_window);
+        return (int64_t)s->text_window * 256;
+    }
+    return s->D;
+}
+
+static enum vqs_status check_data(const struct vqs_settings *s, enum vqs_setting_id *culprit, struct vqs_error *err) {
+    char why[80];
+    const int64_t D = implied_D(s, why, sizeof why);
+    if (vqs_setting_used(VQS_SETTING_path, s) && !s->path[0]) {
+        *culprit = VQS_SETTING_data;
+        return vqs_fail(err, VQS_ERR_JOB, "data: %s reads a file; name it with 'path: FILE'",
+                        vqs_setting_choice(VQS_SETTING_data, s->data));
+    }
+    if (vqs_setting_used(VQS_SETTING_dataset, s) && !s->dataset[0]) {
+        *culprit = VQS_SETTING_data;
+        return vqs_fail(err, VQS_ERR_JOB, "data: hdf5 reads a dataset; name it with 'dataset: NAME'");
+    }
+    if (D != s->D) {
+        *culprit = VQS_SETTING_D;
+        return vqs_fail(err, VQS_ERR_JOB, "D: must be %lld with %s, not %d", (long long)D, why, s->D);
+    }
+    if (vqs_setting_used(VQS_SETTING_whiten_epsilon, s) && !s->center) {
+        *culprit = VQS_SETTING_whiten;
+        return vqs_fail(err, VQS_ERR_JOB, "whiten: needs center: true, for it whitens about the training mean");
+    }
+    return VQS_OK;
 }
 
 /* No epoch past the last one. */
@@ -253,15 +373,6 @@ enum vqs_status vqs_settings_check(const struct vqs_settings *s, enum vqs_settin
         return vqs_fail(err, VQS_ERR_JOB, "r: a subspace of dimension %d does not fit into D = %d; r must be at most D",
                         s->r, s->D);
     }
-    if (vqs_setting_used(VQS_SETTING_path, s) && !s->path[0]) {
-        *culprit = VQS_SETTING_data;
-        return vqs_fail(err, VQS_ERR_JOB, "data: %s reads a file; name it with 'path: FILE'",
-                        vqs_setting_choice(VQS_SETTING_data, s->data));
-    }
-    if (s->data == VQS_DATA_PLANE2D && s->D != 2) {
-        *culprit = VQS_SETTING_D;
-        return vqs_fail(err, VQS_ERR_JOB, "D: plane2d lies in the plane; set D: 2, not %d", s->D);
-    }
     if (vqs_setting_used(VQS_SETTING_encoder, s) && s->encoder == VQS_ENCODER_IDENTITY && (s->d != s->D || s->bias)) {
         *culprit = VQS_SETTING_encoder;
         return vqs_fail(err, VQS_ERR_JOB, "encoder: identity means z = x; set d: %d (as D) and bias: false", s->D);
@@ -276,7 +387,11 @@ enum vqs_status vqs_settings_check(const struct vqs_settings *s, enum vqs_settin
     }
     enum vqs_status status = check_codebooks(s, culprit, err);
     status = status ? status : check_epochs(VQS_SETTING_snapshots, s, &s->snapshots, culprit, err);
-    return status ? status : check_epochs(VQS_SETTING_probe_epochs, s, &s->probe_epochs, culprit, err);
+    status = status ? status : check_epochs(VQS_SETTING_probe_epochs, s, &s->probe_epochs, culprit, err);
+    status = status ? status : check_data(s, culprit, err);
+    status = status ? status : vqs_learning_check(s, culprit, err);
+    status = status ? status : vqs_care_check(s, culprit, err);
+    return status ? status : vqs_schedule_check(s, culprit, err);
 }
 
 /* ---- text -------------------------------------------------------------------------------------------------------- */
@@ -491,17 +606,7 @@ static void refresh_line(struct vqs_keyer *keyer, enum vqs_setting_id id, const 
 }
 
 static bool decides_data(enum vqs_setting_id id) {
-    switch (vqs_setting_table[id].when) {
-    case VQS_WHEN_SUBSPACE:
-    case VQS_WHEN_DRAWN:
-    case VQS_WHEN_MIXTURE:
-    case VQS_WHEN_FILE:
-    case VQS_WHEN_CSV:
-        return true;
-    default:
-        return id == VQS_SETTING_data || id == VQS_SETTING_D || id == VQS_SETTING_N || id == VQS_SETTING_N_eval ||
-               id == VQS_SETTING_seed;
-    }
+    return id <= VQS_SETTING_N_eval || id == VQS_SETTING_seed;
 }
 
 static uint64_t hash_lines(struct vqs_keyer *keyer, const struct vqs_settings *s, const char *what, bool data_only) {

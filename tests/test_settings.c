@@ -182,6 +182,13 @@ static const struct {
     {"r=9 D=8", VQS_SETTING_r, "at most D"},
     {"data=csv", VQS_SETTING_data, "path"},
     {"data=idx", VQS_SETTING_data, "path"},
+    {"data=hdf5 path=x", VQS_SETTING_data, "dataset"},
+    {"data=images path=x patch=8 D=64", VQS_SETTING_D, "must be 192 with patches of 8 x 8 in 3 channels, not 64"},
+    {"data=images path=x patch=64 colour=grey D=64", VQS_SETTING_D, "must be 4096"},
+    {"data=audio path=x frame=200 D=64", VQS_SETTING_D, "must be 200 with frame: 200"},
+    {"data=audio path=x audio_features=log_mel n_mels=20 D=64", VQS_SETTING_D, "must be 20 with n_mels: 20"},
+    {"data=text path=x text_window=2 D=64", VQS_SETTING_D, "must be 512 with text_window: 2"},
+    {"data=csv path=x center=false whiten=pca", VQS_SETTING_whiten, "needs center: true"},
     {"epochs=10 snapshots=1,11", VQS_SETTING_snapshots, "epoch 11"},
     {"K=64 N=32 estimator=kmeans", VQS_SETTING_K, "64 codes"},
     {"d=8 groups=3", VQS_SETTING_groups, "3 groups of equal width do not make d = 8"},
@@ -189,6 +196,23 @@ static const struct {
     {"levels=2 estimator=gumbel_st", VQS_SETTING_estimator_scope, "set estimator_scope: each"},
     {"levels=2 estimator=exact estimator_scope=each", VQS_SETTING_estimator_scope, "set estimator_scope: total"},
     {"groups=2 probe_epochs=1", VQS_SETTING_probe_epochs, "levels: 1 and groups: 1"},
+    {"codebook=fsq K=10 d=3", VQS_SETTING_K, "K must be 64"},
+    {"codebook=fsq fsq_levels=3 K=16 d=4 groups=2", VQS_SETTING_K, "K must be 9"},
+    {"codebook=lfq K=16 d=3", VQS_SETTING_K, "K must be 8"},
+    {"codebook=lfq K=16 d=512 D=512", VQS_SETTING_K, "more groups"},
+    {"codebook=fsq levels=2", VQS_SETTING_levels, "levels must be 1"},
+    {"codebook=fixed revive=expire", VQS_SETTING_revive, "gradient, ema or affine"},
+    {"codebook=simvq revive=expire", VQS_SETTING_revive, "revive: off"},
+    {"codebook=fsq revive=expire", VQS_SETTING_revive, "revive: off"},
+    {"codebook=ema orthogonality=0.1", VQS_SETTING_orthogonality, "must be 0"},
+    {"codebook=ema update=alternating", VQS_SETTING_update, "update: joint"},
+    {"codebook=fixed update=alternating", VQS_SETTING_update, "update: joint"},
+    {"codebook=fsq beta_schedule=linear", VQS_SETTING_beta_schedule, "codebook: fsq"},
+    {"estimator=nsvq beta_schedule=adaptive", VQS_SETTING_beta_schedule, "estimator: nsvq"},
+    {"beta_schedule=replay replay_estimator=diveq", VQS_SETTING_replay_estimator, "such as ste"},
+    {"beta_schedule=adaptive beta=0", VQS_SETTING_beta, "beta_min"},
+    {"beta_schedule=replay beta=20", VQS_SETTING_beta, "beta_max"},
+    {"beta_schedule=replay replay_estimator=kmeans", VQS_SETTING_replay_estimator, "such as ste"},
 };
 
 START_TEST(inconsistent_settings_name_the_culprit) {
@@ -203,6 +227,9 @@ END_TEST
 
 START_TEST(what_has_no_effect_is_not_checked_for_sense) {
     static const char *const fine[] = {"data=csv path=x r=9 D=8",
+                                       "data=text path=x alphabet=occurring text_window=2 D=64",
+                                       "data=images path=x patch=8 D=192 n_mels=20",
+                                       "center=false whiten=pca",
                                        "estimator=kmeans epochs=1 snapshots=5",
                                        "K=32 N=32",
                                        "d=8 D=8 r=8",
@@ -210,7 +237,11 @@ START_TEST(what_has_no_effect_is_not_checked_for_sense) {
                                        "batch=4096 N=100",
                                        "estimator=gumbel_st",
                                        "estimator=exact estimator_scope=each",
-                                       "d=6 levels=16 groups=6 estimator=kmeans probe_epochs=1"};
+                                       "d=6 levels=16 groups=6 estimator=kmeans probe_epochs=1",
+                                       "codebook=fsq beta=0 codebook_init=kmeans",
+                                       "codebook=lfq K=64 d=6 entropy_weight=1 beta_schedule=cosine",
+                                       "codebook=fixed entropy_weight=1 levels=2",
+                                       "estimator=kmeans codebook=fsq K=10 revive=expire beta_schedule=replay"};
     enum vqs_setting_id culprit;
     for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
         struct vqs_settings s = with(fine[i]);
@@ -310,6 +341,18 @@ START_TEST(the_key_holds_what_has_an_effect_and_nothing_else) {
     ck_assert(!key_changes("levels=2 estimator=kmeans", "estimator_scope=each"));
     ck_assert(key_changes("levels=2", "estimator_scope=each"));
     ck_assert(key_changes("groups=2", "estimator_scope=each"));
+    ck_assert(key_changes("", "codebook=ema"));
+    ck_assert(!key_changes("", "ema_decay=0.5"));
+    ck_assert(key_changes("codebook=ema", "ema_decay=0.5"));
+    ck_assert(!key_changes("codebook=fsq", "codebook_init=kmeans kmeans_restarts=3"));
+    ck_assert(!key_changes("codebook=fsq", "beta=0.5"));
+    ck_assert(!key_changes("", "beta_end=0.5"));
+    ck_assert(key_changes("beta_schedule=cosine", "beta_end=0.5"));
+    ck_assert(!key_changes("beta_schedule=adaptive", "replay_seed=1"));
+    ck_assert(key_changes("beta_schedule=replay", "replay_seed=1"));
+    ck_assert(!key_changes("beta_schedule=replay", "a=0.5"));
+    ck_assert(key_changes("beta_schedule=replay replay_estimator=projector", "a=0.5"));
+    ck_assert(!key_changes("estimator=kmeans", "codebook=ema revive=expire entropy_weight=1"));
     ck_assert(key_changes("", "seed=2"));
     ck_assert(key_changes("", "snapshots=0"));
 }

@@ -15,13 +15,48 @@
 /* Part of every trial key. Raised when the meaning of a setting, a default or the arithmetic of a trial changes. */
 #define VQS_SETTINGS_VERSION 2
 
-enum vqs_data_kind { VQS_DATA_SUBSPACE, VQS_DATA_CSV, VQS_DATA_IDX, VQS_DATA_PLANE2D };
+enum vqs_data_kind {
+    VQS_DATA_SUBSPACE,
+    VQS_DATA_CSV,
+    VQS_DATA_IDX,
+    VQS_DATA_PLANE2D,
+    VQS_DATA_NPY,
+    VQS_DATA_RAW,
+    VQS_DATA_HDF5,
+    VQS_DATA_IMAGES,
+    VQS_DATA_AUDIO,
+    VQS_DATA_TEXT
+};
+enum vqs_colour { VQS_COLOUR_RGB, VQS_COLOUR_GREY };
+enum vqs_patch_mean { VQS_PATCH_MEAN_KEEP, VQS_PATCH_MEAN_REMOVE };
+enum vqs_frame_window { VQS_FRAME_HANN, VQS_FRAME_RECTANGULAR };
+enum vqs_audio_features { VQS_AUDIO_SAMPLES, VQS_AUDIO_LOG_MEL };
+enum vqs_alphabet { VQS_ALPHABET_BYTES, VQS_ALPHABET_OCCURRING };
+enum vqs_whiten { VQS_WHITEN_NONE, VQS_WHITEN_ZCA, VQS_WHITEN_PCA };
 enum vqs_latent { VQS_LATENT_GAUSSIAN, VQS_LATENT_UNIFORM, VQS_LATENT_MIXTURE };
 enum vqs_encoder { VQS_ENCODER_LINEAR, VQS_ENCODER_IDENTITY };
 enum vqs_decoder { VQS_DECODER_FREE, VQS_DECODER_TIED };
 enum vqs_retraction { VQS_RETRACTION_MGS, VQS_RETRACTION_POLAR, VQS_RETRACTION_QR, VQS_RETRACTION_QR_RAW };
 enum vqs_estimator_scope { VQS_SCOPE_TOTAL, VQS_SCOPE_EACH };
 enum vqs_codebook_init { VQS_INIT_UNIFORM, VQS_INIT_NORMAL, VQS_INIT_DATA, VQS_INIT_KMEANS };
+enum vqs_learning_kind { /* learning.h */
+    VQS_LEARN_GRADIENT,
+    VQS_LEARN_EMA,
+    VQS_LEARN_AFFINE,
+    VQS_LEARN_SIMVQ,
+    VQS_LEARN_FIXED,
+    VQS_LEARN_FSQ,
+    VQS_LEARN_LFQ
+};
+enum vqs_update { VQS_UPDATE_JOINT, VQS_UPDATE_ALTERNATING };
+enum vqs_revive { VQS_REVIVE_OFF, VQS_REVIVE_EXPIRE };
+enum vqs_beta_schedule { /* schedule.h */
+    VQS_BETA_CONSTANT,
+    VQS_BETA_LINEAR,
+    VQS_BETA_COSINE,
+    VQS_BETA_ADAPTIVE,
+    VQS_BETA_REPLAY
+};
 enum vqs_tau_schedule { VQS_TAU_CONSTANT, VQS_TAU_LINEAR, VQS_TAU_EXPONENTIAL, VQS_TAU_COSINE };
 
 /* Epochs at which the codebook is kept, besides the last one. Ascending, no duplicates. 0 is the initial codebook. */
@@ -41,28 +76,59 @@ enum vqs_when {
     VQS_WHEN_MIXTURE,  /* the same with latent: mixture */
     VQS_WHEN_FILE,     /* data read from a file */
     VQS_WHEN_CSV,      /* data: csv */
+    VQS_WHEN_HDF5,     /* data: hdf5 */
+    VQS_WHEN_IMAGES,   /* data: images */
+    VQS_WHEN_AUDIO,    /* data: audio */
+    VQS_WHEN_LOG_MEL,  /* data: audio with audio_features: log_mel */
+    VQS_WHEN_TEXT,     /* data: text */
+    VQS_WHEN_WHITENED, /* data read from a file and whitened */
     VQS_WHEN_TRAINED,  /* trained by gradients: every estimator but the k-means baseline */
     VQS_WHEN_SEVERAL,  /* trained, and more than one codebook */
     VQS_WHEN_LINEAR,   /* trained, with encoder: linear */
     VQS_WHEN_PROBED,   /* trained, with probe_epochs */
     VQS_WHEN_FIELD,    /* probed, with field_grid over 0 */
+    VQS_WHEN_PLACED,   /* trained, and the codes are no grid: neither fsq nor lfq */
     VQS_WHEN_NORMAL,   /* codebook_init: normal */
     VQS_WHEN_KMEANS,   /* estimator: kmeans or codebook_init: kmeans */
-    VQS_WHEN_LOSSES,   /* trained by gradients with codebook loss and commitment */
-    VQS_WHEN_PARAM,    /* the trial's estimator declares a parameter of this name */
+    VQS_WHEN_LOSSES,   /* trained with a commitment: not by an estimator without losses, nor by fsq */
+    VQS_WHEN_EMA,      /* codebook: ema */
+    VQS_WHEN_FSQ,      /* codebook: fsq */
+    VQS_WHEN_TURNS,    /* update: alternating */
+    VQS_WHEN_REVIVED,  /* revive: expire */
+    VQS_WHEN_SOFT,     /* entropy_weight above 0 */
+    VQS_WHEN_ANNEALED, /* beta_schedule: linear or cosine */
+    VQS_WHEN_ADAPTIVE, /* beta_schedule: adaptive or replay */
+    VQS_WHEN_REPLAY,   /* beta_schedule: replay */
+    VQS_WHEN_PARAM,    /* the trial's estimator, or the one replayed, declares a parameter of this name */
     VQS_WHEN_TAU_MOVES /* the same, and tau_schedule: not constant */
 };
 
 /* X(KIND, C type, name, default, low, high, when, unit, long name)
  * KIND is INT (int32_t), REAL (double), BOOL (int32_t), ENUM (int32_t, an index into the setting's choices),
  * TEXT (char[VQS_PATH_MAX]), EPOCHS or SEED (uint64_t). low and high are inclusive and ignored for BOOL, ENUM, TEXT,
- * EPOCHS. Names are those of the mathematics: D, d, r, K, N as in the literature. */
+ * EPOCHS. Names are those of the mathematics: D, d, r, K, N as in the literature. The rows that decide the data set
+ * come first, to N_eval. */
 #define VQS_SETTINGS_TABLE(X)                                                                                          \
     X(ENUM, data, VQS_DATA_SUBSPACE, 0, 0, VQS_ALWAYS, "1", "source of the data")                                      \
-    X(TEXT, path, 0, 0, 0, VQS_WHEN_FILE, "1", "data file, plain or gzip")                                             \
+    X(TEXT, path, 0, 0, 0, VQS_WHEN_FILE, "1", "data file; for images and audio also a folder, or a .txt of paths")    \
+    X(TEXT, dataset, 0, 0, 0, VQS_WHEN_HDF5, "1", "path of the dataset within the file")                               \
     X(INT, label_columns, 0, 0, 1024, VQS_WHEN_CSV, "1", "trailing columns of a row that are not data")                \
+    X(INT, patch, 8, 1, 64, VQS_WHEN_IMAGES, "pixels", "width and height of a patch")                                  \
+    X(INT, patch_stride, 8, 1, 65536, VQS_WHEN_IMAGES, "pixels", "from one patch of an image to the next")             \
+    X(ENUM, colour, VQS_COLOUR_RGB, 0, 0, VQS_WHEN_IMAGES, "1", "channels of a patch")                                 \
+    X(ENUM, patch_mean, VQS_PATCH_MEAN_KEEP, 0, 0, VQS_WHEN_IMAGES, "1", "whether each patch keeps its own mean")      \
+    X(INT, frame, 256, 2, 65536, VQS_WHEN_AUDIO, "1", "audio samples of a frame")                                      \
+    X(INT, hop, 128, 1, 1000000, VQS_WHEN_AUDIO, "1", "audio samples from one frame to the next")                      \
+    X(ENUM, frame_window, VQS_FRAME_HANN, 0, 0, VQS_WHEN_AUDIO, "1", "weights of the samples of a frame")              \
+    X(ENUM, audio_features, VQS_AUDIO_SAMPLES, 0, 0, VQS_WHEN_AUDIO, "1", "what stands for a frame")                   \
+    X(INT, n_mels, 40, 1, 512, VQS_WHEN_LOG_MEL, "1", "bands of the mel scale")                                        \
+    X(INT, text_window, 8, 1, 4096, VQS_WHEN_TEXT, "1", "bytes of a sample, each one-hot")                             \
+    X(INT, text_stride, 1, 1, 1000000, VQS_WHEN_TEXT, "1", "bytes from one sample to the next")                        \
+    X(ENUM, alphabet, VQS_ALPHABET_BYTES, 0, 0, VQS_WHEN_TEXT, "1", "classes of a byte: all 256, or those that occur") \
     X(REAL, value_scale, 1.0, -1e9, 1e9, VQS_WHEN_FILE, "1", "factor on every value read")                             \
     X(BOOL, center, 1, 0, 1, VQS_WHEN_FILE, "1", "subtract the training mean")                                         \
+    X(ENUM, whiten, VQS_WHITEN_NONE, 0, 0, VQS_WHEN_FILE, "1", "whitening by the training covariance")                 \
+    X(REAL, whiten_epsilon, 0.01, 1e-12, 1e12, VQS_WHEN_WHITENED, "1", "added to the variances before whitening")      \
     X(INT, D, 128, 1, 4096, VQS_ALWAYS, "1", "input dimension")                                                        \
     X(INT, r, 2, 1, 4096, VQS_WHEN_SUBSPACE, "1", "true subspace dimension")                                           \
     X(REAL, sigma, 0.1, 0.0, 1e6, VQS_WHEN_DRAWN, "1", "standard deviation of the noise")                           \
@@ -80,8 +146,20 @@ enum vqs_when {
     X(INT, K, 16, 1, 65536, VQS_ALWAYS, "codes", "codebook size")                                                      \
     X(INT, levels, 1, 1, 16, VQS_ALWAYS, "1", "levels of residual quantisation")                                       \
     X(INT, groups, 1, 1, 512, VQS_ALWAYS, "1", "groups of components with a codebook each, in every level")            \
-    X(ENUM, codebook_init, VQS_INIT_UNIFORM, 0, 0, VQS_WHEN_TRAINED, "1", "initial codebook")                          \
+    X(ENUM, codebook, VQS_LEARN_GRADIENT, 0, 0, VQS_WHEN_TRAINED, "1", "how codes are learned, or what they are")      \
+    X(REAL, ema_decay, 0.99, 0.0, 0.999999, VQS_WHEN_EMA, "1", "decay of sums over a code's samples")                  \
+    X(REAL, ema_eps, 1e-5, 1e-12, 1.0, VQS_WHEN_EMA, "samples", "Laplace smoothing of a code's samples")               \
+    X(INT, fsq_levels, 4, 2, 65536, VQS_WHEN_FSQ, "1", "values of a component; K is that ^ (d / groups)")              \
+    X(ENUM, update, VQS_UPDATE_JOINT, 0, 0, VQS_WHEN_TRAINED, "1", "whether codes and the rest are trained in turn")   \
+    X(INT, codebook_steps, 1, 1, 1000, VQS_WHEN_TURNS, "steps", "steps of the codes before one of the rest")     \
+    X(ENUM, codebook_init, VQS_INIT_UNIFORM, 0, 0, VQS_WHEN_PLACED, "1", "initial codebook")                            \
     X(REAL, codebook_scale, 1.0, 0.0, 1e6, VQS_WHEN_NORMAL, "1", "standard deviation of the initial codebook")         \
+    X(ENUM, revive, VQS_REVIVE_OFF, 0, 0, VQS_WHEN_TRAINED, "1", "whether codes out of use become encoder outputs")    \
+    X(REAL, revive_threshold, 0.01, 0.0, 1.0, VQS_WHEN_REVIVED, "1", "share of batches below which a code is revived") \
+    X(INT, revive_period, 100, 1, 1000000, VQS_WHEN_REVIVED, "steps", "steps from one revival to the next")            \
+    X(REAL, orthogonality, 0.0, 0.0, 1e6, VQS_WHEN_TRAINED, "1", "weight of the orthogonality penalty on codes")       \
+    X(REAL, entropy_weight, 0.0, 0.0, 1e6, VQS_WHEN_TRAINED, "1", "weight of the entropy penalty on soft codes")       \
+    X(REAL, entropy_tau, 1.0, 1e-6, 1e6, VQS_WHEN_SOFT, "1", "temperature of soft codes")                              \
     X(ENUM, estimator, 0, 0, 0, VQS_ALWAYS, "1", "gradient estimator, or the k-means baseline")                        \
     X(ENUM, estimator_scope, VQS_SCOPE_TOTAL, 0, 0, VQS_WHEN_SEVERAL, "1",                                             \
       "what the estimator sees: all codebooks' sum, or each one")                                                      \
@@ -95,7 +173,16 @@ enum vqs_when {
     X(REAL, tau, 1.0, 1e-3, 1e3, VQS_WHEN_PARAM, "1", "temperature, of the first step")                                \
     X(ENUM, tau_schedule, VQS_TAU_EXPONENTIAL, 0, 0, VQS_WHEN_PARAM, "1", "how tau goes to tau_end")                   \
     X(REAL, tau_end, 0.0625, 1e-3, 1e3, VQS_WHEN_TAU_MOVES, "1", "temperature of the last step")                       \
-    X(REAL, beta, 0.25, 0.0, 1e6, VQS_WHEN_LOSSES, "1", "commitment weight")                                           \
+    X(REAL, beta, 0.25, 0.0, 1e6, VQS_WHEN_LOSSES, "1", "commitment weight, the first one of a schedule")           \
+    X(ENUM, beta_schedule, VQS_BETA_CONSTANT, 0, 0, VQS_WHEN_TRAINED, "1", "how the commitment weight moves")          \
+    X(REAL, beta_end, 1.0, 0.0, 1e6, VQS_WHEN_ANNEALED, "1", "commitment weight of the last step")                     \
+    X(REAL, beta_rate, 0.01, 0.0, 1e3, VQS_WHEN_ADAPTIVE, "1", "move of log beta for a utilisation wrong by 1")        \
+    X(REAL, beta_target, 0.9, 0.0, 1.0, VQS_WHEN_ADAPTIVE, "1", "utilisation e^H / K wanted")                          \
+    X(INT, beta_period, 50, 1, 4000, VQS_WHEN_ADAPTIVE, "steps", "steps from one move of beta to the next")            \
+    X(REAL, beta_min, 0.001, 1e-9, 1e6, VQS_WHEN_ADAPTIVE, "1", "least commitment weight")                             \
+    X(REAL, beta_max, 10.0, 1e-9, 1e6, VQS_WHEN_ADAPTIVE, "1", "largest commitment weight")                            \
+    X(ENUM, replay_estimator, 0, 0, 0, VQS_WHEN_REPLAY, "1", "estimator of the trial whose beta is replayed")          \
+    X(INT, replay_seed, 0, 0, 1000000000, VQS_WHEN_REPLAY, "1", "added to the seed of the trial that is replayed")     \
     X(REAL, lr, 0.002, 0.0, 1e30, VQS_WHEN_TRAINED, "1", "Adam's learning rate")                                       \
     X(REAL, adam_beta1, 0.9, 0.0, 0.999999, VQS_WHEN_TRAINED, "1", "Adam's decay of the first moment")                 \
     X(REAL, adam_beta2, 0.999, 0.0, 0.99999999, VQS_WHEN_TRAINED, "1", "Adam's decay of the second moment")            \
@@ -181,9 +268,9 @@ bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *setting
 void vqs_settings_default(struct vqs_settings *settings);
 
 /* Checks what no single row can: K > N, d > D, groups of unequal width, an estimator that cannot be applied in the
- * scope asked for, a file kind without a path, a snapshot past the last epoch, a range left by a caller that set fields
- * directly. On failure returns VQS_ERR_JOB with a text "KEY: what is wrong; what was expected", and *culprit is the
- * setting to point at. The caller prefixes file and line. */
+ * scope asked for, a file kind without a path, a D that is not what patches, frames or windows have, a snapshot past
+ * the last epoch, a range left by a caller that set fields directly. On failure returns VQS_ERR_JOB with a text "KEY:
+ * what is wrong; what was expected", and *culprit is the setting to point at. The caller prefixes file and line. */
 enum vqs_status vqs_settings_check(const struct vqs_settings *settings, enum vqs_setting_id *culprit,
                                    struct vqs_error *err);
 
