@@ -26,7 +26,8 @@ def shares(path, trials):
     found = []
     with vqsweep_store.open_file(path) as file:
         for t in trials[:MOST_SAMPLED].itertuples():
-            group, rows = file[f"codebooks/K{t.K}_d{t.d // t.groups}"], slice(int(t.codebook_row), int(t.codebook_row + t.n_snapshots))
+            group = file[f"codebooks/K{t.K}_d{t.d // t.groups}"]
+            rows = slice(int(t.codebook_row), int(t.codebook_row + t.n_snapshots))
             epochs = group["epoch"][rows]
             counts = group["usage"][rows][epochs == epochs.max()].astype(float).ravel()  # of all codebooks
             found.append(numpy.sort(counts)[::-1] / max(1.0, counts.sum()))
@@ -66,7 +67,6 @@ def trajectories(trials, path, name):
 
 
 def draw_codes(ax, snapshots):
-    snapshots = [s for s in snapshots if s.level == min(s.level for s in snapshots)]
     path = numpy.array([s.codes for s in snapshots])
     last, used = path[-1], snapshots[-1].usage > 0
     ax.plot(path[:, :, 0], path[:, :, 1], color="#909090", linewidth=0.7)

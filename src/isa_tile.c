@@ -145,17 +145,20 @@ static void quantize_part(const struct vqs_step *s, struct vqs_tile *t, int code
     const struct vqs_quantizer *q = s->quantizer;
     const struct vqs_codebook book = vqs_codebook_of(q, codebook);
     const size_t from = (size_t)(codebook / q->groups * s->d + codebook % q->groups * q->width) * T;
-    const struct vqs_estimator_tile e = for_codebook(s, t, codebook, NULL);
+    uint32_t *k = t->k + (size_t)codebook * t->book_stride;
     const bool chooses = s->estimator->needs & VQS_NEEDS_CHOICES;
     if (chooses) {
         draw_words(s, t, codebook);
-        s->estimator->forward(&e);
     } else {
-        s->kernels->assign(q->K, q->width, book.packed, book.half_norm, e.z, e.k);
+        s->kernels->assign(q->K, q->width, book.packed, book.half_norm, t->z + from, k);
+        gather_codes(q->width, book.codes, k, t->q + from);
     }
-    gather_codes(q->width, book.codes, e.k, t->q + from);
-    if (s->each && s->estimator->forward && !chooses) {
+    if (s->each && s->estimator->forward) {
+        const struct vqs_estimator_tile e = for_codebook(s, t, codebook, NULL);
         s->estimator->forward(&e);
+    }
+    if (chooses) {
+        gather_codes(q->width, book.codes, k, t->q + from);
     }
 }
 
