@@ -410,7 +410,7 @@ static void naive_train(const struct vqs_settings *s, struct naive *m, double *r
     struct naive_batch b = {0};
     uint32_t *order = calloc((size_t)s->N, sizeof *order);
     long t = 0;
-    ck_assert(vqs_dataset_create(s, &data, NULL) == VQS_OK);
+    ck_assert(vqs_dataset_create(s, NULL, &data, NULL) == VQS_OK);
     naive_create(s, &grad);
     naive_create(s, &moment1);
     naive_create(s, &moment2);
@@ -507,7 +507,7 @@ static void check_gradient(const struct vqs_settings *s, int variant) {
     struct naive m, grad;
     struct naive_batch b = {0};
     uint32_t order[256];
-    ck_assert(vqs_dataset_create(s, &data, NULL) == VQS_OK);
+    ck_assert(vqs_dataset_create(s, NULL, &data, NULL) == VQS_OK);
     naive_create(s, &m);
     naive_create(s, &grad);
     naive_batch_create(s, &b);
@@ -548,10 +548,9 @@ static void check_trajectory(struct vqs_trainer *trainer, const struct vqs_setti
     naive_train(s, &m, rec, vq);
     ck_assert(vqs_trainer_run(trainer, s, record, NULL) == VQS_OK);
     for (int epoch = 0; epoch < s->epochs; epoch++) {
-        const double loss = rec[epoch] + losses_of(&m) * (1 + s->beta) * vq[epoch];
-        const double expected[] = {rec[epoch], vq[epoch], loss};
         static const int curves[] = {VQS_CURVE_loss_rec, VQS_CURVE_loss_vq, VQS_CURVE_loss};
-        for (int c = 0; c < 3; c++) {
+        const double expected[] = {rec[epoch], vq[epoch], rec[epoch] + losses_of(&m) * (1 + s->beta) * vq[epoch]};
+        for (size_t c = 0; c < COUNT_OF(curves); c++) {
             const double value = record->curves[curves[c] * s->epochs + epoch];
             ck_assert_msg(fabs(value - expected[c]) < tolerance * expected[c],
                           "%s, variant %d, levels %d, groups %d, epoch %d: %s %.12g, naive %.12g", name, variant,
