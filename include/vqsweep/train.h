@@ -39,7 +39,7 @@ struct vqs_trial_state {
     int64_t flips;   /* rows that changed sign in them */
     int64_t revived; /* codes revived in them */
     double zero;     /* samples too close to their code in them */
-    struct {         /* parameters, Adam's moments of them, the codebook's own state, that of the schedule of beta; then */
+    struct { /* parameters, Adam's moments of them, the codebook's own state, that of the schedule of beta; then */
         void *data;  /* those of the trial that is replayed. They belong to the trial */
         size_t size; /* in bytes */
     } part[VQS_STATE_PARTS];
