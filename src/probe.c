@@ -244,7 +244,7 @@ static void estimate(struct vqs_probe *p, const struct vqs_model *m, const struc
     step.settings = &p->settings;
     step.estimator = estimator;
     step.rec_scale = 2 / (vqs_real)m->D; /* a batch of one */
-    step.code_scale = step.commit_scale = 0;
+    step.code_scale = step.commit_scale = step.soft_rate = 0;
     vqs_tile_carve(&p->settings, estimator, m->rows, &arena, &t);
     t.k = k;
     t.gc = p->gc;

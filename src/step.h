@@ -52,8 +52,7 @@ struct vqs_work {
     /* step */
     struct vqs_schedule schedule;
     vqs_real *grad, *moment1, *moment2; /* [n_params] */
-    vqs_real *to_codes; /* [n_codes] gradient to the codes, a part of grad where codes are parameters; with codebook: ema
-                           sum (c_k - z) over a code's samples */
+    vqs_real *to_codes; /* [n_codes] gradient to codes, a part of grad where they are parameters; ema: sum (c_k - z) */
     vqs_real *log_mean; /* [n_codebooks][K] log mean of soft codes */
     vqs_real *care;     /* scratch of vqs_care_orthogonality */
     struct vqs_partial partial[VQS_PARTIALS];
