@@ -1,5 +1,5 @@
-/* estimator_rows.h - the functions of the estimators whose maths fills a file of its own, for the table in estimators.c,
- * and what they share. Each source of estimators is compiled once for each instruction set.
+/* estimator_rows.h - the functions of the estimators whose maths fills a file of its own, for the table in
+ * estimators.c, and what they share. Each source of estimators is compiled once for each instruction set.
  *
  * Every function works on a tile [d][VQS_TILE] whose lanes are samples, so that each loop over lanes is one or two
  * vector operations and each sample's arithmetic is the same in whatever lane it stands. */

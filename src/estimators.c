@@ -1,10 +1,10 @@
-/* estimators.c - the table of estimators, and the backward passes of those that need no random numbers. Compiled once for
- * each instruction set. */
+/* estimators.c - the table of estimators, and the backward passes of those that need no random numbers. Compiled once
+ * for each instruction set. */
 #include "estimator_rows.h"
 
 #include <string.h>
 
-/* ---- ste: gz = g; what is g, or what it would be elsewhere, times a number ----------------------------------------- */
+/* ---- ste: gz = g; what is g, or what it would be elsewhere, times a number --------------------------------------- */
 
 static void times(int d, vqs_real factor, const vqs_real *restrict g, vqs_real *restrict out) {
     for (int i = 0; i < d * T; i += T) {
@@ -30,7 +30,7 @@ static void exact_backward(const struct vqs_estimator_tile *t) {
     memcpy(t->gz, t->at_z, (size_t)t->d * T * sizeof *t->gz);
 }
 
-/* ---- projector(a, b): gz = a (u.g) u + b (g - (u.g) u); rotation is projector(1, 0) -------------------------------- */
+/* ---- projector(a, b): gz = a (u.g) u + b (g - (u.g) u); rotation is projector(1, 0) ------------------------------ */
 
 static void projector_ab(const struct vqs_estimator_tile *t, vqs_real a, vqs_real b) {
     const int d = t->d;
@@ -60,7 +60,7 @@ static void rotation_backward(const struct vqs_estimator_tile *t) {
     projector_ab(t, 1, 0);
 }
 
-/* ---- rotation_trick: gz = lam [g - 2 w (w.g) + 2 zh (qh.g)] -------------------------------------------------------- */
+/* ---- rotation_trick: gz = lam [g - 2 w (w.g) + 2 zh (qh.g)] ------------------------------------------------------ */
 
 /* Where z or q has no direction the rotation is taken as the identity; q = 0 makes lam = 0, and nothing flows. Without
  * `rescale` lam = 1 everywhere. */
@@ -105,14 +105,11 @@ static void rotation_trick_lam1_backward(const struct vqs_estimator_tile *t) {
     rotate(t, false);
 }
 
-/* ---- the table ----------------------------------------------------------------------------------------------------- */
+/* ---- the table --------------------------------------------------------------------------------------------------- */
 
 /* New rows go to the end: journals and plans number them. */
 const struct vqs_estimator VQS_ISA_NAME(vqs_estimator_table)[] = {
-    {.name = "ste",
-     .formula = "g",
-     .source = "van den Oord, Vinyals, Kavukcuoglu 2017",
-     .backward = ste_backward},
+    {.name = "ste", .formula = "g", .source = "van den Oord, Vinyals, Kavukcuoglu 2017", .backward = ste_backward},
     {.name = "rotation",
      .formula = "(u.g) u",
      .source = "the seed study's surrogate: projector(1, 0)",

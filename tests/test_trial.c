@@ -88,7 +88,8 @@ START_TEST(every_estimator_has_the_same_bits_for_any_team) {
             ck_assert(vqs_trainer_run(trainer, &s, &record, NULL) == VQS_OK);
             ck_assert_str_eq(record.cpu_class, cpu_class);
             ck_assert(record.outcome == VQS_OUTCOME_COMPLETED);
-            ck_assert_msg(team == 1 || record.digest == digest, "%s differs at team %d", vqs_estimator_get(i)->name, team);
+            ck_assert_msg(team == 1 || record.digest == digest, "%s differs at team %d", vqs_estimator_get(i)->name,
+                          team);
             digest = record.digest;
             vqs_trainer_destroy(trainer);
         }
