@@ -21,11 +21,11 @@ KNOWN = {"ste": (BLUE, "o", "-"), "rotation": (VERMILION, "s", "--"), views.BASE
          "rotation_trick": (GREEN, "^", "-.")}
 SPARE = [(BLUE, "o", "-"), (VERMILION, "s", "--"), (PURPLE, "D", "-"), (ORANGE, "v", "--"), (SKY, "P", "-."),
          (GREEN, "^", "-."), ("#7f7f7f", "*", ":")]
-STYLE = {"font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "legend.fontsize": 7.5, "xtick.labelsize": 7,
+STYLE = {"figure.figsize": (PAGE, PAGE / 2), "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "legend.fontsize": 7.5, "xtick.labelsize": 7,
          "ytick.labelsize": 7, "axes.spines.top": False, "axes.spines.right": False, "lines.linewidth": 1.2,
          "lines.markersize": 4, "legend.frameon": False, "figure.dpi": 100, "svg.hashsalt": "vqsweep",
          "axes.grid": True, "grid.color": "#e6e6e6", "grid.linewidth": 0.5, "axes.axisbelow": True}
-ABREAST = 4  # panels side by side at most
+NARROW = {**STYLE, "figure.figsize": (COLUMN, COLUMN)}  # the same sizes of type, fewer panels side by side
 
 
 def style(names):
@@ -37,13 +37,24 @@ def style(names):
     return looks
 
 
+def page_width():
+    """Of the style in force: that of a page, or of one column."""
+    return pyplot.rcParams["figure.figsize"][0]
+
+
+def abreast():
+    """Panels side by side at most."""
+    return 4 if page_width() > COLUMN else 2
+
+
 def canvas(columns, rows=1, width=PAGE, height=None):
-    return pyplot.subplots(rows, columns, figsize=(width, height or 0.35 + 1.75 * rows), squeeze=False, layout="constrained")
+    return pyplot.subplots(rows, columns, figsize=(min(width, page_width()), height or 0.35 + 1.75 * rows), squeeze=False,
+                           layout="constrained")
 
 
 def panel_grid(panels, rows, row_height=1.75):
     """(drawing, axes[row][panel]): panels side by side, or where they are many, each row broken into several lines."""
-    columns = panels if panels <= ABREAST else -(-panels // -(-panels // ABREAST))
+    columns = panels if panels <= abreast() else -(-panels // -(-panels // abreast()))
     lines = -(-panels // columns)
     drawing, axes = canvas(columns, rows * lines, height=0.35 + row_height * rows * lines)
     placed = axes.reshape(rows, lines * columns)
@@ -74,7 +85,7 @@ def label_rows(row, text):
 def ticks(ax, values):
     """Values of a setting at 0, 1, 2, ...; not so many or long that they run into each other."""
     texts = [v if isinstance(v, str) else f"{v:g}" for v in values]
-    room = 46 * ax.get_position().width * ax.figure.get_figwidth() / PAGE * 2  # characters, about
+    room = 13 * ax.get_position().width * ax.figure.get_figwidth()  # characters, about
     step = max(1, -(-sum(len(t) + 2 for t in texts) // max(1, int(room))))
     ax.set_xticks(range(len(values)), [t if i % step == 0 else "" for i, t in enumerate(texts)])
 
@@ -85,7 +96,7 @@ def legend(drawing, axes):
     for ax in axes.flat:
         found.update({name: handle for handle, name in zip(*ax.get_legend_handles_labels())})
     drawing.legend(found.values(), found.keys(), loc="lower center", bbox_to_anchor=(0.5, 1.0),
-                   ncol=min(4, max(1, len(found))))
+                   ncol=min(abreast() + (abreast() == 2), max(1, len(found))))
 
 
 def regime_title(level):
@@ -94,7 +105,7 @@ def regime_title(level):
 
 def name_panels(axes, levels):
     """The regime above its panel: once a column, or everywhere when a row takes several lines."""
-    for row in axes if len(levels) > ABREAST else axes[:1]:
+    for row in axes if len(levels) > abreast() else axes[:1]:
         for ax, level in zip(row, levels):
             ax.set_title(regime_title(level) if len(levels) > 1 else "")
 

@@ -14,7 +14,7 @@ import study
 import tables
 import views
 import vqsweep_store
-from drawing import (BLACK, COLUMN, KNOWN, PAGE, VERMILION, Figure, Missing, canvas, heat, label_rows, legend,
+from drawing import (BLACK, COLUMN, KNOWN, PAGE, VERMILION, Figure, Missing, abreast, canvas, heat, label_rows, legend,
                      level_limits, name_panels, panel_grid, regime_title, style, ticks)
 from views import BASELINE, by_seed, has, of_panel, view
 
@@ -400,8 +400,9 @@ def ranking(trials, name, metrics):
     if len(views.trained(v)) < 3:
         return None
     first = views.reference(trials, v)
-    drawing, axes = canvas(len(metrics), height=0.8 + 0.17 * len(views.names(v)))
-    for ax, metric in zip(axes[0], metrics):
+    drawing, axes = panel_grid(*((len(metrics), 1) if abreast() > 2 else (1, len(metrics))),
+                               0.6 + 0.17 * len(views.names(v)))
+    for ax, metric in zip(axes.flat, metrics):
         ranks = [r for r in views.ranking(trials, v, metric) if r.value != BASELINE]
         for i, r in enumerate(ranks):
             if r.result and r.result.comparison.n:

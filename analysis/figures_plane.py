@@ -7,7 +7,8 @@ import gradients as measures
 import inference
 import views
 import vqsweep_store
-from drawing import BLUE, PAGE, VERMILION, Figure, Missing, canvas, legend, regime_title
+from drawing import (BLUE, VERMILION, Figure, Missing, abreast, canvas, first_in_line, legend, panel_grid,
+                     regime_title)
 from views import BASELINE, of_panel, view
 
 MOST_SAMPLED = 60  # codebooks behind a mean
@@ -47,11 +48,12 @@ def trajectories(trials, path, name):
         rows = rows[rows[v.axis] == rows[v.axis].median()] if (rows[v.axis] == rows[v.axis].median()).any() else rows
     series = [s for s in views.shown(trials, v) if (rows.series == s).any()][:3]
     panels = [p for p in v.panels.items() if len(of_panel(v._replace(rows=rows), p[1]))][:4]
-    drawing, axes = canvas(len(panels), len(series), height=0.3 + 1.75 * len(series))
-    for column, (level, where) in enumerate(panels):
+    narrow = abreast() < len(panels)  # then the regimes stand below each other
+    drawing, axes = canvas(*((len(series), len(panels)) if narrow else (len(panels), len(series))))
+    for column, (level, where) in zip(axes if narrow else axes.T, panels):
         found = of_panel(v._replace(rows=rows), where)
-        for row, name_of in zip(axes, series):
-            ax, trial = row[column], found.index[found.series == name_of]
+        for ax, name_of in zip(column, series):
+            trial = found.index[found.series == name_of]
             ax.set_title(f"{regime_title(level)}: {name_of}" if level else name_of)
             if len(trial):
                 draw_codes(ax, vqsweep_store.codebooks(path, trial[0]))
@@ -109,8 +111,8 @@ def gradients(trials, path):
 
 def field_figure(trials, field, level):
     names = ["true (smoothed)", *field.estimators][:1 + MOST_FIELDS]
-    lines = -(-len(names) // 4)
-    drawing, axes = canvas(min(4, len(names)), lines, height=0.5 + 1.9 * lines)
+    lines = -(-len(names) // abreast())
+    drawing, axes = canvas(min(abreast(), len(names)), lines, height=0.5 + 1.9 * lines)
     step = -(-len(field.x) // ARROWS)
     x, y = field.x[::step], field.y[::step]
     true = field.smoothed[::step, ::step]
@@ -133,7 +135,8 @@ def field_figure(trials, field, level):
         ax.grid(False)
     for ax in list(axes.flat)[len(names):]:
         ax.set_axis_off()
-    drawing.colorbar(arrows, ax=list(axes.flat), label="cosine with the true direction", shrink=0.7)
+    drawing.colorbar(arrows, ax=list(axes.flat), label="cosine with the true direction", location="bottom", shrink=0.6,
+                     aspect=30)
     where, t = regime_title(level), trials.loc[field.trial]
     return Figure("fields_" + "_".join(map(str, level)), f"{FIELDS}: {where}",
                   "Arrows: where each estimator pushes an encoding (against its mean gradient), long where it pushes hard, each "
@@ -153,7 +156,7 @@ def probe_figure(trials, probed, level):
     """A panel a quantity, a row an estimator: near borders and far from them, with intervals over seeds."""
     quantities = [q for q in measures.QUANTITIES if q in probed and probed[q].notna().any()]
     names = list(dict.fromkeys(probed.estimator))
-    drawing, axes = canvas(len(quantities), width=PAGE, height=0.9 + 0.22 * len(names))
+    drawing, axes = panel_grid(len(quantities), 1, 0.6 + 0.22 * len(names))
     looks = {"near": (VERMILION, "s", -0.15), "far": (BLUE, "o", 0.15)}
     for ax, quantity in zip(axes[0], quantities):
         for region, (colour, marker, shift) in looks.items():
@@ -167,7 +170,7 @@ def probe_figure(trials, probed, level):
         shown = probed[quantity].abs()
         if quantity in ("bias", "std") and shown.max() > 100 * max(shown[shown > 0].min(), 1e-300):
             ax.set_xscale("log")
-        ax.set_yticks(range(len(names)), names if quantity == quantities[0] else [""] * len(names))
+        ax.set_yticks(range(len(names)), names if first_in_line(ax) else [""] * len(names))
         ax.set_ylim(len(names) - 0.5, -0.5)
         ax.set_xlabel(quantity)
         best = {"bias": 0, "std": 0, "cosine": 1}.get(quantity)

@@ -140,7 +140,7 @@ def page(**content):
                                                           marks=MARKS, look=LOOK, **content)
 
 
-def make(path, other, folder, preliminary):
+def make(path, other, folder, preliminary, narrow=False):
     trials = study.with_late_drift(vqsweep_store.load(path), lambda name, of: vqsweep_store.curve(path, name, of))
     check(path, trials, preliminary)
     found = analyse(path, trials)
@@ -149,7 +149,7 @@ def make(path, other, folder, preliminary):
         changes = compare.files(path, trials, other, vqsweep_store.load(other))
         found["tables"].update(changes.tables)
     write_tables(folder, found["tables"])
-    with drawing.matplotlib.rc_context(drawing.STYLE):  # savefig lays out anew
+    with drawing.matplotlib.rc_context(drawing.NARROW if narrow else drawing.STYLE):  # savefig lays out anew
         drawn = write_figures(folder, figures.all_figures(trials, path, found["planned"] or found["exploratory"],
                                                           found["cells"]))
     counts = {s: int(numpy.sum(trials.status == s)) for s in ("completed", "diverged", "failed", "pending")}
@@ -170,9 +170,10 @@ def main(arguments):
     parser.add_argument("other", metavar="FILE2", nargs="?", help="an earlier one: what changed between the two")
     parser.add_argument("-o", metavar="DIR", dest="folder", required=True, help="where the report goes")
     parser.add_argument("--preliminary", action="store_true", help="also of a run that is not finished")
+    parser.add_argument("--column", action="store_true", help="figures for one column of a paper, not for a page")
     arguments = parser.parse_args(arguments)
     try:
-        make(arguments.file, arguments.other, arguments.folder, arguments.preliminary)
+        make(arguments.file, arguments.other, arguments.folder, arguments.preliminary, arguments.column)
     except vqsweep_store.StoreError as error:
         print(f"report.py: {error}", file=sys.stderr)
         return error.exit_code

@@ -27,7 +27,7 @@ def of_seed_study(findings, cells):
 
 def same_estimator(findings):
     """Decoders under which all pairs of all cells are equal."""
-    found = [f for of in findings.values() for f in of]
+    found = [f for claim, of in findings.items() if claim in study.CLAIMS for f in of]  # what was trained
     same = [d for d in dict.fromkeys(f.regime["decoder"] for f in found)
             if all(f.result.comparison.equal == f.result.comparison.n > 0 for f in found if f.regime["decoder"] == d)]
     if not same:
@@ -79,8 +79,9 @@ def effect(claim, found):
 
 
 def margins():
-    return ", ".join(f"{name} {size:g}" + {"of K": " of K", "share": " of the mean of ste", "": ""}[kind]
-                     for name, (kind, size) in study.MARGINS.items())
+    words = {"of K": " of K", "share": " of the mean of ste", "": ""}
+    return ", ".join([f"{name} {size:g}{words[kind]}" for name, (kind, size) in study.MARGINS.items()]
+                     + [f"{name} {size:g}" for name, size in gradients.MARGINS.items()])
 
 
 def untested(findings):

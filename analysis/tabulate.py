@@ -66,7 +66,8 @@ def to_html(table, marks=None):
             continue
         cells = []
         for i, cell in enumerate(row):
-            classes = " ".join(filter(None, ["num" if right[i] else "", marks.get(cell, "")]))
+            wraps = "long" if len(cell) > 26 else ""
+            classes = " ".join(filter(None, ["num" if right[i] else wraps, marks.get(cell, "")]))
             tag = 'th scope="row"' if i == 0 else "td"
             cells.append(f'<{tag}{f" class=%s" % repr(classes) if classes else ""}>{html.escape(cell)}</{tag[:2]}>')
         lines.append(f'<tr{" class=gap" if gap else ""}>{"".join(cells)}</tr>')

@@ -1,50 +1,14 @@
 /* farm.c - trials on the scheduler. */
 #include "farm.h"
 
-#include "vqsweep/data.h"
-#include "vqsweep/kernels.h"
+#include "farm_trial.h"
 
 #include <math.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-/* Memory for data sets that no trial uses at the moment but the next ones may. */
-static const size_t CACHE_BYTES = (size_t)512 << 20;
-
-/* A task on its way to a rank of the same program. */
-struct task {
-    uint32_t trial, attempt;
-    struct vqs_settings settings;
-};
-
-struct vqs_farm_worker {
-    struct vqs_farm *farm;
-    struct vqs_trainer *trainer;
-    struct vqs_record record;
-    /* the trial in work */
-    struct task task;
-    char *path;     /* of its checkpoint */
-    int from_epoch; /* where this run of it began */
-    double began, saved;
-    double earlier;             /* seconds it took in earlier runs */
-    _Atomic(uint32_t) progress; /* changes as it gets on */
-};
-
-/* In place of a record: the trial was left and stays pending. */
-static const char LEFT[] = "left";
-
-/* A signal handler can reach nothing else. Only ever counted up. */
-static volatile sig_atomic_t signals;
-
-static void count_signal(int number) {
-    (void)number;
-    signals = signals + 1;
-}
 
 /* A trial is stuck when it shows no progress for this many times the seconds that all of it should take, by the nominal
  * cost corrected by what trials took so far: generous, for a machine may be shared. */
@@ -56,119 +20,6 @@ enum { MOST_TOLD = 20 };
 /* Two signals within this time are one: a launcher and a batch system may both pass on the same one. */
 static const double ONE_SIGNAL_SECONDS = 0.25;
 
-/* ---- trials that are saved and left ------------------------------------------------------------------------------ */
-
-/* Running trials get three quarters of the grace; the last of it belongs to the result file. */
-static double leave_after(const struct vqs_farm *farm, double now) {
-    return fmin(now + 0.75 * farm->grace, farm->end_at - 0.25 * farm->grace);
-}
-
-static void begin_leaving(struct vqs_farm *farm) {
-    double not_yet = 0;
-    atomic_compare_exchange_strong(&farm->leave_by, &not_yet, leave_after(farm, vqs_clock_seconds()));
-}
-
-static struct vqs_checkpoint_tag tag_of(const struct vqs_farm_worker *worker) {
-    return (struct vqs_checkpoint_tag){vqs_settings_key(&worker->task.settings), vqs_code_version(),
-                                       vqs_kernels_cpu_class()};
-}
-
-static bool resume_trial(void *ctx, struct vqs_trial_state *state) {
-    struct vqs_farm_worker *worker = ctx;
-    const struct vqs_checkpoint_tag tag = tag_of(worker);
-    struct vqs_error err = {0};
-    if (!worker->path || access(worker->path, F_OK) != 0) {
-        return false;
-    }
-    if (vqs_checkpoint_load(worker->path, &tag, state, &worker->earlier, &err) != VQS_OK) {
-        fprintf(stderr, "vqsweep: warning: trial %u: %s\n", worker->task.trial, err.text);
-        return false;
-    }
-    worker->from_epoch = state->epoch;
-    return true;
-}
-
-/* A checkpoint that cannot be written costs time later, never a result. */
-static void save_trial(struct vqs_farm_worker *worker, const struct vqs_trial_state *state, double now) {
-    const struct vqs_checkpoint_tag tag = tag_of(worker);
-    struct vqs_error err = {0};
-    worker->saved = now;
-    if (!worker->path) {
-        return;
-    }
-    if (vqs_checkpoint_save(worker->path, &tag, state, worker->earlier + now - worker->began, &err) == VQS_OK) {
-        vqs_begun_clear(&worker->farm->begun, (int)(worker - worker->farm->workers));
-    } else if (!atomic_exchange(&worker->farm->told_of_disk, true)) {
-        fprintf(stderr, "vqsweep: warning: %s; trials go on without checkpoints until that is mended\n", err.text);
-    }
-}
-
-/* After an epoch: whether the trial goes on. It does unless the run is stopping and the trial would take too long. */
-static bool after_epoch(void *ctx, const struct vqs_trial_state *state) {
-    struct vqs_farm_worker *worker = ctx;
-    struct vqs_farm *farm = worker->farm;
-    const double now = vqs_clock_seconds();
-    worker->progress++;
-    if (signals || now >= farm->end_at - farm->grace) {
-        begin_leaving(farm);
-    }
-    const double leave_by = atomic_load(&farm->leave_by);
-    const double an_epoch = (now - worker->began) / (state->epoch - worker->from_epoch);
-    const bool leaves = leave_by > 0 && now + an_epoch * (worker->task.settings.epochs - state->epoch) > leave_by;
-    if (leaves || now - worker->saved >= farm->trial_checkpoint) {
-        save_trial(worker, state, now);
-    }
-    return !leaves;
-}
-
-/* ---- every rank -------------------------------------------------------------------------------------------------- */
-
-static void run_trial(void *ctx, int slot, const void *data, size_t size, struct vqs_bytes *result) {
-    struct vqs_farm *farm = ctx;
-    struct vqs_farm_worker *worker = &farm->workers[slot];
-    struct vqs_record *record = &worker->record;
-    struct task *task = &worker->task;
-    struct timespec now;
-    size_t before = result->size;
-    if (size != sizeof *task) {
-        return; /* an empty result: rank 0 reports it */
-    }
-    memcpy(task, data, sizeof *task);
-    free(worker->path);
-    worker->path = vqs_checkpoint_path(farm->trials_folder, task->trial, vqs_settings_key(&task->settings));
-    worker->began = worker->saved = vqs_clock_seconds();
-    worker->from_epoch = 0;
-    worker->earlier = 0;
-    worker->progress++;
-    vqs_begun_set(&farm->begun, slot, vqs_settings_key(&task->settings));
-    enum vqs_status status = vqs_trainer_run(worker->trainer, &task->settings, record, NULL);
-    vqs_begun_clear(&farm->begun, slot);
-    if (status == VQS_ERR_UNFINISHED) {
-        vqs_bytes_append(result, LEFT, sizeof LEFT, NULL);
-        return;
-    } /* any other failure is in the record */
-    clock_gettime(CLOCK_REALTIME, &now);
-    record->trial = task->trial;
-    record->attempt = task->attempt;
-    record->rank = farm->rank;
-    record->wall_seconds += worker->earlier;
-    record->finished_at = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-    memcpy(record->host, farm->host, sizeof record->host);
-    snprintf(record->code_version, sizeof record->code_version, "%s", vqs_code_version());
-    if (vqs_record_pack(record, result, NULL) != VQS_OK) {
-        result->size = before;
-    }
-}
-
-static uint32_t progress(void *ctx, int slot) {
-    const struct vqs_farm *farm = ctx;
-    return atomic_load(&farm->workers[slot].progress);
-}
-
-static void on_stop(void *ctx) {
-    begin_leaving(ctx);
-}
-
 /* ---- rank 0 ------------------------------------------------------------------------------------------------------ */
 
 static void say(struct vqs_farm *farm, const char *prefix, const char *text) {
@@ -178,7 +29,7 @@ static void say(struct vqs_farm *farm, const char *prefix, const char *text) {
 
 static enum vqs_status describe(void *ctx, uint32_t trial, struct vqs_bytes *bytes, struct vqs_error *err) {
     const struct vqs_farm *farm = ctx;
-    struct task task = {.trial = trial, .attempt = vqs_output_attempt(farm->output, trial)};
+    struct vqs_farm_task task = {.trial = trial, .attempt = vqs_output_attempt(farm->output, trial)};
     vqs_plan_trial_settings(farm->plan, trial, &task.settings);
     return vqs_bytes_append(bytes, &task, sizeof task, err);
 }
@@ -271,7 +122,7 @@ static enum vqs_status on_result(void *ctx, uint32_t trial, int rank, const void
     struct vqs_farm *farm = ctx;
     struct vqs_record_head head;
     enum vqs_status status = VQS_OK;
-    if (size == sizeof LEFT && !memcmp(result, LEFT, size)) {
+    if (vqs_farm_was_left(result, size)) {
         return VQS_OK; /* it stays pending */
     }
     if (vqs_record_peek(result, size, &head, NULL) != VQS_OK || head.trial != trial ||
@@ -283,7 +134,9 @@ static enum vqs_status on_result(void *ctx, uint32_t trial, int rank, const void
         size = farm->scratch.size;
     }
     if (status == VQS_OK) {
+        const double start = farm->profiled ? vqs_clock_seconds() : 0;
         status = vqs_output_append(farm->output, &head, result, size, err);
+        farm->journal_seconds += farm->profiled ? vqs_clock_seconds() - start : 0;
     }
     if (status == VQS_OK && head.outcome == VQS_OUTCOME_FAILED) {
         *verdict = on_failure(farm, trial, &head, result, size);
@@ -345,8 +198,8 @@ static void leave_now(struct vqs_farm *farm) {
  * is written, before anything is waited for. */
 static void heed_stops(struct vqs_farm *farm) {
     const double now = vqs_clock_seconds();
-    const bool signalled = signals != farm->signals_seen;
-    farm->signals_seen = signals;
+    const bool signalled = vqs_farm_signals() != farm->signals_seen;
+    farm->signals_seen = vqs_farm_signals();
     if (farm->stop_at > 0) {
         if (signalled && now - farm->stop_at > ONE_SIGNAL_SECONDS) {
             leave_now(farm);
@@ -363,7 +216,7 @@ static void heed_stops(struct vqs_farm *farm) {
     }
     if (!farm->progress.quiet) {
         char left[32], text[200];
-        vqs_progress_duration(leave_after(farm, now) - now, left, sizeof left);
+        vqs_progress_duration(vqs_farm_leave_after(farm, now) - now, left, sizeof left);
         snprintf(text, sizeof text,
                  "trials that end within %s are finished, others are saved; a second signal does not wait", left);
         say(farm, signalled ? "stopping: " : "stopping before the time limit: ", text);
@@ -485,24 +338,8 @@ static enum vqs_status make_order(struct vqs_farm *farm, struct vqs_error *err) 
 }
 
 enum vqs_status vqs_farm_create(struct vqs_farm *farm, struct vqs_error *err) {
-    farm->workers = calloc((size_t)farm->slots, sizeof *farm->workers);
-    if (!farm->workers) {
-        return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate %d workers", farm->slots);
-    }
-    enum vqs_status status = vqs_data_cache_create(CACHE_BYTES, &farm->cache, err);
-    for (int s = 0; status == VQS_OK && s < farm->slots; s++) {
-        struct vqs_farm_worker *worker = &farm->workers[s];
-        const struct vqs_trial_hooks hooks = {.ctx = worker, .resume = resume_trial, .epoch = after_epoch};
-        worker->farm = farm;
-        status = vqs_trainer_create(farm->team, farm->cache, &worker->trainer, err);
-        if (status == VQS_OK) {
-            vqs_trainer_set_hooks(worker->trainer, &hooks);
-        }
-    }
-    if (status != VQS_OK) {
-        return status;
-    }
-    if (farm->plan) {
+    enum vqs_status status = vqs_farm_create_workers(farm, err);
+    if (status == VQS_OK && farm->plan) {
         vqs_begun_open(&farm->begun, farm->path);
         status = count_deaths(farm, err);
         status = status ? status : make_order(farm, err);
@@ -511,27 +348,11 @@ enum vqs_status vqs_farm_create(struct vqs_farm *farm, struct vqs_error *err) {
 }
 
 void vqs_farm_destroy(struct vqs_farm *farm) {
-    for (int s = 0; s < farm->slots && farm->workers; s++) {
-        vqs_trainer_destroy(farm->workers[s].trainer);
-        vqs_record_destroy(&farm->workers[s].record);
-        free(farm->workers[s].path);
-    }
-    vqs_data_cache_destroy(farm->cache);
+    vqs_farm_destroy_workers(farm);
     vqs_begun_close(&farm->begun);
-    free(farm->workers);
     free(farm->order);
     free(farm->seconds);
     vqs_bytes_destroy(&farm->scratch);
-}
-
-/* Every rank counts the signals that stop a run: rank 0 stops handing out, the others leave what takes too long. */
-static void count_signals(void) {
-    static const int stopping[] = {SIGINT, SIGTERM, SIGUSR1};
-    struct sigaction action = {.sa_handler = count_signal, .sa_flags = SA_RESTART};
-    sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < sizeof stopping / sizeof *stopping; i++) {
-        sigaction(stopping[i], &action, NULL);
-    }
 }
 
 /* The last records may still wait for a disk that is full: until there is room, a signal or the time limit. */
@@ -547,13 +368,13 @@ enum vqs_status vqs_farm_run(struct vqs_farm *farm, MPI_Comm comm, struct vqs_sc
                              struct vqs_error *err) {
     struct vqs_sched_ops ops = {.ctx = farm,
                                 .describe = describe,
-                                .run = run_trial,
+                                .run = vqs_farm_run_trial,
                                 .on_result = on_result,
                                 .on_tick = on_tick,
-                                .on_stop = on_stop,
+                                .on_stop = vqs_farm_leave,
                                 .on_loss = on_loss,
                                 .on_rank = on_rank,
-                                .progress = progress};
+                                .progress = vqs_farm_progress};
     struct vqs_sched_config config = {.order = farm->order,
                                       .n_tasks = farm->n_tasks,
                                       .n_suspects = farm->n_suspects,
@@ -565,7 +386,6 @@ enum vqs_status vqs_farm_run(struct vqs_farm *farm, MPI_Comm comm, struct vqs_sc
                                       .factor = STALL_FACTOR,
                                       .seconds = farm->seconds};
     farm->err = err;
-    count_signals();
     enum vqs_status status = vqs_sched_run(comm, &config, &ops, summary, err);
     if (status == VQS_OK && farm->rank == 0) {
         wait_for_disk(farm);

@@ -14,7 +14,7 @@
 /* Every kernel, by its name in struct vqs_kernels. */
 #define VQS_KERNEL_LIST(X)                                                                                             \
     X(words) X(normals) X(project) X(pack_size) X(pack) X(outer) X(decode_error) X(pack_codes) X(assign) X(scatter)    \
-    X(code_moments) X(nearer) X(mix) X(tile_step) X(combine) X(gram) X(gram_schmidt) X(add_up) X(dot) X(axpy) X(adam)
+    X(code_moments) X(nearer) X(sum_by_code) X(mix) X(tile_step) X(combine) X(gram) X(gram_schmidt) X(add_up) X(dot) X(axpy) X(adam)
 
 #define KERNEL(name) VQS_ISA_NAME(vqs_##name)
 

@@ -323,6 +323,7 @@ void KERNEL(tile_step)(const struct vqs_step *s, struct vqs_tile *t) {
     vqs_real rec[T], vq[T], zero[T];
     encode(s, t);
     quantize(s, t);
+    vqs_profile_lap(t->profile, VQS_PHASE_ASSIGN);
     reconstruction(s, t, rec);
     if (t->n < T) { /* before an estimator sums over samples */
         clear_spare_lanes(d, t->n, t->g);
@@ -349,4 +350,5 @@ void KERNEL(tile_step)(const struct vqs_step *s, struct vqs_tile *t) {
     t->vq += (double)sum_lanes(vq);
     t->zero += (double)sum_lanes(zero);
     write_outer(s, t);
+    vqs_profile_lap(t->profile, VQS_PHASE_ESTIMATE);
 }

@@ -186,9 +186,11 @@ static void run_of_tiles(struct vqs_work *w, const struct vqs_batch *b, int p, i
         t->gc = w->gc + (size_t)tile * T * vqs_row_stride(m->quantizer.width);
         t->book_stride = (size_t)w->tiles * T;
         m->kernels->project(m->rows, m->ld, b->samples->x, rows, m->W, m->packed, t->y);
+        vqs_profile_lap(t->profile, VQS_PHASE_PROJECT);
         m->kernels->tile_step(&b->step, t);
         const uint32_t *next = (tile + 2) * T <= b->left ? b->order + (tile + 1) * T : NULL;
         m->kernels->outer(m->rows, m->ld, b->samples->x, rows, next, t->outer, tile > p * per_run, part->outer);
+        vqs_profile_lap(t->profile, VQS_PHASE_OUTER);
     }
     part->rec = t->rec;
     part->vq = t->vq;
@@ -290,14 +292,21 @@ static int begin_of(int n, int unit, int part, int parts) {
     return begin < n ? begin : n;
 }
 
+/* The end of a phase. */
+static void meet(struct vqs_team *team, const struct vqs_tile *tile) {
+    vqs_team_wait(team);
+    vqs_profile_lap(tile->profile, VQS_PHASE_WAIT);
+}
+
 /* Sums over the runs of tiles, by rows; what codes gather, by codes; and what else the runs summed. */
-static void add_up(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team) {
+static void add_up(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team, int me) {
     const struct vqs_model *m = &w->model;
     const int parts = vqs_team_threads(team);
     for (int part; (part = vqs_team_claim(team)) < 2 * parts + 1;) {
         if (part < parts) {
             code_gradients(w, b, begin_of(m->quantizer.K, 1, part, parts),
                            begin_of(m->quantizer.K, 1, part + 1, parts));
+            vqs_profile_lap(w->tile[me].profile, VQS_PHASE_CODES);
         } else if (part < 2 * parts) {
             const size_t first = (size_t)begin_of(m->rows, 1, part - parts, parts);
             const size_t last = (size_t)begin_of(m->rows, 1, part - parts + 1, parts);
@@ -307,7 +316,8 @@ static void add_up(struct vqs_work *w, const struct vqs_batch *b, struct vqs_tea
             add_losses(w);
         }
     }
-    vqs_team_wait(team);
+    vqs_profile_lap(w->tile[me].profile, VQS_PHASE_SUMS);
+    meet(team, &w->tile[me]);
 }
 
 /* What needs the sums: the decoder's gradients, by rows unless biases want sums over all rows; and what an estimator
@@ -327,7 +337,8 @@ static void complete_gradients(struct vqs_work *w, const struct vqs_batch *b, st
                              w->grad + (m->quantizer.params - m->params));
         }
     }
-    vqs_team_wait(team);
+    vqs_profile_lap(w->tile[me].profile, VQS_PHASE_SUMS);
+    meet(team, &w->tile[me]);
 }
 
 static struct vqs_adam_step adam_step(const struct vqs_settings *s, int64_t number) {
@@ -349,7 +360,7 @@ static void move(struct vqs_work *w, const struct vqs_adam_step *adam, size_t fi
 }
 
 /* W and its retraction; the rest by ranges. */
-static void move_parameters(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team) {
+static void move_parameters(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team, int me) {
     struct vqs_model *m = &w->model;
     const struct vqs_settings *s = b->step.settings;
     const struct vqs_adam_step adam = adam_step(s, b->step.number);
@@ -361,26 +372,30 @@ static void move_parameters(struct vqs_work *w, const struct vqs_batch *b, struc
                 memset(w->grad, 0, encoder * sizeof *w->grad);
             }
             move(w, &adam, 0, encoder);
+            vqs_profile_lap(w->tile[me].profile, VQS_PHASE_ADAM);
             w->sums.flips +=
                 vqs_retract(m->kernels, (enum vqs_retraction)s->retraction, m->d, m->ld, m->W, w->scratch.retract);
+            vqs_profile_lap(w->tile[me].profile, VQS_PHASE_RETRACT);
         } else {
             move(w, &adam, encoder + (size_t)begin_of(rest, VQS_ROW_UNIT, part - 1, parts),
                  encoder + (size_t)begin_of(rest, VQS_ROW_UNIT, part, parts));
         }
     }
-    vqs_team_wait(team);
+    vqs_profile_lap(w->tile[me].profile, VQS_PHASE_ADAM);
+    meet(team, &w->tile[me]);
 }
 
 void vqs_step(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team, int me) {
     for (int p; (p = vqs_team_claim(team)) < PARTIALS;) {
         run_of_tiles(w, b, p, me);
     }
-    vqs_team_wait(team);
-    add_up(w, b, team);
+    meet(team, &w->tile[me]);
+    add_up(w, b, team, me);
     complete_gradients(w, b, team, me);
-    move_parameters(w, b, team);
+    move_parameters(w, b, team, me);
     for (int part; (part = vqs_team_claim(team)) < VQS_MODEL_PARTS;) {
         vqs_model_refresh_part(&w->model, part);
     }
-    vqs_team_wait(team);
+    vqs_profile_lap(w->tile[me].profile, VQS_PHASE_REFRESH);
+    meet(team, &w->tile[me]);
 }

@@ -17,7 +17,7 @@
 #include "tile.h"
 #include "vqsweep/metrics.h"
 
-enum { VQS_PARTIALS = 8 };
+enum { VQS_PARTIALS = 8, VQS_STEP_PHASES = 5 };
 
 /* Sums of one run of tiles: one block of memory, [partial_stride]. */
 struct vqs_partial {

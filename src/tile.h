@@ -17,6 +17,7 @@
 #define VQS_TILE_H
 
 #include "vqsweep/kernels.h"
+#include "vqsweep/profile.h"
 #include "vqsweep/quantizer.h"
 
 /* What all tiles of a step share. */
@@ -66,6 +67,7 @@ struct vqs_tile {
     uint32_t *words;     /* [K][T] */
     vqs_real *weights;   /* [n_codebooks][3][K][T] */
     vqs_real *square;    /* [d][d] f f^T of the tile */
+    struct vqs_profile *profile; /* of the thread, or NULL */
     /* sums over the tile's samples, added to */
     double rec, vq, zero;
     vqs_real *gsum;    /* [d] sum gz, with bias */

@@ -16,6 +16,7 @@ struct vqs_trainer {
     struct vqs_team *team;
     const struct vqs_kernels *kernels;
     struct vqs_trial_hooks hooks;
+    struct vqs_profile *profiles; /* [team], or NULL */
     struct vqs_arena arena;
     struct vqs_data_cache *cache;   /* where data comes from */
     struct vqs_data_cache *own;     /* the same, if the trainer was given none */
@@ -39,10 +40,8 @@ static int snapshot_count(const struct vqs_settings *s) {
 }
 
 static struct vqs_record_shape record_shape(const struct vqs_settings *s) {
-    struct vqs_record_shape shape = {.n_epochs = is_trained(s) ? s->epochs : 0,
-                                     .n_snapshots = snapshot_count(s),
-                                     .K = s->K,
-                                     .d = vqs_code_width(s)};
+    struct vqs_record_shape shape = {
+        .n_epochs = is_trained(s) ? s->epochs : 0, .n_snapshots = snapshot_count(s), .K = s->K, .d = vqs_code_width(s)};
     const int32_t probes = vqs_setting_used(VQS_SETTING_probe_samples, s) ? s->probe_epochs.n : 0;
     const int32_t estimators = vqs_estimator_count(), side = s->field_grid, books = vqs_n_codebooks(s);
     if (books > 1) {
@@ -112,6 +111,9 @@ static void run_steps(void *ctx, int me) {
     const struct vqs_settings *s = e->settings;
     int64_t number = e->steps;
     struct vqs_batch b = {.samples = e->samples};
+    if (me) { /* the first member's time runs on from what came before */
+        vqs_profile_start(e->work->tile[me].profile);
+    }
     for (int start = 0; start < s->N; start += s->batch) {
         const int n = s->N - start < s->batch ? s->N - start : s->batch;
         b.left = s->N - start;
@@ -130,6 +132,7 @@ static void run_epoch(const struct vqs_trainer *t, const struct vqs_settings *s,
     memset(w->usage, 0, (size_t)(vqs_n_codebooks(s) * s->K) * sizeof *w->usage);
     memcpy(w->codes_before, w->model.quantizer.codes, w->model.quantizer.n_codes * sizeof *w->codes_before);
     vqs_rng_permutation(&order, (uint32_t)samples->n, w->scratch.order);
+    vqs_profile_lap(t->profiles, VQS_PHASE_SHUFFLE);
     vqs_team_run(t->team, run_steps, &epoch);
     at->epoch++;
     at->steps += (s->N + s->batch - 1) / s->batch;
@@ -202,6 +205,7 @@ static struct vqs_trial_state begin(const struct vqs_trainer *t, const struct vq
     if (t->hooks.resume && t->hooks.resume(t->hooks.ctx, &state)) {
         vqs_model_refresh(&w->model);
     }
+    vqs_profile_lap(t->profiles, VQS_PHASE_INIT);
     return state;
 }
 
@@ -236,7 +240,9 @@ static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_setti
             evaluate_part(w, t->team, &data->train, &w->train);
             take_snapshots(w, epoch, w->train.usage, record, &at.n_snapshots);
         }
+        vqs_profile_lap(t->profiles, VQS_PHASE_EPOCH);
         probe(s, data, w, &at, record);
+        vqs_profile_lap(t->profiles, VQS_PHASE_PROBE);
         if (epoch == s->epochs) {
             break;
         }
@@ -256,19 +262,23 @@ static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_setti
 }
 
 /* The metrics of the final model, and its codebook as the last snapshot. */
-static enum vqs_status evaluate(const struct vqs_settings *s, struct vqs_team *team, const struct vqs_dataset *data,
-                                struct vqs_work *w, struct vqs_record *record, struct vqs_error *err) {
-    evaluate_part(w, team, &data->eval, &w->eval);
+static enum vqs_status evaluate(const struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
+                                struct vqs_record *record, struct vqs_error *err) {
+    const struct vqs_dataset *data = t->data;
     float *levels = record->arrays[VQS_ARRAY_level_metrics].values;
+    evaluate_part(w, t->team, &data->eval, &w->eval);
     vqs_metrics_part(&w->model, &data->eval, VQS_PART_EVAL, &w->eval, record->metric);
     vqs_metrics_levels(&w->model, &data->eval, VQS_PART_EVAL, &w->eval, levels);
-    evaluate_part(w, team, &data->train, &w->train); /* last: its z stays for the Lloyd gap */
+    evaluate_part(w, t->team, &data->train, &w->train); /* last: its z stays for the Lloyd gap */
     vqs_metrics_part(&w->model, &data->train, VQS_PART_TRAIN, &w->train, record->metric);
     vqs_metrics_levels(&w->model, &data->train, VQS_PART_TRAIN, &w->train, levels);
     take_snapshots(w, is_trained(s) ? s->epochs : 0, w->train.usage, record, &record->n_snapshots);
+    enum vqs_status status = vqs_metrics_subspace(&w->model, data, record->metric, err);
+    vqs_profile_lap(t->profiles, VQS_PHASE_EVALUATE);
     record->metric[VQS_METRIC_lloyd_gap] =
         vqs_lloyd_gap(s, &w->model, data->train.n, &w->train, &w->scratch, w->codes_before);
-    return vqs_metrics_subspace(&w->model, data, record->metric, err);
+    vqs_profile_lap(t->profiles, VQS_PHASE_LLOYD);
+    return status;
 }
 
 /* ---- the trial ----------------------------------------------------------------------------------------------------
@@ -284,6 +294,7 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
     }
     if (!status) {
         status = vqs_data_cache_get(t->cache, s, &t->data, err);
+        vqs_profile_lap(t->profiles, VQS_PHASE_DATA);
     }
     if (status) {
         return status;
@@ -295,9 +306,12 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
         status = vqs_arena_create(&t->arena, measure.used, err);
     }
     if (!status) {
-        memset(t->arena.base, 0, measure.used); /* a trial sees the same zeros whatever ran before it */
+        memset(t->arena.base, 0, t->arena.used); /* a trial sees the same zeros whatever ran before it */
         t->arena.used = 0;
         vqs_work_carve(s, t->kernels, vqs_team_threads(t->team), &t->arena, w);
+    }
+    for (int i = 0; t->profiles && w->tile && i < vqs_team_threads(t->team); i++) {
+        w->tile[i].profile = &t->profiles[i];
     }
     return status;
 }
@@ -307,6 +321,7 @@ enum vqs_status vqs_trainer_run(struct vqs_trainer *t, const struct vqs_settings
     struct vqs_error own = {0};
     struct vqs_work w = {0};
     const double start = vqs_clock_seconds();
+    vqs_profile_start(t->profiles);
     const unsigned denormals = flush_denormals();
     enum vqs_status status = prepare(t, s, &w, record, &own);
     if (!status && is_trained(s)) {
@@ -315,9 +330,10 @@ enum vqs_status vqs_trainer_run(struct vqs_trainer *t, const struct vqs_settings
         status = vqs_model_kmeans(s, t->data, &w.model, &w.scratch, &own);
         record->n_snapshots = 0;
         record->outcome = VQS_OUTCOME_COMPLETED;
+        vqs_profile_lap(t->profiles, VQS_PHASE_LLOYD);
     }
     if (!status && record->outcome == VQS_OUTCOME_COMPLETED) {
-        status = evaluate(s, t->team, t->data, &w, record, &own);
+        status = evaluate(t, s, &w, record, &own);
     }
     restore_denormals(denormals);
     vqs_data_cache_put(t->cache, t->data);
@@ -333,6 +349,7 @@ enum vqs_status vqs_trainer_run(struct vqs_trainer *t, const struct vqs_settings
     record->wall_seconds = vqs_clock_seconds() - start;
     snprintf(record->cpu_class, sizeof record->cpu_class, "%s", t->kernels->cpu_class);
     vqs_record_seal(record);
+    vqs_profile_lap(t->profiles, VQS_PHASE_RECORD);
     return status;
 }
 
@@ -353,7 +370,7 @@ enum vqs_status vqs_trainer_create(int team, struct vqs_data_cache *cache, struc
     (*out)->cache = cache;
     enum vqs_status status = vqs_team_create(team, &(*out)->team, err);
     if (!status && !cache) {
-        status = vqs_data_cache_create(own_cache_bytes, &(*out)->own, err);
+        status = vqs_data_cache_create(own_cache_bytes, NULL, &(*out)->own, err);
         (*out)->cache = (*out)->own;
     }
     if (status) {
@@ -365,6 +382,10 @@ enum vqs_status vqs_trainer_create(int team, struct vqs_data_cache *cache, struc
 
 void vqs_trainer_set_hooks(struct vqs_trainer *t, const struct vqs_trial_hooks *hooks) {
     t->hooks = *hooks;
+}
+
+void vqs_trainer_set_profiles(struct vqs_trainer *t, struct vqs_profile *profiles) {
+    t->profiles = profiles;
 }
 
 void vqs_trainer_destroy(struct vqs_trainer *t) {
@@ -386,7 +407,7 @@ static double seconds_of_randomness(const struct vqs_settings *s) {
            (needs & VQS_NEEDS_CHOICES ? s->K * (3e-9 + 3 * s->d / 2e10) : 0);
 }
 
-double vqs_trial_seconds(const struct vqs_settings *s) {
+double vqs_trial_team_seconds(const struct vqs_settings *s, int team, double phase_seconds) {
     const double multiply_adds_per_second = 2e10, seconds_per_normal = 1.5e-9, seconds_per_sample_pass = 5e-9;
     const double D = s->D, d = s->d, N = s->N, samples = N + s->N_eval;
     const double K = s->levels * (double)s->K; /* each level compares d components with K codes */
@@ -403,22 +424,18 @@ double vqs_trial_seconds(const struct vqs_settings *s) {
     }
     if (is_trained(s)) {
         const double steps = s->epochs * ceil(N / s->batch);
-        training =
-            s->epochs * N * ((products * D * d + K * d + d * d) / multiply_adds_per_second + seconds_per_sample_pass) +
-            steps * (products * D * d * 6 + D * d * d + 10 * K * d) / multiply_adds_per_second +
-            s->epochs * N * seconds_of_randomness(s);
+        const double runs = fmin(VQS_PARTIALS, ceil(s->batch / (double)VQS_TILE)), share = ceil(runs / team) / runs;
+        training = s->epochs * N * share *
+                       ((products * D * d + K * d + d * d) / multiply_adds_per_second + seconds_per_sample_pass +
+                        seconds_of_randomness(s)) +
+                   steps * ((products * D * d * 6 + 10 * K * d) / team + D * d * d) / multiply_adds_per_second +
+                   steps * VQS_STEP_PHASES * phase_seconds;
     } else {
         training = D * D * N / 2e9 + D * D * D / 1e9;
     }
     return data + training + probes + lloyd + 3 * samples * (2 * D * d + K * d) / multiply_adds_per_second;
 }
 
-enum vqs_status vqs_trial_check_data(const struct vqs_settings *s, struct vqs_error *err) {
-    if (!vqs_setting_used(VQS_SETTING_path, s)) {
-        return VQS_OK;
-    }
-    struct vqs_dataset *data = NULL;
-    enum vqs_status status = vqs_dataset_create(s, &data, err);
-    vqs_dataset_destroy(data);
-    return status;
+double vqs_trial_seconds(const struct vqs_settings *s) {
+    return vqs_trial_team_seconds(s, 1, 0);
 }

@@ -182,6 +182,13 @@ static const struct {
     {"r=9 D=8", VQS_SETTING_r, "at most D"},
     {"data=csv", VQS_SETTING_data, "path"},
     {"data=idx", VQS_SETTING_data, "path"},
+    {"data=hdf5 path=x", VQS_SETTING_data, "dataset"},
+    {"data=images path=x patch=8 D=64", VQS_SETTING_D, "must be 192 with patches of 8 x 8 in 3 channels, not 64"},
+    {"data=images path=x patch=64 colour=grey D=64", VQS_SETTING_D, "must be 4096"},
+    {"data=audio path=x frame=200 D=64", VQS_SETTING_D, "must be 200 with frame: 200"},
+    {"data=audio path=x audio_features=log_mel n_mels=20 D=64", VQS_SETTING_D, "must be 20 with n_mels: 20"},
+    {"data=text path=x text_window=2 D=64", VQS_SETTING_D, "must be 512 with text_window: 2"},
+    {"data=csv path=x center=false whiten=pca", VQS_SETTING_whiten, "needs center: true"},
     {"epochs=10 snapshots=1,11", VQS_SETTING_snapshots, "epoch 11"},
     {"K=64 N=32 estimator=kmeans", VQS_SETTING_K, "64 codes"},
 };
@@ -198,6 +205,9 @@ END_TEST
 
 START_TEST(what_has_no_effect_is_not_checked_for_sense) {
     static const char *const fine[] = {"data=csv path=x r=9 D=8",
+                                       "data=text path=x alphabet=occurring text_window=2 D=64",
+                                       "data=images path=x patch=8 D=192 n_mels=20",
+                                       "center=false whiten=pca",
                                        "estimator=kmeans epochs=1 snapshots=5",
                                        "K=32 N=32",
                                        "d=8 D=8 r=8",

@@ -425,9 +425,12 @@ START_TEST(arrays_of_others) {
         H5Gclose(group);
     } else {
         const int64_t trials[8] = {1, 1, 1, 1, 1, 1, 1, 1};
-        const char *const sets[] = {"arrays/probes_2x6x3x6/trial", "arrays/probes_3x6x3x6/trial"};
-        for (int k = 0; k < 2; k++) {
-            hid_t set = H5Dopen2(file, sets[k], H5P_DEFAULT);
+        for (int probes = 2; probes <= 3; probes++) {
+            int32_t size[VQS_ARRAY_RANK] = {0};
+            char name[80];
+            test_array_size(VQS_ARRAY_probes, 0, size);
+            snprintf(name, sizeof name, "arrays/probes_%dx%dx%dx%d/trial", probes, size[1], size[2], size[3]);
+            hid_t set = H5Dopen2(file, name, H5P_DEFAULT);
             ck_assert_int_ge(H5Dwrite(set, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, trials), 0);
             H5Dclose(set);
         }

@@ -346,7 +346,8 @@ static void naive_adam(const struct vqs_settings *s, long t, size_t n, const dou
     for (size_t i = 0; i < n; i++) {
         m[i] = s->adam_beta1 * m[i] + (1 - s->adam_beta1) * g[i];
         v[i] = s->adam_beta2 * v[i] + (1 - s->adam_beta2) * g[i] * g[i];
-        const double mhat = m[i] / (1 - pow(s->adam_beta1, (double)t)), vhat = v[i] / (1 - pow(s->adam_beta2, (double)t));
+        const double mhat = m[i] / (1 - pow(s->adam_beta1, (double)t)),
+                     vhat = v[i] / (1 - pow(s->adam_beta2, (double)t));
         p[i] -= s->lr * mhat / (sqrt(vhat) + s->adam_eps);
     }
 }
@@ -407,7 +408,7 @@ static void naive_train(const struct vqs_settings *s, struct naive *m, double *r
     struct naive_batch b = {0};
     uint32_t *order = calloc((size_t)s->N, sizeof *order);
     long t = 0;
-    ck_assert(vqs_dataset_create(s, &data, NULL) == VQS_OK);
+    ck_assert(vqs_dataset_create(s, NULL, &data, NULL) == VQS_OK);
     naive_create(s, &grad);
     naive_create(s, &moment1);
     naive_create(s, &moment2);
@@ -503,7 +504,7 @@ static void check_gradient(const struct vqs_settings *s, int variant) {
     struct naive m, grad;
     struct naive_batch b = {0};
     uint32_t order[256];
-    ck_assert(vqs_dataset_create(s, &data, NULL) == VQS_OK);
+    ck_assert(vqs_dataset_create(s, NULL, &data, NULL) == VQS_OK);
     naive_create(s, &m);
     naive_create(s, &grad);
     naive_batch_create(s, &b);

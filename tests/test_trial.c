@@ -73,6 +73,34 @@ START_TEST(same_bits_for_any_team_and_history) {
 }
 END_TEST
 
+/* Every phase gets something booked by some kind of trial, and the results do not show it. */
+START_TEST(a_profile_books_every_phase_and_changes_no_bit) {
+    struct vqs_record record = {0};
+    struct vqs_profile sum = {0};
+    for (int team = 1; team <= 2; team++) {
+        for (int i = 0; i < N_TRIALS; i++) {
+            struct vqs_settings s;
+            struct vqs_profile profiles[2] = {{{0}, 0}};
+            struct vqs_trainer *trainer = trainer_of(team);
+            settings_of(trials[i], &s);
+            ck_assert(vqs_trainer_run(trainer, &s, &record, NULL) == VQS_OK);
+            const uint64_t digest = record.digest;
+            vqs_trainer_set_profiles(trainer, profiles);
+            ck_assert(vqs_trainer_run(trainer, &s, &record, NULL) == VQS_OK);
+            ck_assert_uint_eq(record.digest, digest);
+            vqs_trainer_destroy(trainer);
+            for (int member = 0; member < team; member++) {
+                vqs_profile_add(&profiles[member], &sum);
+            }
+        }
+    }
+    for (int phase = 0; phase < VQS_N_PHASES; phase++) {
+        ck_assert_msg(sum.seconds[phase] > 0, "nothing is booked to '%s'", vqs_profile_text((enum vqs_phase)phase));
+    }
+    vqs_record_destroy(&record);
+}
+END_TEST
+
 /* Every row, in every class of CPU: batches of several tiles with a short one, an odd number of codes. */
 START_TEST(every_estimator_has_the_same_bits_for_any_team) {
     struct vqs_record record = {0};
@@ -182,6 +210,7 @@ int main(void) {
     TCase *tests = tcase_create("trials");
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, same_bits_for_any_team_and_history);
+    tcase_add_test(tests, a_profile_books_every_phase_and_changes_no_bit);
     tcase_add_loop_test(tests, every_estimator_has_the_same_bits_for_any_team, 0, test_class_count());
     tcase_add_test(tests, divergence_is_an_outcome);
     tcase_add_test(tests, a_failure_is_a_record);

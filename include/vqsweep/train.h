@@ -11,6 +11,7 @@
 #define VQSWEEP_TRAIN_H
 
 #include "vqsweep/base.h"
+#include "vqsweep/profile.h"
 #include "vqsweep/record.h"
 #include "vqsweep/settings.h"
 
@@ -18,7 +19,7 @@ struct vqs_trainer;
 struct vqs_data_cache; /* data.h */
 
 /* `team`: threads that share one trial, >= 1. `cache`: data sets shared with other trainers, which outlives this
- * one; NULL for a cache of its own. */
+ * one; NULL for a cache of its own, which reads no HDF5. */
 enum vqs_status vqs_trainer_create(int team, struct vqs_data_cache *cache, struct vqs_trainer **out,
                                    struct vqs_error *err);
 void vqs_trainer_destroy(struct vqs_trainer *trainer);
@@ -54,6 +55,9 @@ struct vqs_trial_hooks {
 /* For the trials from now on; copied. Trials that are not trained (k-means) have no epochs and call none. */
 void vqs_trainer_set_hooks(struct vqs_trainer *trainer, const struct vqs_trial_hooks *hooks);
 
+/* For the trials from now on: where each thread of the team books its time; `profiles` is [team] and outlives them. */
+void vqs_trainer_set_profiles(struct vqs_trainer *trainer, struct vqs_profile *profiles);
+
 /* Memory of one trial in bytes: workspace, data, record. Exact for the workspace. Checked settings only. */
 size_t vqs_trial_memory(const struct vqs_settings *settings);
 /* Of these, curves, codebooks and arrays of the record: what a trial leaves on disk, about. */
@@ -61,8 +65,7 @@ size_t vqs_trial_record_bytes(const struct vqs_settings *settings);
 /* Expected seconds of one trial on one core, from counted operations and a nominal rate; good for order and for an
  * estimate within a factor of two. */
 double vqs_trial_seconds(const struct vqs_settings *settings);
-/* Opens the data a trial needs and checks it against the settings (dimension, number of samples), without training.
- * VQS_ERR_DATA with file and reason. */
-enum vqs_status vqs_trial_check_data(const struct vqs_settings *settings, struct vqs_error *err);
+/* The same for a team that needs so many seconds to agree that a phase of a step is over. */
+double vqs_trial_team_seconds(const struct vqs_settings *settings, int team, double phase_seconds);
 
 #endif

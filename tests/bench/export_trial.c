@@ -50,7 +50,7 @@ static void write_start(FILE *file, const struct vqs_settings *s) {
     check(vqs_arena_create(&arena, arena.used, &err), &err);
     arena.used = 0;
     vqs_model_carve(s, kernels, &arena, &model, &scratch);
-    check(vqs_dataset_create(s, &data, &err), &err);
+    check(vqs_dataset_create(s, NULL, &data, &err), &err);
     vqs_model_init(s, data, &model, &scratch);
     write_rows(file, data->train.x, data->train.n, (size_t)s->D, data->ld);
     write_rows(file, model.W, (size_t)s->d, (size_t)s->D, model.ld);
