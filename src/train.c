@@ -21,6 +21,11 @@ struct vqs_trainer {
     struct vqs_data_cache *cache;   /* where data comes from */
     struct vqs_data_cache *own;     /* the same, if the trainer was given none */
     const struct vqs_dataset *data; /* of the trial in work */
+    struct {                        /* the trial whose beta it replays, if any (schedule.h) */
+        struct vqs_settings settings;
+        const struct vqs_dataset *data;
+        struct vqs_work work;
+    } source;
 };
 
 /* ---- memory -------------------------------------------------------------------------------------------------------
@@ -28,6 +33,21 @@ struct vqs_trainer {
 
 static bool is_trained(const struct vqs_settings *s) {
     return vqs_estimator_get(s->estimator)->backward != NULL;
+}
+
+static bool is_replay(const struct vqs_settings *s) {
+    return vqs_setting_used(VQS_SETTING_replay_estimator, s);
+}
+
+/* The workspace of a trial and, where it replays another, of that one. */
+static void carve(const struct vqs_settings *s, const struct vqs_kernels *kernels, int team, struct vqs_arena *arena,
+                  struct vqs_work *w, struct vqs_work *source) {
+    vqs_work_carve(s, kernels, team, arena, w);
+    if (is_replay(s)) {
+        const struct vqs_settings replayed = vqs_schedule_source(s);
+        vqs_work_carve(&replayed, kernels, team, arena, source);
+        source->schedule.betas = w->schedule.betas;
+    }
 }
 
 /* One of each codebook at each epoch kept. */
@@ -61,9 +81,10 @@ static struct vqs_record_shape record_shape(const struct vqs_settings *s) {
 
 size_t vqs_trial_memory(const struct vqs_settings *s) {
     struct vqs_arena measure = {0};
-    struct vqs_work w = {0};
-    vqs_work_carve(s, vqs_kernels_get(), 1, &measure, &w);
-    return measure.used + vqs_dataset_memory(s) + vqs_trial_record_bytes(s);
+    struct vqs_work w = {0}, source = {0};
+    carve(s, vqs_kernels_get(), 1, &measure, &w, &source);
+    const size_t sets = is_replay(s) && s->replay_seed ? 2 : 1; /* of data */
+    return measure.used + sets * vqs_dataset_memory(s) + vqs_trial_record_bytes(s);
 }
 
 size_t vqs_trial_record_bytes(const struct vqs_settings *s) {
@@ -123,9 +144,9 @@ static void run_steps(void *ctx, int me) {
 }
 
 /* The next epoch of the trial. */
-static void run_epoch(const struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
-                      struct vqs_trial_state *at) {
-    const struct vqs_samples *samples = &t->data->train;
+static void run_epoch(const struct vqs_trainer *t, const struct vqs_settings *s, const struct vqs_dataset *data,
+                      struct vqs_work *w, struct vqs_trial_state *at) {
+    const struct vqs_samples *samples = &data->train;
     const struct vqs_stream order = {t->kernels, s->seed, VQS_RNG_BATCHES, (uint32_t)at->epoch};
     struct epoch epoch = {s, samples, w, t->team, at->steps};
     w->sums = (struct vqs_epoch_sums){0};
@@ -137,6 +158,7 @@ static void run_epoch(const struct vqs_trainer *t, const struct vqs_settings *s,
     at->epoch++;
     at->steps += (s->N + s->batch - 1) / s->batch;
     at->flips += w->sums.flips;
+    at->revived += w->sums.revived;
     at->zero += w->sums.zero;
 }
 
@@ -155,14 +177,20 @@ static bool record_epoch(const struct vqs_settings *s, const struct vqs_work *w,
     const struct vqs_epoch_sums *sums = &w->sums;
     const double rec = sums->rec / ((double)s->N * s->D), vq = sums->vq / ((double)s->N * s->d);
     const bool losses = vqs_setting_used(VQS_SETTING_beta, s);
+    const double codes = losses && vqs_learning_is_trained(w->model.quantizer.learning.kind) ? 1 : 0;
+    double beta = losses ? s->beta : 0; /* as a mean over the epoch */
+    if (s->beta_schedule != VQS_BETA_CONSTANT && sums->vq > 0) {
+        beta = sums->commitment / sums->vq;
+    }
     const double values[VQS_N_CURVES] = {
-        [VQS_CURVE_loss] = rec + (losses ? (1 + s->beta) * vq : 0),
+        [VQS_CURVE_loss] = rec + (codes + beta) * vq + sums->penalty / s->N,
         [VQS_CURVE_loss_rec] = rec,
         [VQS_CURVE_loss_vq] = vq,
         [VQS_CURVE_entropy] = vqs_entropy(w->usage, vqs_n_codebooks(s), s->K),
         [VQS_CURVE_dead_codes] = vqs_dead_codes(w->usage, vqs_n_codebooks(s), s->K),
         [VQS_CURVE_code_drift] = code_drift(w),
         [VQS_CURVE_u_zero] = sums->zero,
+        [VQS_CURVE_beta] = losses ? sums->beta : NAN,
     };
     for (int c = 0; c < VQS_N_CURVES; c++) {
         record->curves[c * record->n_epochs + e] = values[c];
@@ -192,18 +220,34 @@ static void evaluate_part(struct vqs_work *w, struct vqs_team *team, const struc
     vqs_evaluate(&w->model, part, team, &w->scratch, w->evaluation, e);
 }
 
-/* The initial model, or the one in which an earlier run left the trial. */
-static struct vqs_trial_state begin(const struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
-                                    struct vqs_record *record) {
+/* Initial values of one course of training; what it changes are the state's parts from `part` on. */
+static void start(const struct vqs_settings *s, const struct vqs_dataset *data, struct vqs_work *w, int part,
+                  struct vqs_trial_state *state) {
     const struct vqs_model *m = &w->model;
-    struct vqs_trial_state state = {.part = {{w->model.params, m->n_params},
-                                             {w->moment1, m->n_params},
-                                             {w->moment2, m->n_params},
-                                             {m->quantizer.state, m->quantizer.n_state}},
-                                    .record = record};
-    vqs_model_init(s, t->data, &w->model, &w->scratch);
+    const size_t value = sizeof(vqs_real), params = m->n_params * value;
+    void *const at[] = {m->params, w->moment1, w->moment2, m->quantizer.state, w->schedule.state};
+    const size_t size[] = {params, params, params, m->quantizer.n_state * value, w->schedule.state_size};
+    for (int i = 0; i < VQS_COURSE_PARTS; i++) {
+        state->part[part + i].data = at[i];
+        state->part[part + i].size = size[i];
+    }
+    vqs_model_init(s, data, &w->model, &w->scratch);
+    vqs_schedule_start(s, &w->schedule);
+}
+
+/* The initial model, or the one in which an earlier run left the trial. */
+static struct vqs_trial_state begin(struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
+                                    struct vqs_record *record) {
+    struct vqs_trial_state state = {.record = record};
+    start(s, t->data, w, 0, &state);
+    if (is_replay(s)) {
+        start(&t->source.settings, t->source.data, &t->source.work, VQS_COURSE_PARTS, &state);
+    }
     if (t->hooks.resume && t->hooks.resume(t->hooks.ctx, &state)) {
         vqs_model_refresh(&w->model);
+        if (is_replay(s)) {
+            vqs_model_refresh(&t->source.work.model);
+        }
     }
     vqs_profile_lap(t->profiles, VQS_PHASE_INIT);
     return state;
@@ -229,7 +273,7 @@ static void probe(const struct vqs_settings *s, const struct vqs_dataset *data, 
 }
 
 /* Train to the last epoch, until something is no longer finite, or until the hooks want to leave. */
-static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
+static enum vqs_status train(struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
                              struct vqs_record *record, struct vqs_error *err) {
     const struct vqs_dataset *data = t->data;
     struct vqs_trial_state at = begin(t, s, w, record);
@@ -246,7 +290,11 @@ static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_setti
         if (epoch == s->epochs) {
             break;
         }
-        run_epoch(t, s, w, &at);
+        if (is_replay(s)) { /* first the same epoch of the trial that is replayed, for its betas */
+            struct vqs_trial_state ahead = at;
+            run_epoch(t, &t->source.settings, t->source.data, &t->source.work, &ahead);
+        }
+        run_epoch(t, s, data, w, &at);
         if (!record_epoch(s, w, epoch, record)) {
             record->outcome = VQS_OUTCOME_DIVERGED;
             break;
@@ -258,6 +306,7 @@ static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_setti
     record->n_snapshots = at.n_snapshots; /* the last one is added by evaluate() */
     record->metric[VQS_METRIC_u_zero_events] = at.zero;
     record->metric[VQS_METRIC_row_flips] = (double)at.flips;
+    record->metric[VQS_METRIC_revived_codes] = (double)at.revived;
     return VQS_OK;
 }
 
@@ -296,11 +345,15 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
         status = vqs_data_cache_get(t->cache, s, &t->data, err);
         vqs_profile_lap(t->profiles, VQS_PHASE_DATA);
     }
+    if (!status && is_replay(s)) {
+        t->source.settings = vqs_schedule_source(s);
+        status = vqs_data_cache_get(t->cache, &t->source.settings, &t->source.data, err);
+    }
     if (status) {
         return status;
     }
     struct vqs_arena measure = {0};
-    vqs_work_carve(s, t->kernels, vqs_team_threads(t->team), &measure, w);
+    carve(s, t->kernels, vqs_team_threads(t->team), &measure, w, &t->source.work);
     if (measure.used > t->arena.size) {
         vqs_arena_destroy(&t->arena);
         status = vqs_arena_create(&t->arena, measure.used, err);
@@ -308,7 +361,7 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
     if (!status) {
         memset(t->arena.base, 0, t->arena.used); /* a trial sees the same zeros whatever ran before it */
         t->arena.used = 0;
-        vqs_work_carve(s, t->kernels, vqs_team_threads(t->team), &t->arena, w);
+        carve(s, t->kernels, vqs_team_threads(t->team), &t->arena, w, &t->source.work);
     }
     for (int i = 0; t->profiles && w->tile && i < vqs_team_threads(t->team); i++) {
         w->tile[i].profile = &t->profiles[i];
@@ -337,7 +390,8 @@ enum vqs_status vqs_trainer_run(struct vqs_trainer *t, const struct vqs_settings
     }
     restore_denormals(denormals);
     vqs_data_cache_put(t->cache, t->data);
-    t->data = NULL;
+    vqs_data_cache_put(t->cache, t->source.data);
+    t->data = t->source.data = NULL;
     if (status) {
         struct vqs_error ignored = {0};
         vqs_record_reset(record, &(struct vqs_record_shape){0}, &ignored);
@@ -407,6 +461,13 @@ static double seconds_of_randomness(const struct vqs_settings *s) {
            (needs & VQS_NEEDS_CHOICES ? s->K * (3e-9 + 3 * s->d / 2e10) : 0);
 }
 
+/* Multiply-adds of the penalties: soft codes take tiles twice, and exponentials. */
+static double penalty_operations(const struct vqs_settings *s) {
+    const double D = s->D, d = s->d, K = s->levels * (double)s->K, N = s->N, steps = s->epochs * ceil(N / s->batch);
+    return (s->entropy_weight > 0 ? s->epochs * N * (2 * D * d + 10 * K * d + 50 * K) : 0) +
+           (s->orthogonality > 0 ? steps * 8 * K * d * d : 0);
+}
+
 double vqs_trial_team_seconds(const struct vqs_settings *s, int team, double phase_seconds) {
     const double multiply_adds_per_second = 2e10, seconds_per_normal = 1.5e-9, seconds_per_sample_pass = 5e-9;
     const double D = s->D, d = s->d, N = s->N, samples = N + s->N_eval;
@@ -429,7 +490,8 @@ double vqs_trial_team_seconds(const struct vqs_settings *s, int team, double pha
                        ((products * D * d + K * d + d * d) / multiply_adds_per_second + seconds_per_sample_pass +
                         seconds_of_randomness(s)) +
                    steps * ((products * D * d * 6 + 10 * K * d) / team + D * d * d) / multiply_adds_per_second +
-                   steps * VQS_STEP_PHASES * phase_seconds;
+                   steps * VQS_STEP_PHASES * phase_seconds + penalty_operations(s) / multiply_adds_per_second;
+        training *= is_replay(s) ? 2 : 1;
     } else {
         training = D * D * N / 2e9 + D * D * D / 1e9;
     }

@@ -2,33 +2,13 @@
  * values. */
 #include <check.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "settings_text.h"
 #include "testing.h"
 #include "vqsweep/estimators.h"
 #include "vqsweep/kernels.h"
 #include "vqsweep/train.h"
-
-static void set(struct vqs_settings *s, const char *name, const char *value) {
-    struct vqs_error err = {0};
-    const int id = vqs_setting_find(name);
-    ck_assert_int_ge(id, 0);
-    ck_assert_msg(vqs_setting_parse((enum vqs_setting_id)id, value, s, &err) == VQS_OK, "%s", err.text);
-}
-
-/* "name=value name=value ..." over the defaults. */
-static void settings_of(const char *text, struct vqs_settings *s) {
-    char copy[512], *save = NULL;
-    vqs_settings_default(s);
-    snprintf(copy, sizeof copy, "%s", text);
-    for (char *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
-        char *equals = strchr(word, '=');
-        *equals = 0;
-        set(s, word, equals + 1);
-    }
-}
 
 static struct vqs_trainer *trainer_of(int team) {
     struct vqs_trainer *trainer = NULL;
@@ -46,6 +26,15 @@ static const char *const trials[] = {
     "epochs=2 D=1 d=1 r=1 N=40 K=1 batch=7",
     "epochs=4 lr=1e30 bias=true snapshots=1",
     "estimator=kmeans N=1000 kmeans_restarts=3 d=3",
+    "epochs=3 N=1000 batch=100 K=40 d=3 codebook=ema codebook_init=data revive=expire revive_period=7",
+    "epochs=3 N=1000 batch=100 K=33 d=5 codebook=affine orthogonality=0.1 revive=expire revive_period=4",
+    "epochs=3 N=1000 batch=100 K=33 d=4 groups=2 codebook=simvq orthogonality=0.1 update=alternating codebook_steps=2",
+    "epochs=3 N=1000 batch=100 K=16 d=4 groups=2 codebook=fsq entropy_weight=0.1",
+    "epochs=3 N=1000 batch=100 K=16 d=4 codebook=lfq entropy_weight=0.1 entropy_tau=0.5 beta_schedule=linear",
+    "epochs=3 N=1000 batch=100 K=20 d=4 levels=2 entropy_weight=0.1 bias=true codebook_init=data revive=expire "
+    "revive_period=5 beta_schedule=adaptive beta_period=3 beta_rate=1",
+    "epochs=3 N=1000 batch=100 K=20 beta_schedule=replay beta_period=3 beta_rate=1 replay_estimator=rotation "
+    "replay_seed=5 codebook=ema",
 };
 enum { N_TRIALS = sizeof trials / sizeof trials[0] };
 

@@ -91,6 +91,8 @@ struct vqs_kernels {
     /* Rows [first, last) of out = scale A V + keep out; A is [d][vqs_row_stride(d)], V and out are [d][ld]. */
     void (*combine)(int d, size_t ld, const vqs_real *A, const vqs_real *V, vqs_real scale, vqs_real keep, int first,
                     int last, vqs_real *out);
+    /* z [d][VQS_TILE] becomes tanh z. */
+    void (*bound)(int d, vqs_real *z);
     /* G = A A^T, [d][d]. */
     void (*gram)(int d, size_t ld, const vqs_real *A, vqs_real *G);
     /* Modified Gram-Schmidt on the rows of W, first to last; a row with nothing left of its own becomes 0. */
