@@ -244,7 +244,7 @@ static void estimate(struct vqs_probe *p, const struct vqs_model *m, const struc
     step.settings = &p->settings;
     step.estimator = estimator;
     step.rec_scale = 2 / (vqs_real)m->D; /* a batch of one */
-    step.code_scale = step.commit_scale = 0;
+    step.code_scale = step.commit_scale = step.soft_rate = 0;
     vqs_tile_carve(&p->settings, estimator, m->rows, &arena, &t);
     t.k = k;
     t.gc = p->gc;
@@ -317,6 +317,11 @@ static void summarize(const struct vqs_probe *p, int d, size_t n, const bool *in
 /* ---- the two probes ------------------------------------------------------------------------------------------------
  */
 
+/* An estimator that learns has a state only where it trains. */
+static bool is_comparable(const struct vqs_estimator *estimator, const struct vqs_step *step) {
+    return estimator->backward && (!estimator->fitting || estimator == step->estimator);
+}
+
 static void fill_nan(size_t n, float *values) {
     for (size_t i = 0; i < n; i++) {
         values[i] = NAN;
@@ -343,7 +348,7 @@ void vqs_probe_samples(struct vqs_probe *p, const struct vqs_model *m, const str
     for (int e = 0; e < vqs_estimator_count(); e++) {
         const struct vqs_estimator *estimator = &m->kernels->estimators[e];
         float *row = values + e * VQS_N_REGIONS * VQS_N_QUANTITIES;
-        if (!estimator->backward) {
+        if (!is_comparable(estimator, step)) {
             fill_nan((size_t)(VQS_N_REGIONS * VQS_N_QUANTITIES), row);
             continue;
         }
@@ -377,7 +382,7 @@ void vqs_probe_plane(struct vqs_probe *p, const struct vqs_model *m, const struc
     const struct points points = begin(p, m, p->x, n, stream);
     for (int e = 0; e < vqs_estimator_count(); e++) {
         const struct vqs_estimator *estimator = &m->kernels->estimators[e];
-        if (estimator->backward) {
+        if (is_comparable(estimator, step)) {
             estimate(p, m, &points, estimator, step);
             write_field(p->mean, 1, field, values);
         } else {

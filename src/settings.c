@@ -326,8 +326,20 @@ static enum vqs_status check_codebooks(const struct vqs_settings *s, enum vqs_se
         return vqs_fail(err, VQS_ERR_JOB, "groups: %d groups of equal width do not make d = %d; groups must divide d",
                         s->groups, s->d);
     }
+    if (vqs_setting_used(VQS_SETTING_learned_rank, s) && s->learned_rank > s->d) {
+        *culprit = VQS_SETTING_learned_rank;
+        return vqs_fail(err, VQS_ERR_JOB, "learned_rank: a subspace of dimension %d does not fit into d = %d",
+                        s->learned_rank, s->d);
+    }
     if (!vqs_setting_used(VQS_SETTING_estimator_scope, s)) {
         return VQS_OK;
+    }
+    if (estimator->needs & VQS_NEEDS_SMOOTHED) {
+        *culprit = VQS_SETTING_estimator;
+        return vqs_fail(err, VQS_ERR_JOB,
+                        "estimator: %s learns with one codebook only, not with %d; "
+                        "set levels: 1 and groups: 1",
+                        estimator->name, vqs_n_codebooks(s));
     }
     *culprit = VQS_SETTING_estimator_scope;
     if (estimator->needs & VQS_NEEDS_CHOICES && s->estimator_scope == VQS_SCOPE_TOTAL) {

@@ -225,14 +225,18 @@ static void start(const struct vqs_settings *s, const struct vqs_dataset *data, 
                   struct vqs_trial_state *state) {
     const struct vqs_model *m = &w->model;
     const size_t value = sizeof(vqs_real), params = m->n_params * value;
-    void *const at[] = {m->params, w->moment1, w->moment2, m->quantizer.state, w->schedule.state};
-    const size_t size[] = {params, params, params, m->quantizer.n_state * value, w->schedule.state_size};
+    void *const at[] = {m->params, w->moment1, w->moment2, m->quantizer.state, w->schedule.state, w->learned};
+    const size_t size[] = {params, params, params, m->quantizer.n_state * value, w->schedule.state_size,
+                           w->n_learned * value};
     for (int i = 0; i < VQS_COURSE_PARTS; i++) {
         state->part[part + i].data = at[i];
         state->part[part + i].size = size[i];
     }
     vqs_model_init(s, data, &w->model, &w->scratch);
     vqs_schedule_start(s, &w->schedule);
+    if (w->n_learned) {
+        m->kernels->estimators[s->estimator].fitting->begin(s, w->learned);
+    }
 }
 
 /* The initial model, or the one in which an earlier run left the trial. */

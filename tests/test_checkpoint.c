@@ -35,7 +35,8 @@ static bool epoch(void *ctx, const struct vqs_trial_state *state) {
     return false;
 }
 
-/* Over the first variant: whatever keeps a state of its own. Steps are 5 an epoch, so that periods end within epochs. */
+/* Over the first variant: whatever keeps a state of its own. Steps are 5 an epoch, so that periods end within epochs.
+ */
 static const char *const kept[] = {
     "codebook=ema",
     "codebook=affine revive=expire revive_period=7",

@@ -207,6 +207,7 @@ static const struct {
     {"codebook=ema orthogonality=0.1", VQS_SETTING_orthogonality, "must be 0"},
     {"codebook=ema update=alternating", VQS_SETTING_update, "update: joint"},
     {"codebook=fixed update=alternating", VQS_SETTING_update, "update: joint"},
+    {"codebook=fsq probe_epochs=1", VQS_SETTING_probe_epochs, "another codebook"},
     {"codebook=fsq beta_schedule=linear", VQS_SETTING_beta_schedule, "codebook: fsq"},
     {"estimator=nsvq beta_schedule=adaptive", VQS_SETTING_beta_schedule, "estimator: nsvq"},
     {"beta_schedule=replay replay_estimator=diveq", VQS_SETTING_replay_estimator, "such as ste"},
