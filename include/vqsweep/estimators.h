@@ -7,7 +7,8 @@
  * of its own, add them to the table in settings.h.
  *
  * Notation (one sample): z the encoder output, q = c_k the nearest code, f what the decoder is given, g = dL_rec/df,
- * r = |q - z|, u = (q - z)/r.
+ * r = |q - z|, u = (q - z)/r. Where there are several codebooks (quantizer.h), a tile is that of one: z the residual it
+ * quantises, in its group's components, g the gradient to what it gives; or that of all: q the sum of their codes.
  */
 #ifndef VQSWEEP_ESTIMATORS_H
 #define VQSWEEP_ESTIMATORS_H
