@@ -265,7 +265,8 @@ def usage(trials, path, name):
         here = of_panel(v._replace(rows=rows), where)
         for series in [s for s in names if (here.series == s).any()]:
             group = here[here.series == series]
-            shares = figures_plane.shares(path, group[group.K == group.K.iloc[0]])
+            codes = group.K * group.levels * group.groups
+            shares = figures_plane.shares(path, group[codes == codes.iloc[0]])
             colour, _, line = looks[series]
             ax.step(numpy.arange(1, shares.shape[1] + 1), shares.mean(0), where="mid", color=colour, linestyle=line,
                     label=series)

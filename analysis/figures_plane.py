@@ -26,9 +26,9 @@ def shares(path, trials):
     found = []
     with vqsweep_store.open_file(path) as file:
         for t in trials[:MOST_SAMPLED].itertuples():
-            group, rows = file[f"codebooks/K{t.K}_d{t.d}"], slice(int(t.codebook_row), int(t.codebook_row + t.n_snapshots))
+            group, rows = file[f"codebooks/K{t.K}_d{t.d // t.groups}"], slice(int(t.codebook_row), int(t.codebook_row + t.n_snapshots))
             epochs = group["epoch"][rows]
-            counts = group["usage"][rows][epochs == epochs.max()].astype(float).ravel()  # of all levels
+            counts = group["usage"][rows][epochs == epochs.max()].astype(float).ravel()  # of all codebooks
             found.append(numpy.sort(counts)[::-1] / max(1.0, counts.sum()))
     return numpy.array(found)
 
@@ -38,9 +38,9 @@ def trajectories(trials, path, name):
     v = view(trials, name)
     title = "Codebooks in the plane: trajectories and final Voronoi cells"
     rows = v.rows[(v.rows.status == "completed") & (v.rows.d == 2) & (v.rows.n_snapshots > 1) & (v.rows.codebook_row >= 0)
-                  & (v.rows.series != BASELINE)]
+                  & (v.rows.series != BASELINE) & (v.rows.levels * v.rows.groups == 1)]
     if not len(rows):
-        return Missing("trajectories", title, "no trial has several codebook snapshots of dimension 2")
+        return Missing("trajectories", title, "no trial has several snapshots of one codebook of dimension 2")
     chosen = 16 if (rows.K == 16).any() else int(rows.K.max())
     rows = rows[rows.K == chosen]
     rows = rows[rows.seed == rows.seed.min()]

@@ -1,4 +1,5 @@
 """Reads the journal that stands beside the result file of an unfinished run (include/vqsweep/journal.h, record.h)."""
+import math
 import mmap
 import struct
 from collections import namedtuple
@@ -8,8 +9,9 @@ import numpy
 MAGIC = b"\x93VQSJ\r\n\x1a"
 FRAME = struct.Struct("<8sIIQ")          # magic, payload length, kind, checksum
 HEAD = struct.Struct("<IIQIIidd")        # format, hash of names, digest, trial, attempt, rank, wall seconds, finished at
-RESULT = struct.Struct("<QIiiii")        # key, outcome, epochs, snapshots, K, d; then metrics, curves, snapshots
-RECORD, FORMAT = 2, 2
+RESULT = struct.Struct("<QIiiiiI")       # key, outcome, epochs, snapshots, K, d, number of arrays; then, for each array,
+ARRAY = struct.Struct("<I5i")            # tag and size, 0 past its dimensions; then metrics, curves, snapshots, arrays
+RECORD, FORMAT = 2, 3
 OUTCOMES = ("failed", "completed", "diverged")
 
 Record = namedtuple("Record", "trial key status attempt rank host cpu_class code_version wall_seconds finished_at n_epochs "
@@ -43,10 +45,12 @@ def _texts(payload, at):
 
 def _record(payload, n_metrics, n_curves):
     _, _, digest, trial, attempt, rank, wall_seconds, finished_at = HEAD.unpack_from(payload)
-    key, outcome, n_epochs, n_snapshots, K, d = RESULT.unpack_from(payload, HEAD.size)
-    start = HEAD.size + RESULT.size
+    key, outcome, n_epochs, n_snapshots, K, d, n_arrays = RESULT.unpack_from(payload, HEAD.size)
+    start = HEAD.size + RESULT.size + n_arrays * ARRAY.size
+    arrays = ARRAY.iter_unpack(payload[HEAD.size + RESULT.size:start])
     metrics = numpy.frombuffer(payload, "<f8", n_metrics, start)
     end = start + 8 * (n_metrics + n_curves * n_epochs) + n_snapshots * (8 + 4 * K * (d + 1))
+    end += sum(4 * math.prod(n for n in size if n) for _, *size in arrays)
     host, cpu_class, code_version, message = _texts(payload, end)
     return Record(trial, f"{key:016x}", OUTCOMES[outcome], attempt, rank, host, cpu_class, code_version, wall_seconds,
                   finished_at, n_epochs, n_snapshots, f"{digest:016x}", message, metrics)

@@ -10,7 +10,12 @@ Curves and codebooks are read when asked for, for the trials asked for:
 
     >>> one = trials.index[trials.status == "completed"][0]
     >>> loss = vqsweep_store.curve(FILE, "loss", [one])             # an array, a row a trial, a column an epoch
-    >>> first, *_, last = vqsweep_store.codebooks(FILE, one)        # snapshots: epoch, level, codes, usage
+    >>> first, *_, last = vqsweep_store.codebooks(FILE, one)        # snapshots: epoch, codebook, codes, usage
+
+Arrays of more dimensions (`vqsweep metrics` lists them) come by their shape, with the labels along each dimension:
+
+    >>> for probes in vqsweep_store.arrays(FILE, "probes"):         # values[trial, probe, estimator, region, quantity]
+    ...     bias = probes.values[..., probes.labels["quantity"].index("bias")]
 
 And as a lazy xarray Dataset with units and long names, for selection over labelled dimensions:
 
@@ -30,14 +35,15 @@ import pandas
 
 import vqsweep_journal
 
-SCHEMA = 1
+SCHEMA = 2
 # The columns that are neither settings nor metrics; metrics have a `formula`, settings have none.
 RUN_COLUMNS = set("key status attempt rank host cpu_class code_version wall_seconds finished_at n_epochs n_snapshots "
                   "codebook_row digest message".split())
 BLOCK = 1 << 16  # rows of text decoded at a time
 FEW = 16         # a block with more distinct texts is decoded one by one
 
-Snapshot = namedtuple("Snapshot", "epoch level codes usage")
+Snapshot = namedtuple("Snapshot", "epoch codebook codes usage")
+Arrays = namedtuple("Arrays", "trials dims labels values")
 Contrast = namedtuple("Contrast", "name study metric axis values where each")
 
 
@@ -121,14 +127,27 @@ def curve(path, name, trials):
 
 
 def codebooks(path, trial):
-    """The codebook snapshots of a trial, by epoch; an empty list while there are none."""
+    """The codebook snapshots of a trial, by epoch and number of the codebook; an empty list while there are none."""
     with open_file(path) as file:
         row, n = int(file["codebook_row"][trial]), int(file["n_snapshots"][trial])
         if row < 0 or n == 0:
             return []
-        group = file[f"codebooks/K{file['K'][trial]}_d{file['d'][trial]}"]
-        return [Snapshot(int(group["epoch"][i]), int(group["level"][i]), group["codes"][i], group["usage"][i])
+        group = file[f"codebooks/K{file['K'][trial]}_d{file['d'][trial] // file['groups'][trial]}"]
+        return [Snapshot(int(group["epoch"][i]), int(group["codebook"][i]), group["codes"][i], group["usage"][i])
                 for i in range(row, row + n)]
+
+
+def arrays(path, name):
+    """The arrays called `name` of all trials that have one: a list, an Arrays for each shape there is. `values` is an
+    array over `dims`, the first of which is "trial"; `trials` are the trials along it, `labels` those of each other
+    dimension, by its name: texts, or numbers from 0."""
+    found = []
+    with open_file(path) as file:
+        for group in (file["arrays"][n] for n in _links(file["arrays"]) if n.rpartition("_")[0] == name):
+            scales = {d[0].name.rpartition("/")[2]: d[0] for d in list(group["value"].dims)[1:]}
+            labels = {n: _column(scale).tolist() for n, scale in scales.items()}
+            found.append(Arrays(group["trial"][:], ("trial", *labels), labels, group["value"][:]))
+    return found
 
 
 def dataset(path):

@@ -6,8 +6,8 @@
 # mpirun ends a whole job when one rank dies, and with --enable-recovery it has no exit code to trust and may never end.
 # So: mpirun gets the options under which a run goes on without the ranks or hosts that die; rank 0 keeps a line in
 # FILE.state (src/supervisor.h); a hanging mpirun is ended once that says how the run came out, or has grown old; and
-# the run is started again when a loss stopped it. What is finished is never run twice. SIGINT, SIGTERM and SIGUSR1 stop
-# the run as they stop vqsweep: what is running is finished or saved, and a second one does not wait.
+# the run is started again when a loss stopped it. What is finished is never run twice. SIGINT, SIGTERM, SIGUSR1 and
+# SIGHUP stop the run as they stop vqsweep: what is running is finished or saved, and a second one does not wait.
 #
 # Exit code: that of vqsweep run (0 complete, 2 bad job, 3 some trials failed, 75 unfinished), or 70 when several starts
 # in a row brought nothing new.
@@ -68,7 +68,7 @@ forward() { # USR1 reaches every rank; INT and TERM would make mpirun kill them
     stopping=yes
     [ -z "$pid" ] || kill -USR1 "$pid" 2>/dev/null || true
 }
-trap forward INT TERM USR1
+trap forward INT TERM USR1 HUP
 
 alive() { kill -0 "$pid" 2>/dev/null; }
 
@@ -110,8 +110,8 @@ start_and_watch() {
 }
 
 # ---- again and again -------------------------------------------------------------------------------------------------
-# Results and failed attempts so far, and trials that rank 0 died over: when this changes, a start brought something.
-progress() { stat -c %s "$file.journal" "$file.begun" 2>/dev/null || true; }
+# Results and failed attempts so far: when this changes, a start brought something.
+progress() { stat -c %s "$file.journal" 2>/dev/null || true; }
 
 fruitless=0
 while true; do

@@ -47,17 +47,17 @@ void vqs_audit_gather(MPI_Comm comm, const struct vqs_node *node, int threads, i
 
 /* ---- rank 0 ------------------------------------------------------------------------------------------------------ */
 
-static void print_cores(const struct vqs_audit_facts *facts, int n_ranks) {
+static void say_cores(FILE *out, const struct vqs_audit_facts *facts, int n_ranks) {
     for (int r = 0; r < n_ranks; r++) {
         if (facts[r].threads > facts[r].allowed) {
-            fprintf(stderr,
+            fprintf(out,
                     "vqsweep: warning: rank %d on %s has %d threads but may use only %d cores; give mpirun --bind-to "
                     "none, or --map-by slot:PE=%d (under SLURM sbatch --cpus-per-task=%d)\n",
                     r, facts[r].host, facts[r].threads, facts[r].allowed, facts[r].threads, facts[r].threads);
             return;
         }
         if (facts[r].threads_on_node > facts[r].cores) {
-            fprintf(stderr,
+            fprintf(out,
                     "vqsweep: warning: %d threads on the %d cores of %s get in each other's way; start fewer ranks or "
                     "give a smaller --threads\n",
                     facts[r].threads_on_node, facts[r].cores, facts[r].host);
@@ -66,10 +66,10 @@ static void print_cores(const struct vqs_audit_facts *facts, int n_ranks) {
     }
 }
 
-static void print_openblas(const struct vqs_audit_facts *facts, int n_ranks) {
+static void say_openblas(FILE *out, const struct vqs_audit_facts *facts, int n_ranks) {
     for (int r = 0; r < n_ranks; r++) {
         if (facts[r].openblas_threads > 1) {
-            fprintf(stderr,
+            fprintf(out,
                     "vqsweep: warning: OpenBLAS (%s) of rank %d on %s insists on %d threads; export "
                     "OPENBLAS_NUM_THREADS=1 (mpirun -x OPENBLAS_NUM_THREADS=1)\n",
                     facts[r].openblas_parallel == 2 ? "OpenMP" : "pthread", r, facts[r].host,
@@ -78,13 +78,13 @@ static void print_openblas(const struct vqs_audit_facts *facts, int n_ranks) {
         }
     }
     if (getenv("OPENBLAS_CORETYPE")) {
-        fprintf(stderr,
+        fprintf(out,
                 "vqsweep: warning: OPENBLAS_CORETYPE=%s chooses OpenBLAS's kernel (%s); unset it for the best one\n",
                 getenv("OPENBLAS_CORETYPE"), facts[0].openblas);
     }
     for (int r = 1; r < n_ranks; r++) {
         if (strcmp(facts[r].cpu_class, facts[0].cpu_class)) {
-            fprintf(stderr,
+            fprintf(out,
                     "vqsweep: warning: rank 0 on %s is of CPU class %s, rank %d on %s of %s: results are equal to the "
                     "bit only within a class; ask for nodes of one kind (sbatch --constraint)\n",
                     facts[0].host, facts[0].cpu_class, r, facts[r].host, facts[r].cpu_class);
@@ -93,11 +93,11 @@ static void print_openblas(const struct vqs_audit_facts *facts, int n_ranks) {
     }
 }
 
-static void print_clocks(const struct vqs_audit_facts *facts, int n_ranks) {
+static void say_clocks(FILE *out, const struct vqs_audit_facts *facts, int n_ranks) {
     for (int r = 1; r < n_ranks; r++) {
         if (fabs(facts[r].clock_ahead) > CLOCK_TOLERANCE) {
             fprintf(
-                stderr,
+                out,
                 "vqsweep: warning: the clock of %s is %.0f s %s that of %s; finished_at and leases suffer; mend NTP "
                 "there, or leave it out (sbatch --exclude=%s)\n",
                 facts[r].host, fabs(facts[r].clock_ahead), facts[r].clock_ahead > 0 ? "ahead of" : "behind",
@@ -132,40 +132,47 @@ static double probe_sync(const char *path) {
     return seconds;
 }
 
-static void print_disk(const char *path, double bytes) {
+void vqs_audit_look_at_disk(const char *path, double bytes, struct vqs_audit_disk *disk) {
     struct statvfs info;
     const char *slash = strrchr(path, '/');
-    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-    if (folder && statvfs(folder, &info) == 0) {
-        const double room = (double)info.f_bavail * (double)info.f_frsize;
-        if (room < bytes) {
-            fprintf(stderr,
-                    "vqsweep: warning: %s has room for %.0f MB and the results may take %.0f MB; make room, or give -o "
-                    "another place\n",
-                    folder, room / 1e6, bytes / 1e6);
-        }
+    const int length = slash ? (int)(slash - path) + 1 : 2;
+    snprintf(disk->folder, sizeof disk->folder, "%.*s", length, slash ? path : "./");
+    disk->needed = bytes;
+    disk->room = statvfs(disk->folder, &info) == 0 ? (double)info.f_bavail * (double)info.f_frsize : INFINITY;
+    disk->sync_seconds = probe_sync(path);
+    disk->sync_error = disk->sync_seconds < 0 ? errno : 0;
+}
+
+static void say_disk(FILE *out, const struct vqs_audit_disk *disk) {
+    if (disk->room < disk->needed) {
+        fprintf(out,
+                "vqsweep: warning: %s has room for %.0f MB and the results may take %.0f MB; make room, or give -o "
+                "another place\n",
+                disk->folder, disk->room / 1e6, disk->needed / 1e6);
     }
-    free(folder);
-    const double seconds = probe_sync(path);
-    if (seconds < 0) {
-        fprintf(stderr, "vqsweep: warning: %s: a file beside it cannot be synced: %s\n", path, strerror(errno));
-    } else if (seconds > SLOW_SYNC_SECONDS) {
-        fprintf(stderr,
-                "vqsweep: warning: %s: a sync takes %.1f s there; results are that much later safe from a power cut; a "
-                "faster file system can be given by -o\n",
-                path, seconds);
+    if (disk->sync_error) {
+        fprintf(out,
+                "vqsweep: warning: %s: a file there cannot be synced: %s; results may be lost in a power cut; give -o "
+                "another place\n",
+                disk->folder, strerror(disk->sync_error));
+    } else if (disk->sync_seconds > SLOW_SYNC_SECONDS) {
+        fprintf(out,
+                "vqsweep: warning: %s: a sync takes %.1f s there; results are that much later safe from a power cut; "
+                "give -o a place on a faster file system\n",
+                disk->folder, disk->sync_seconds);
     }
 }
 
-void vqs_audit_print(const struct vqs_audit_facts *facts, int n_ranks, const char *path, double bytes, bool quiet) {
+void vqs_audit_say(FILE *out, const struct vqs_audit_facts *facts, int n_ranks, const struct vqs_audit_disk *disk,
+                   bool quiet) {
     if (facts[0].allowed > facts[0].bound && !quiet) {
-        fprintf(stderr,
+        fprintf(out,
                 "vqsweep: mpirun bound each rank to %d of %d cores by its default; using all (--bind-to core keeps "
                 "the binding)\n",
                 facts[0].bound, facts[0].allowed);
     }
-    print_cores(facts, n_ranks);
-    print_openblas(facts, n_ranks);
-    print_clocks(facts, n_ranks);
-    print_disk(path, bytes);
+    say_cores(out, facts, n_ranks);
+    say_openblas(out, facts, n_ranks);
+    say_clocks(out, facts, n_ranks);
+    say_disk(out, disk);
 }

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MOST = 1 << 16 }; /* more slots than any rank has */
+enum { MOST = 1 << 20 }; /* bytes: more slots than any rank has */
 
 static void read_found(struct vqs_begun *begun) {
     struct stat info;
@@ -17,31 +17,7 @@ static void read_found(struct vqs_begun *begun) {
     begun->n_found = got > 0 ? (size_t)got / sizeof *begun->found : 0;
 }
 
-static void put(const struct vqs_begun *begun, int slot, uint32_t word) {
-    if (begun->path && begun->file >= 0) {
-        ssize_t written = pwrite(begun->file, &word, sizeof word, (off_t)slot * (off_t)sizeof word);
-        (void)written; /* a hint less */
-    }
-}
-
-/* No slot has begun anything, and what was found is remembered, each trial once. */
-static void start_anew(const struct vqs_begun *begun, int slots) {
-    int at = slots;
-    for (int s = 0; s < slots; s++) {
-        put(begun, s, 0);
-    }
-    for (size_t i = 0; i < begun->n_found; i++) {
-        size_t first = 0;
-        while (begun->found[first] != begun->found[i]) {
-            first++;
-        }
-        if (begun->found[i] && first == i) {
-            put(begun, at++, begun->found[i]);
-        }
-    }
-}
-
-void vqs_begun_open(struct vqs_begun *begun, const char *path, int slots) {
+void vqs_begun_open(struct vqs_begun *begun, const char *path) {
     begun->path = malloc(strlen(path) + sizeof ".begun");
     begun->file = -1;
     if (begun->path) {
@@ -50,32 +26,34 @@ void vqs_begun_open(struct vqs_begun *begun, const char *path, int slots) {
     }
     if (begun->file >= 0) {
         read_found(begun);
-        start_anew(begun, slots);
+        int emptied = ftruncate(begun->file, 0);
+        (void)emptied; /* what stays is found once more */
     }
 }
 
-bool vqs_begun_found(const struct vqs_begun *begun, uint32_t trial) {
+bool vqs_begun_found(const struct vqs_begun *begun, uint64_t key) {
     size_t i = 0;
-    while (i < begun->n_found && begun->found[i] != trial + 1) {
+    while (i < begun->n_found && begun->found[i] != key) {
         i++;
     }
     return i < begun->n_found;
 }
 
-void vqs_begun_set(const struct vqs_begun *begun, int slot, uint32_t trial) {
-    put(begun, slot, trial + 1);
+void vqs_begun_set(const struct vqs_begun *begun, int slot, uint64_t key) {
+    if (begun->path && begun->file >= 0) {
+        ssize_t written = pwrite(begun->file, &key, sizeof key, (off_t)slot * (off_t)sizeof key);
+        (void)written; /* a hint less */
+    }
 }
 
 void vqs_begun_clear(const struct vqs_begun *begun, int slot) {
-    put(begun, slot, 0);
+    vqs_begun_set(begun, slot, 0);
 }
 
-void vqs_begun_close(struct vqs_begun *begun, bool left) {
+void vqs_begun_close(struct vqs_begun *begun) {
     if (begun->path && begun->file >= 0) {
         close(begun->file);
-        if (!left || begun->n_found == 0) {
-            unlink(begun->path);
-        }
+        unlink(begun->path);
     }
     free(begun->path);
     free(begun->found);

@@ -14,15 +14,15 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-/* In the machine's own byte order: a checkpoint does not leave its class of CPU. The state's arrays follow the head:
- * params, moment1, moment2, then the curves and each snapshot's epoch, codes and usage. */
+/* In the machine's own byte order: a checkpoint does not leave its class of CPU. The state's parts follow the head,
+ * then the curves, the arrays and each snapshot's epoch, codebook, codes and usage. */
 struct head {
     char magic[8];
     uint64_t checksum; /* of all that follows it */
     uint64_t size;     /* of the file */
     uint64_t key;
     char code_version[64], cpu_class[16];
-    uint64_t real_size, n_params;
+    uint64_t real_size;
     int32_t epoch, n_snapshots;
     int64_t steps, flips;
     double zero, seconds;
@@ -35,7 +35,7 @@ struct piece {
     void *data;
     size_t size;
 };
-enum { FIXED_PIECES = 4, SNAPSHOT_PIECES = 3 };
+enum { CURVES = VQS_STATE_PARTS, ARRAYS, FIXED_PIECES = ARRAYS + VQS_N_ARRAYS, SNAPSHOT_PIECES = 4 };
 
 static int n_pieces(const struct vqs_trial_state *state) {
     return FIXED_PIECES + SNAPSHOT_PIECES * state->n_snapshots;
@@ -43,18 +43,24 @@ static int n_pieces(const struct vqs_trial_state *state) {
 
 static struct piece piece_of(const struct vqs_trial_state *state, int i) {
     const struct vqs_record *record = state->record;
-    vqs_real *const params[] = {state->params, state->moment1, state->moment2};
-    if (i < 3) {
-        return (struct piece){params[i], state->n_params * sizeof(vqs_real)};
+    if (i < VQS_STATE_PARTS) {
+        return (struct piece){state->part[i].data, state->part[i].n * sizeof(vqs_real)};
     }
-    if (i == 3) {
+    if (i == CURVES) {
         return (struct piece){record->curves, (size_t)record->n_epochs * VQS_N_CURVES * sizeof(double)};
+    }
+    if (i < FIXED_PIECES) {
+        const struct vqs_array *array = &record->arrays[i - ARRAYS];
+        const size_t n = vqs_array_values(i - ARRAYS, array->size);
+        return (struct piece){array->values, n * sizeof *array->values};
     }
     struct vqs_snapshot *s = &record->snapshots[(i - FIXED_PIECES) / SNAPSHOT_PIECES];
     switch ((i - FIXED_PIECES) % SNAPSHOT_PIECES) {
     case 0:
         return (struct piece){&s->epoch, sizeof s->epoch};
     case 1:
+        return (struct piece){&s->codebook, sizeof s->codebook};
+    case 2:
         return (struct piece){s->codes, (size_t)s->K * (size_t)s->d * sizeof *s->codes};
     default:
         return (struct piece){s->usage, (size_t)s->K * sizeof *s->usage};
@@ -109,7 +115,6 @@ enum vqs_status vqs_checkpoint_save(const char *path, const struct vqs_checkpoin
     struct head head = {.size = file_size(state),
                         .key = tag->key,
                         .real_size = sizeof(vqs_real),
-                        .n_params = state->n_params,
                         .epoch = state->epoch,
                         .n_snapshots = state->n_snapshots,
                         .steps = state->steps,
@@ -173,7 +178,7 @@ static const char *find_fault(const struct vqs_bytes *bytes, const struct head *
     if (head->size != bytes->size || head->checksum != checksum(bytes->data, bytes->size)) {
         return "damaged";
     }
-    if (head->key != tag->key || head->real_size != sizeof(vqs_real) || head->n_params != claimed->n_params) {
+    if (head->key != tag->key || head->real_size != sizeof(vqs_real)) {
         return "of another trial";
     }
     if (strncmp(head->code_version, tag->code_version, sizeof head->code_version - 1)) {
@@ -210,7 +215,9 @@ enum vqs_status vqs_checkpoint_load(const char *path, const struct vqs_checkpoin
         const unsigned char *from = bytes.data + sizeof head;
         for (int i = 0; i < n_pieces(&claimed); i++) {
             const struct piece piece = piece_of(&claimed, i);
-            memcpy(piece.data, from, piece.size);
+            if (piece.size) { /* of an array that the record does not have there is no data */
+                memcpy(piece.data, from, piece.size);
+            }
             from += piece.size;
         }
         state->epoch = head.epoch;

@@ -50,7 +50,7 @@ static const struct option_row options[] = {
      "a trial is stuck when it shows no progress for this long, and for 20 times its expected time (default: 60)", INT,
      offsetof(struct vqs_cli, stall), 1, 1000000},
     {'a', "attempts", "N",
-     "attempts at a trial whose rank is lost or that is stuck, before it is given up (default: 3)", INT,
+     "attempts at a trial that fails, is stuck or loses its rank, before it is given up (default: 3)", INT,
      offsetof(struct vqs_cli, attempts), 1, 1000},
     {'q', "quiet", NULL, "no progress, notices or summary; warnings and errors are still printed", FLAG,
      offsetof(struct vqs_cli, quiet), 0, 0},
@@ -253,7 +253,7 @@ void vqs_cli_help(const struct vqs_command *command) {
 }
 
 int vqs_cli_conclude(enum vqs_status status, struct vqs_error *err) {
-    if (fflush(stdout) != 0 || ferror(stdout)) {
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == VQS_OK) {
         status = vqs_fail(err, VQS_ERR_IO, "cannot write to standard output");
     }
     /* All ranks agree on the status. One says it and gives the code: mpirun ends all others as soon as one rank leaves

@@ -259,6 +259,23 @@ static void show_codebook(const struct vqs_record *record) {
     }
 }
 
+static void show_arrays(const struct vqs_record *record) {
+    const char *before = "\n";
+    for (int kind = 0; kind < VQS_N_ARRAYS; kind++) {
+        const struct vqs_array *array = &record->arrays[kind];
+        const struct vqs_array_row *row = &vqs_array_table[kind];
+        if (!array->values) {
+            continue;
+        }
+        printf("%sarray %s:", before, row->quantity.name);
+        before = "";
+        for (int i = 0; row->dimension[i]; i++) {
+            printf("%s %s %d", i ? "," : "", row->dimension[i], array->size[i]);
+        }
+        puts("");
+    }
+}
+
 static enum vqs_status show_one(const struct vqs_inspect *in, size_t trial, struct vqs_error *err) {
     size_t n = vqs_store_n_trials(in->store);
     if (trial >= n) {
@@ -294,6 +311,7 @@ static enum vqs_status show_one(const struct vqs_inspect *in, size_t trial, stru
         show_metrics(&record);
         show_curves(&record);
         show_codebook(&record);
+        show_arrays(&record);
     }
     vqs_record_destroy(&record);
     return status;

@@ -312,9 +312,8 @@ static enum vqs_status conclude(struct run *run, const struct vqs_sched_summary 
     }
     if (state->failed) {
         return vqs_fail(err, VQS_ERR_TRIALS,
-                        "%zu of %zu trials failed: %s; run the same command again to try them again (--retry-failed "
-                        "after %d attempts)",
-                        state->failed, state->total, run->farm.first_failures, run->cli->attempts);
+                        "%zu of %zu trials failed: %s; the same command with --retry-failed tries them again",
+                        state->failed, state->total, run->farm.first_failures);
     }
     return VQS_OK;
 }
@@ -329,7 +328,9 @@ static enum vqs_status run_job(struct run *run, struct vqs_error *err) {
         return status;
     }
     if (run->rank == 0) {
-        vqs_audit_print(run->facts, run->n_ranks, run->path, expected_bytes(run), run->cli->quiet);
+        struct vqs_audit_disk disk;
+        vqs_audit_look_at_disk(run->path, expected_bytes(run), &disk);
+        vqs_audit_say(stderr, run->facts, run->n_ranks, &disk, run->cli->quiet);
     }
     vqs_progress_begin(&run->farm.progress, run->rank == 0 ? vqs_node_terminal_width(&run->node) : 0, run->cli->quiet);
     status = vqs_farm_run(&run->farm, run->comm, &run->summary, err);

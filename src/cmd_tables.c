@@ -66,13 +66,19 @@ enum vqs_status vqs_cmd_settings(const struct vqs_cli *cli, struct vqs_error *er
         static const char *const when[] = {
             [VQS_ALWAYS] = "",
             [VQS_WHEN_SUBSPACE] = " (data: subspace)",
-            [VQS_WHEN_MIXTURE] = " (data: subspace, latent: mixture)",
+            [VQS_WHEN_DRAWN] = " (data: subspace or plane2d)",
+            [VQS_WHEN_MIXTURE] = " (the same with latent: mixture)",
             [VQS_WHEN_FILE] = " (data: csv or idx)",
             [VQS_WHEN_CSV] = " (data: csv)",
             [VQS_WHEN_TRAINED] = " (all estimators but kmeans)",
+            [VQS_WHEN_LINEAR] = " (encoder: linear)",
+            [VQS_WHEN_PROBED] = " (with probe_epochs)",
+            [VQS_WHEN_FIELD] = " (with probe_epochs and field_grid)",
             [VQS_WHEN_NORMAL] = " (codebook_init: normal)",
             [VQS_WHEN_KMEANS] = " (estimator or codebook_init: kmeans)",
+            [VQS_WHEN_LOSSES] = " (estimators with codebook loss and commitment)",
             [VQS_WHEN_PARAM] = " (estimators that take it)",
+            [VQS_WHEN_TAU_MOVES] = " (estimators that take it; not tau_schedule: constant)",
         };
         const struct vqs_setting *row = &vqs_setting_table[id];
         char value[VQS_PATH_MAX + 1], values[256];
@@ -91,6 +97,17 @@ static void print_quantities(const struct vqs_quantity *table, int n) {
     }
 }
 
+static void print_dimensions(const char *const *dimension) {
+    for (int i = 0; dimension[i]; i++) {
+        const char *label = vqs_dimension_label(dimension[i], 0);
+        printf("    %-24s %s", dimension[i], label ? label : "0, 1, ...");
+        for (int k = 1; label && (label = vqs_dimension_label(dimension[i], k)); k++) {
+            printf(", %s", label);
+        }
+        puts("");
+    }
+}
+
 enum vqs_status vqs_cmd_metrics(const struct vqs_cli *cli, struct vqs_error *err) {
     (void)cli;
     (void)err;
@@ -98,6 +115,12 @@ enum vqs_status vqs_cmd_metrics(const struct vqs_cli *cli, struct vqs_error *err
     print_quantities(vqs_metric_table, VQS_N_METRICS);
     printf("\nCurves, one value an epoch:\n");
     print_quantities(vqs_curve_table, VQS_N_CURVES);
+    printf("\nArrays, of trials that have them, by their dimensions:\n");
+    for (int kind = 0; kind < VQS_N_ARRAYS; kind++) {
+        const struct vqs_quantity *quantity = &vqs_array_table[kind].quantity;
+        printf("  %-26s %-6s %s\n    %s\n", quantity->name, quantity->unit, quantity->long_name, quantity->formula);
+        print_dimensions(vqs_array_table[kind].dimension);
+    }
     return VQS_OK;
 }
 

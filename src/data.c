@@ -20,7 +20,7 @@ static void carve_samples(struct vqs_arena *arena, size_t n, size_t ld, struct v
 static void carve(const struct vqs_settings *s, struct vqs_arena *arena, struct vqs_dataset *data) {
     data->D = s->D;
     data->ld = vqs_row_stride(s->D);
-    data->r = s->data == VQS_DATA_SUBSPACE ? s->r : 0;
+    data->r = s->data == VQS_DATA_SUBSPACE ? s->r : s->data == VQS_DATA_PLANE2D ? 2 : 0;
     carve_samples(arena, (size_t)s->N, data->ld, &data->train);
     carve_samples(arena, (size_t)s->N_eval, data->ld, &data->eval);
     data->basis = vqs_arena_take(arena, (size_t)data->r * data->ld, sizeof *data->basis);
@@ -48,9 +48,8 @@ static void normal_rows(const struct vqs_stream *stream, size_t first, size_t n,
 }
 
 /* The true latent of samples [first, first + n): s is [n][r]. */
-static void draw_latent(const struct vqs_settings *s, const struct vqs_kernels *k, uint32_t purpose,
+static void draw_latent(const struct vqs_settings *s, const struct vqs_kernels *k, size_t r, uint32_t purpose,
                         const vqs_real *centres, size_t first, size_t n, vqs_real *latent) {
-    const size_t r = (size_t)s->r;
     const struct vqs_stream draws = {k, s->seed, purpose, STREAM_LATENT};
     if (s->latent == VQS_LATENT_UNIFORM) { /* unit variance times the scale */
         const vqs_real half = (vqs_real)(sqrt(3.0) * s->latent_scale);
@@ -77,12 +76,12 @@ static void draw_samples(const struct vqs_settings *s, const struct vqs_kernels 
                          vqs_real *latent, struct vqs_samples *out) {
     enum { ROWS = 64 };
     const struct vqs_stream noise = {k, s->seed, noise_purpose, STREAM_NOISE};
-    const size_t r = (size_t)s->r, ld = data->ld;
+    const size_t r = (size_t)data->r, ld = data->ld;
     for (size_t first = 0; first < out->n; first += ROWS) {
         size_t n = out->n - first < ROWS ? out->n - first : ROWS;
         vqs_real *x = out->x + first * ld;
         normal_rows(&noise, first, n, s->D, ld, (vqs_real)s->sigma, x);
-        draw_latent(s, k, purpose, centres, first, n, latent);
+        draw_latent(s, k, r, purpose, centres, first, n, latent);
         for (size_t i = 0; i < n; i++) {
             for (size_t j = 0; j < r; j++) {
                 k->axpy(ld, latent[i * r + j], data->basis + j * ld, x + i * ld);
@@ -91,17 +90,26 @@ static void draw_samples(const struct vqs_settings *s, const struct vqs_kernels 
     }
 }
 
-static enum vqs_status make_subspace(const struct vqs_settings *s, const struct vqs_kernels *k,
-                                     struct vqs_dataset *data, struct vqs_error *err) {
-    const size_t r = (size_t)s->r, n_centres = (size_t)s->mixture_centres;
+/* U: Haar-random, or the axes of the plane. */
+static void make_basis(const struct vqs_settings *s, const struct vqs_kernels *k, struct vqs_dataset *data) {
     const struct vqs_stream basis = {k, s->seed, VQS_RNG_DATA, STREAM_BASIS};
+    if (s->data == VQS_DATA_PLANE2D) {
+        data->basis[0] = data->basis[data->ld + 1] = 1;
+        return;
+    }
+    normal_rows(&basis, 0, (size_t)data->r, s->D, data->ld, 1, data->basis);
+    vqs_orthonormalize(k, data->r, data->ld, data->basis);
+}
+
+static enum vqs_status make_drawn(const struct vqs_settings *s, const struct vqs_kernels *k,
+                                     struct vqs_dataset *data, struct vqs_error *err) {
+    const size_t r = (size_t)data->r, n_centres = (size_t)s->mixture_centres;
     vqs_real *scratch = malloc((n_centres * r + 64 * r) * sizeof *scratch);
     if (!scratch) {
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate the latents of the data");
     }
     vqs_real *centres = scratch, *latent = centres + n_centres * r;
-    normal_rows(&basis, 0, r, s->D, data->ld, 1, data->basis);
-    vqs_orthonormalize(k, s->r, data->ld, data->basis);
+    make_basis(s, k, data);
     const struct vqs_stream centre = {k, s->seed, VQS_RNG_DATA, STREAM_CENTRES};
     vqs_rng_normal(&centre, 0, n_centres * r, (vqs_real)s->latent_scale, centres);
     draw_samples(s, k, VQS_RNG_DATA, VQS_RNG_NOISE, centres, data, latent, &data->train);
@@ -241,8 +249,7 @@ enum vqs_status vqs_dataset_create(const struct vqs_settings *settings, struct v
     }
     data->key = vqs_settings_data_key(settings);
     carve(settings, &data->arena, data);
-    status = settings->data == VQS_DATA_SUBSPACE ? make_subspace(settings, k, data, err)
-                                                 : make_from_file(settings, k, data, err);
+    status = data->r > 0 ? make_drawn(settings, k, data, err) : make_from_file(settings, k, data, err);
     if (status) {
         goto done;
     }

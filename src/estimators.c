@@ -1,37 +1,33 @@
-/* estimators.c - the estimators' backward passes and their table. Compiled once for each instruction set.
- *
- * Every function works on a tile [d][VQS_TILE] whose lanes are samples, so that each loop over lanes is one or two
- * vector operations and each sample's arithmetic is the same in whatever lane it stands. */
-#include "vqsweep/estimators.h"
+/* estimators.c - the table of estimators, and the backward passes of those that need no random numbers. Compiled once for
+ * each instruction set. */
+#include "estimator_rows.h"
 
-#include "isa.h"
-
-#include <math.h>
 #include <string.h>
 
-#ifdef VQS_REAL_IS_DOUBLE
-#define real_sqrt sqrt
-#else
-#define real_sqrt sqrtf
-#endif
+/* ---- ste: gz = g; what is g, or what it would be elsewhere, times a number ----------------------------------------- */
 
-#define FOR_LANES _Pragma("omp simd") for (int l = 0; l < VQS_TILE; l++)
-
-enum { T = VQS_TILE };
-
-/* out[l] = sum_i a[i][l] b[i][l] */
-static void dot_lanes(int d, const vqs_real *restrict a, const vqs_real *restrict b, vqs_real *restrict out) {
-    FOR_LANES out[l] = 0;
-    for (int i = 0; i < d; i++) {
-        FOR_LANES out[l] += a[i * T + l] * b[i * T + l];
+static void times(int d, vqs_real factor, const vqs_real *restrict g, vqs_real *restrict out) {
+    for (int i = 0; i < d * T; i += T) {
+        FOR_LANES out[i + l] = factor * g[i + l];
     }
 }
 
-/* ---- ste: gz = g ------------------------------------------------------------------------------------------------- */
-
 static void ste_backward(const struct vqs_estimator_tile *t) {
     memcpy(t->gz, t->g, (size_t)t->d * T * sizeof *t->gz);
-    memset(t->zero, 0, T * sizeof *t->zero);
+}
+
+static void scaled_backward(const struct vqs_estimator_tile *t) {
+    const double kappa = t->settings->kappa;
+    times(t->d, (vqs_real)(1 / (kappa > 0 ? kappa : t->d)), t->g, t->gz);
+}
+
+static void sync_backward(const struct vqs_estimator_tile *t) {
+    ste_backward(t);
+    times(t->d, (vqs_real)t->settings->nu, t->g, t->gq);
+}
+
+static void exact_backward(const struct vqs_estimator_tile *t) {
+    memcpy(t->gz, t->at_z, (size_t)t->d * T * sizeof *t->gz);
 }
 
 /* ---- projector(a, b): gz = a (u.g) u + b (g - (u.g) u); rotation is projector(1, 0) -------------------------------- */
@@ -40,7 +36,7 @@ static void projector_ab(const struct vqs_estimator_tile *t, vqs_real a, vqs_rea
     const int d = t->d;
     const vqs_real *restrict z = t->z, *restrict q = t->q, *restrict g = t->g;
     vqs_real *restrict gz = t->gz, *restrict zero = t->zero;
-    vqs_real rr[T], zz[T], qq[T], vg[T], scale[T]; /* v = q - z, not normalised */
+    vqs_real rr[T], vg[T], scale[T]; /* v = q - z, not normalised */
     FOR_LANES rr[l] = vg[l] = 0;
     for (int i = 0; i < d; i++) {
         FOR_LANES {
@@ -49,16 +45,8 @@ static void projector_ab(const struct vqs_estimator_tile *t, vqs_real a, vqs_rea
             vg[l] += v * g[i * T + l];
         }
     }
-    dot_lanes(d, z, z, zz);
-    dot_lanes(d, q, q, qq);
-    FOR_LANES { /* u := 0 where |v| <= 1e-12 max(|z|, |q|, 1) */
-        vqs_real m = zz[l] > qq[l] ? zz[l] : qq[l];
-        m = m > 1 ? m : 1;
-        vqs_real too_small = real_sqrt(rr[l]) <= (vqs_real)1e-12 * real_sqrt(m) ? 1 : 0;
-        zero[l] = too_small;
-        vqs_real safe = too_small != 0 ? 1 : rr[l];
-        scale[l] = too_small != 0 ? 0 : (a - b) * vg[l] / safe;
-    }
+    find_zero(d, t->z, t->q, rr, zero);
+    FOR_LANES scale[l] = zero[l] != 0 ? 0 : (a - b) * vg[l] / (zero[l] != 0 ? 1 : rr[l]);
     for (int i = 0; i < d; i++) {
         FOR_LANES gz[i * T + l] = scale[l] * (q[i * T + l] - z[i * T + l]) + b * g[i * T + l];
     }
@@ -74,22 +62,22 @@ static void rotation_backward(const struct vqs_estimator_tile *t) {
 
 /* ---- rotation_trick: gz = lam [g - 2 w (w.g) + 2 zh (qh.g)] -------------------------------------------------------- */
 
-/* Where z has no direction the rotation is taken as the identity; where q has none, lam = 0 and nothing flows. */
-static void rotation_trick_backward(const struct vqs_estimator_tile *t) {
+/* Where z or q has no direction the rotation is taken as the identity; q = 0 makes lam = 0, and nothing flows. Without
+ * `rescale` lam = 1 everywhere. */
+INLINE void rotate(const struct vqs_estimator_tile *t, bool rescale) {
     const int d = t->d;
     const vqs_real *restrict z = t->z, *restrict q = t->q, *restrict g = t->g;
-    vqs_real *restrict gz = t->gz, *restrict zero = t->zero;
+    vqs_real *restrict gz = t->gz;
     vqs_real zz[T], qq[T], zi[T], qi[T], lam[T], qg[T], wg[T], ww[T];
     dot_lanes(d, z, z, zz);
     dot_lanes(d, q, q, qq);
     FOR_LANES {
         vqs_real zn = real_sqrt(zz[l]), qn = real_sqrt(qq[l]);
-        vqs_real none = zn <= (vqs_real)1e-12 ? 1 : 0;
-        zi[l] = none != 0 ? 0 : 1 / (none != 0 ? 1 : zn);
-        qi[l] = none != 0 || qn == 0 ? 0 : 1 / (qn == 0 ? 1 : qn);
-        lam[l] = none != 0 ? 1 : qn * zi[l];
+        const bool no_z = zn <= (vqs_real)1e-12, none = no_z || qn == 0;
+        zi[l] = none ? 0 : 1 / (none ? 1 : zn);
+        qi[l] = none ? 0 : 1 / (none ? 1 : qn);
+        lam[l] = no_z || !rescale ? 1 : qn / (no_z ? 1 : zn);
         qg[l] = wg[l] = ww[l] = 0;
-        zero[l] = 0;
     }
     for (int i = 0; i < d; i++) {
         FOR_LANES {
@@ -109,23 +97,107 @@ static void rotation_trick_backward(const struct vqs_estimator_tile *t) {
     }
 }
 
+static void rotation_trick_backward(const struct vqs_estimator_tile *t) {
+    rotate(t, true);
+}
+
+static void rotation_trick_lam1_backward(const struct vqs_estimator_tile *t) {
+    rotate(t, false);
+}
+
 /* ---- the table ----------------------------------------------------------------------------------------------------- */
 
+/* New rows go to the end: journals and plans number them. */
 const struct vqs_estimator VQS_ISA_NAME(vqs_estimator_table)[] = {
-    {"ste", "g", "van den Oord, Vinyals, Kavukcuoglu 2017", {NULL}, ste_backward},
-    {"rotation", "(u.g) u", "the seed study's surrogate: projector(1, 0)", {NULL}, rotation_backward},
-    {"rotation_trick",
-     "lam [g - 2 w (w.g) + 2 zh (qh.g)], w = (zh + qh)/|zh + qh|, lam = |q|/|z|",
-     "Fifty et al. 2024, eq. 4.2",
-     {NULL},
-     rotation_trick_backward},
-    {"projector",
-     "a (u.g) u + b (g - (u.g) u)",
-     "the family of ste (1, 1), rotation (1, 0), reflection (-1, 1)",
-     {"a", "b"},
-     projector_backward},
-    {"kmeans", "none: Lloyd's algorithm on the principal components of the data", "Lloyd 1982; Arthur, Vassilvitskii 2007", {NULL}, NULL},
-    {NULL, NULL, NULL, {NULL}, NULL},
+    {.name = "ste",
+     .formula = "g",
+     .source = "van den Oord, Vinyals, Kavukcuoglu 2017",
+     .backward = ste_backward},
+    {.name = "rotation",
+     .formula = "(u.g) u",
+     .source = "the seed study's surrogate: projector(1, 0)",
+     .backward = rotation_backward},
+    {.name = "rotation_trick",
+     .formula = "lam [g - 2 w (w.g) + 2 zh (qh.g)], w = (zh + qh)/|zh + qh|, lam = |q|/|z|",
+     .source = "Fifty et al. 2024, eq. 4.2",
+     .backward = rotation_trick_backward},
+    {.name = "projector",
+     .formula = "a (u.g) u + b (g - (u.g) u)",
+     .source = "the family of ste (1, 1), rotation (1, 0), reflection (-1, 1)",
+     .params = {"a", "b"},
+     .backward = projector_backward},
+    {.name = "kmeans",
+     .formula = "none: Lloyd's algorithm on the principal components of the data",
+     .source = "Lloyd 1982; Arthur, Vassilvitskii 2007"},
+    {.name = "scaled",
+     .formula = "g / kappa; kappa = 0 stands for d",
+     .source = "control: attenuation alone",
+     .params = {"kappa"},
+     .backward = scaled_backward},
+    {.name = "random_direction",
+     .formula = "d (v.g) v, or (v.g) v without times_d; v uniform on the sphere",
+     .source = "control: rank one without geometry",
+     .params = {"times_d"},
+     .needs = VQS_NEEDS_NOISE,
+     .backward = KERNEL(random_direction_backward)},
+    {.name = "rotation_trick_lam1",
+     .formula = "as rotation_trick with lam = 1",
+     .source = "Fifty et al. 2024, without rescaling",
+     .backward = rotation_trick_lam1_backward},
+    {.name = "nsvq",
+     .value = "z + |q - z| v, v uniform on the sphere",
+     .formula = "g - u (v.g)",
+     .to_codes = "u (v.g) to code k",
+     .source = "Vali, Backstrom 2022",
+     .needs = VQS_NEEDS_NOISE | VQS_GIVES_VALUE | VQS_GIVES_CODES | VQS_WITHOUT_LOSSES,
+     .forward = KERNEL(nsvq_forward),
+     .backward = KERNEL(nsvq_backward)},
+    {.name = "diveq",
+     .value = "z + |q - z| v, v = (q - z + e)/|q - z + e|, e ~ N(0, diveq_sigma^2 I)",
+     .formula = "g - u (v.g)",
+     .to_codes = "u (v.g) to code k",
+     .source = "Vali et al. 2025",
+     .params = {"diveq_sigma"},
+     .needs = VQS_NEEDS_NOISE | VQS_GIVES_VALUE | VQS_GIVES_CODES | VQS_WITHOUT_LOSSES,
+     .forward = KERNEL(diveq_forward),
+     .backward = KERNEL(diveq_backward)},
+    {.name = "diveq_detach",
+     .formula = "g - u (u.g): diveq without noise",
+     .to_codes = "u (u.g) to code k",
+     .source = "Vali et al. 2025",
+     .needs = VQS_GIVES_CODES | VQS_WITHOUT_LOSSES,
+     .backward = KERNEL(diveq_detach_backward)},
+    {.name = "sync",
+     .formula = "g",
+     .to_codes = "nu g to code k",
+     .source = "Huh et al. 2023",
+     .params = {"nu"},
+     .needs = VQS_GIVES_CODES,
+     .backward = sync_backward},
+    {.name = "gumbel_st",
+     .value = "code k = argmax(l + G), l_j = -logit_scale |z - c_j|^2, G Gumbel noise",
+     .formula = "2 logit_scale sum_j delta_j c_j, delta = J(y) a / tau, y = softmax((l + G)/tau)",
+     .to_codes = "g to code k, and 2 logit_scale delta_j (z - c_j) to every code j",
+     .source = "Jang, Gu, Poole 2017; Maddison, Mnih, Teh 2017",
+     .params = {"logit_scale", "tau", "tau_schedule", "tau_end"},
+     .needs = VQS_NEEDS_CHOICES | VQS_GIVES_CODES,
+     .forward = KERNEL(gumbel_st_forward),
+     .backward = KERNEL(gumbel_st_backward)},
+    {.name = "reinmax",
+     .value = "code k drawn from pi = softmax(l), with gumbel_st's l and random numbers; D is 1 at k, else 0",
+     .formula = "as gumbel_st, with delta = 2 J((softmax(l/tau) + D)/2) a - J(pi) a / 2",
+     .to_codes = "as gumbel_st",
+     .source = "Liu et al. 2023",
+     .params = {"logit_scale", "tau", "tau_schedule", "tau_end"},
+     .needs = VQS_NEEDS_CHOICES | VQS_GIVES_CODES,
+     .forward = KERNEL(reinmax_forward),
+     .backward = KERNEL(reinmax_backward)},
+    {.name = "exact",
+     .formula = "dL_rec/dz as if z itself were decoded; the decoder is trained on q",
+     .source = "control of Fifty et al. 2024",
+     .needs = VQS_NEEDS_AT_Z,
+     .backward = exact_backward},
+    {.name = NULL},
 };
 
 #ifdef VQS_ISA_portable /* look-ups need one copy only */

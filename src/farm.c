@@ -1,173 +1,35 @@
 /* farm.c - trials on the scheduler. */
 #include "farm.h"
 
-#include "vqsweep/data.h"
-#include "vqsweep/kernels.h"
+#include "farm_trial.h"
 
 #include <math.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-/* Memory for data sets that no trial uses at the moment but the next ones may. */
-static const size_t CACHE_BYTES = (size_t)512 << 20;
-
-/* A task on its way to a rank of the same program. */
-struct task {
-    uint32_t trial, attempt;
-    struct vqs_settings settings;
-};
-
-struct vqs_farm_worker {
-    struct vqs_farm *farm;
-    struct vqs_trainer *trainer;
-    struct vqs_record record;
-    /* the trial in work */
-    struct task task;
-    char *path;     /* of its checkpoint */
-    int from_epoch; /* where this run of it began */
-    double began, saved;
-    double earlier;             /* seconds it took in earlier runs */
-    _Atomic(uint32_t) progress; /* changes as it gets on */
-};
-
-/* In place of a record: the trial was left and stays pending. */
-static const char LEFT[] = "left";
-
-/* A signal handler can reach nothing else. Only ever counted up. */
-static volatile sig_atomic_t signals;
-
-static void count_signal(int number) {
-    (void)number;
-    signals = signals + 1;
-}
-
 /* A trial is stuck when it shows no progress for this many times the seconds that all of it should take, by the nominal
  * cost corrected by what trials took so far: generous, for a machine may be shared. */
 static const double STALL_FACTOR = 20;
 
+/* Failed attempts that are told one by one. */
+enum { MOST_TOLD = 20 };
+
 /* Two signals within this time are one: a launcher and a batch system may both pass on the same one. */
 static const double ONE_SIGNAL_SECONDS = 0.25;
 
-/* ---- trials that are saved and left ------------------------------------------------------------------------------ */
-
-/* Running trials get three quarters of the grace; the last of it belongs to the result file. */
-static double leave_after(const struct vqs_farm *farm, double now) {
-    return fmin(now + 0.75 * farm->grace, farm->end_at - 0.25 * farm->grace);
-}
-
-static void begin_leaving(struct vqs_farm *farm) {
-    double not_yet = 0;
-    atomic_compare_exchange_strong(&farm->leave_by, &not_yet, leave_after(farm, vqs_clock_seconds()));
-}
-
-static struct vqs_checkpoint_tag tag_of(const struct vqs_farm_worker *worker) {
-    return (struct vqs_checkpoint_tag){vqs_settings_key(&worker->task.settings), vqs_code_version(),
-                                       vqs_kernels_cpu_class()};
-}
-
-static bool resume_trial(void *ctx, struct vqs_trial_state *state) {
-    struct vqs_farm_worker *worker = ctx;
-    const struct vqs_checkpoint_tag tag = tag_of(worker);
-    struct vqs_error err = {0};
-    if (!worker->path || access(worker->path, F_OK) != 0) {
-        return false;
-    }
-    if (vqs_checkpoint_load(worker->path, &tag, state, &worker->earlier, &err) != VQS_OK) {
-        fprintf(stderr, "vqsweep: warning: trial %u: %s\n", worker->task.trial, err.text);
-        return false;
-    }
-    worker->from_epoch = state->epoch;
-    return true;
-}
-
-/* A checkpoint that cannot be written costs time later, never a result. */
-static void save_trial(struct vqs_farm_worker *worker, const struct vqs_trial_state *state, double now) {
-    const struct vqs_checkpoint_tag tag = tag_of(worker);
-    struct vqs_error err = {0};
-    worker->saved = now;
-    if (worker->path &&
-        vqs_checkpoint_save(worker->path, &tag, state, worker->earlier + now - worker->began, &err) != VQS_OK &&
-        !atomic_exchange(&worker->farm->told_of_disk, true)) {
-        fprintf(stderr, "vqsweep: warning: %s; trials go on without checkpoints until that is mended\n", err.text);
-    }
-}
-
-/* After an epoch: whether the trial goes on. It does unless the run is stopping and the trial would take too long. */
-static bool after_epoch(void *ctx, const struct vqs_trial_state *state) {
-    struct vqs_farm_worker *worker = ctx;
-    struct vqs_farm *farm = worker->farm;
-    const double now = vqs_clock_seconds();
-    worker->progress++;
-    if (signals || now >= farm->end_at - farm->grace) {
-        begin_leaving(farm);
-    }
-    const double leave_by = atomic_load(&farm->leave_by);
-    const double an_epoch = (now - worker->began) / (state->epoch - worker->from_epoch);
-    const bool leaves = leave_by > 0 && now + an_epoch * (worker->task.settings.epochs - state->epoch) > leave_by;
-    if (leaves || now - worker->saved >= farm->trial_checkpoint) {
-        save_trial(worker, state, now);
-    }
-    return !leaves;
-}
-
-/* ---- every rank -------------------------------------------------------------------------------------------------- */
-
-static void run_trial(void *ctx, int slot, const void *data, size_t size, struct vqs_bytes *result) {
-    struct vqs_farm *farm = ctx;
-    struct vqs_farm_worker *worker = &farm->workers[slot];
-    struct vqs_record *record = &worker->record;
-    struct task *task = &worker->task;
-    struct timespec now;
-    size_t before = result->size;
-    if (size != sizeof *task) {
-        return; /* an empty result: rank 0 reports it */
-    }
-    memcpy(task, data, sizeof *task);
-    free(worker->path);
-    worker->path = vqs_checkpoint_path(farm->trials_folder, task->trial, vqs_settings_key(&task->settings));
-    worker->began = worker->saved = vqs_clock_seconds();
-    worker->from_epoch = 0;
-    worker->earlier = 0;
-    worker->progress++;
-    vqs_begun_set(&farm->begun, slot, task->trial);
-    enum vqs_status status = vqs_trainer_run(worker->trainer, &task->settings, record, NULL);
-    vqs_begun_clear(&farm->begun, slot);
-    if (status == VQS_ERR_UNFINISHED) {
-        vqs_bytes_append(result, LEFT, sizeof LEFT, NULL);
-        return;
-    } /* any other failure is in the record */
-    clock_gettime(CLOCK_REALTIME, &now);
-    record->trial = task->trial;
-    record->attempt = task->attempt;
-    record->rank = farm->rank;
-    record->wall_seconds += worker->earlier;
-    record->finished_at = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-    memcpy(record->host, farm->host, sizeof record->host);
-    snprintf(record->code_version, sizeof record->code_version, "%s", vqs_code_version());
-    if (vqs_record_pack(record, result, NULL) != VQS_OK) {
-        result->size = before;
-    }
-}
-
-static uint32_t progress(void *ctx, int slot) {
-    const struct vqs_farm *farm = ctx;
-    return atomic_load(&farm->workers[slot].progress);
-}
-
-static void on_stop(void *ctx) {
-    begin_leaving(ctx);
-}
-
 /* ---- rank 0 ------------------------------------------------------------------------------------------------------ */
+
+static void say(struct vqs_farm *farm, const char *prefix, const char *text) {
+    vqs_progress_clear(&farm->progress);
+    fprintf(stderr, "vqsweep: %s%s\n", prefix, text);
+}
 
 static enum vqs_status describe(void *ctx, uint32_t trial, struct vqs_bytes *bytes, struct vqs_error *err) {
     const struct vqs_farm *farm = ctx;
-    struct task task = {.trial = trial, .attempt = vqs_output_attempt(farm->output, trial)};
+    struct vqs_farm_task task = {.trial = trial, .attempt = vqs_output_attempt(farm->output, trial)};
     vqs_plan_trial_settings(farm->plan, trial, &task.settings);
     return vqs_bytes_append(bytes, &task, sizeof task, err);
 }
@@ -177,7 +39,7 @@ static enum vqs_status make_failed_record(struct vqs_farm *farm, uint32_t trial,
                                           struct vqs_record_head *head, struct vqs_error *err) {
     struct vqs_record record = {0};
     farm->scratch.size = 0;
-    enum vqs_status status = vqs_record_reset(&record, 0, 0, 0, 0, err);
+    enum vqs_status status = vqs_record_reset(&record, &(struct vqs_record_shape){0}, err);
     record.key = vqs_plan_trial_key(farm->plan, trial);
     record.trial = trial;
     record.attempt = vqs_output_attempt(farm->output, trial);
@@ -195,15 +57,13 @@ static enum vqs_status make_failed_record(struct vqs_farm *farm, uint32_t trial,
     return status;
 }
 
-/* Remember the first few failures by name; without a record: those of earlier runs. */
-static void name_failure(struct vqs_farm *farm, uint32_t trial, const void *record, size_t size) {
-    struct vqs_record whole = {0};
+/* Counts a trial that is given up, and remembers the first few by name. */
+static void count_failure(struct vqs_farm *farm, uint32_t trial, const char *why) {
     char *text = farm->first_failures;
     size_t used = strlen(text), room = sizeof farm->first_failures - used;
+    farm->state.failed++;
     if (farm->state.failed == 1) {
-        bool known = record && vqs_record_unpack(&whole, record, size, NULL) == VQS_OK;
-        snprintf(text, room, "%u (%.140s)", trial, known ? whole.message : "given up by an earlier run");
-        vqs_record_destroy(&whole);
+        snprintf(text, room, "%u (%.140s)", trial, why);
     } else if (farm->state.failed <= 4) {
         snprintf(text + used, room, ", %u", trial);
     } else if (farm->state.failed == 5) {
@@ -211,9 +71,8 @@ static void name_failure(struct vqs_farm *farm, uint32_t trial, const void *reco
     }
 }
 
-/* The trial has its record, and is done with. */
-static void count_record(struct vqs_farm *farm, uint32_t trial, const struct vqs_record_head *head, const void *record,
-                         size_t size) {
+/* The trial is done with. */
+static void count_trial(struct vqs_farm *farm, uint32_t trial) {
     struct vqs_settings settings;
     vqs_plan_trial_settings(farm->plan, trial, &settings);
     double cost = vqs_trial_seconds(&settings);
@@ -221,19 +80,49 @@ static void count_record(struct vqs_farm *farm, uint32_t trial, const struct vqs
     farm->state.cost_left -= cost;
     farm->state.done++;
     farm->state.done_here++;
-    farm->state.diverged += head->outcome == VQS_OUTCOME_DIVERGED;
-    if (head->outcome == VQS_OUTCOME_FAILED) {
-        farm->state.failed++;
-        name_failure(farm, trial, record, size);
+}
+
+/* A trial is given up after so many attempts, until --retry-failed grants it as many more. The last of them is made
+ * with no other trial beside it at its rank: so it is not held to account for what others do, and has all memory. */
+static enum vqs_sched_verdict after_attempt(const struct vqs_farm *farm, uint32_t attempt) {
+    const uint32_t most = (uint32_t)farm->attempts, left = (most - attempt % most) % most;
+    return left == 0 ? VQS_SCHED_DONE : left == 1 ? VQS_SCHED_ALONE : VQS_SCHED_AGAIN;
+}
+
+/* An attempt came to nothing, and its record is kept. Says so the first few times; the summary names what is given up.
+ */
+static void tell_of_attempt(struct vqs_farm *farm, uint32_t trial, uint32_t attempt, const char *why,
+                            enum vqs_sched_verdict verdict) {
+    char text[400];
+    snprintf(text, sizeof text, "trial %u, attempt %u: %s; %s", trial, attempt, why,
+             verdict == VQS_SCHED_DONE ? "given up, the run goes on without it" : "it is tried again");
+    if (++farm->told_attempts <= MOST_TOLD) {
+        say(farm, "warning: ", text);
+    } else if (farm->told_attempts == MOST_TOLD + 1) {
+        say(farm, "warning: ", "there are more failed attempts, which are not told here");
     }
 }
 
+/* The trial failed by itself: memory, a data file. Both may be a passing trouble, and failing costs little time. */
+static enum vqs_sched_verdict on_failure(struct vqs_farm *farm, uint32_t trial, const struct vqs_record_head *head,
+                                         const void *result, size_t size) {
+    const enum vqs_sched_verdict verdict = after_attempt(farm, head->attempt);
+    struct vqs_record record = {0};
+    const char *why = vqs_record_unpack(&record, result, size, NULL) == VQS_OK ? record.message : "out of memory";
+    tell_of_attempt(farm, trial, head->attempt, why, verdict);
+    if (verdict == VQS_SCHED_DONE) {
+        count_failure(farm, trial, why);
+    }
+    vqs_record_destroy(&record);
+    return verdict;
+}
+
 static enum vqs_status on_result(void *ctx, uint32_t trial, int rank, const void *result, size_t size,
-                                 struct vqs_error *err) {
+                                 enum vqs_sched_verdict *verdict, struct vqs_error *err) {
     struct vqs_farm *farm = ctx;
     struct vqs_record_head head;
     enum vqs_status status = VQS_OK;
-    if (size == sizeof LEFT && !memcmp(result, LEFT, size)) {
+    if (vqs_farm_was_left(result, size)) {
         return VQS_OK; /* it stays pending */
     }
     if (vqs_record_peek(result, size, &head, NULL) != VQS_OK || head.trial != trial ||
@@ -247,32 +136,38 @@ static enum vqs_status on_result(void *ctx, uint32_t trial, int rank, const void
     if (status == VQS_OK) {
         status = vqs_output_append(farm->output, &head, result, size, err);
     }
-    if (status == VQS_OK) {
-        count_record(farm, trial, &head, result, size);
+    if (status == VQS_OK && head.outcome == VQS_OUTCOME_FAILED) {
+        *verdict = on_failure(farm, trial, &head, result, size);
+    }
+    if (status == VQS_OK && *verdict == VQS_SCHED_DONE) {
+        farm->state.diverged += head.outcome == VQS_OUTCOME_DIVERGED;
+        count_trial(farm, trial);
     }
     return status;
 }
 
 /* Every loss leaves a failed record, so that attempts are counted across restarts too. */
-static bool on_loss(void *ctx, uint32_t trial, int rank, const char *why) {
-    struct vqs_farm *farm = ctx;
+static enum vqs_status keep_loss(struct vqs_farm *farm, uint32_t trial, int rank, const char *why,
+                                 enum vqs_sched_verdict *verdict, struct vqs_error *err) {
     struct vqs_record_head head;
     const uint32_t attempt = vqs_output_attempt(farm->output, trial);
-    const bool again = attempt % (uint32_t)farm->attempts != 0;
-    char message[200];
-    snprintf(message, sizeof message, "attempt %u: %s", attempt, why);
-    enum vqs_status status = make_failed_record(farm, trial, rank, message, &head, farm->err);
-    if (status == VQS_OK) {
-        status = vqs_output_append(farm->output, &head, farm->scratch.data, farm->scratch.size, farm->err);
-    }
-    if (status == VQS_OK && !again) {
-        count_record(farm, trial, &head, farm->scratch.data, farm->scratch.size);
+    *verdict = after_attempt(farm, attempt);
+    enum vqs_status status = make_failed_record(farm, trial, rank, why, &head, err);
+    status = status ? status : vqs_output_append(farm->output, &head, farm->scratch.data, farm->scratch.size, err);
+    tell_of_attempt(farm, trial, attempt, why, *verdict);
+    return status;
+}
+
+static enum vqs_sched_verdict on_loss(void *ctx, uint32_t trial, int rank, const char *why) {
+    struct vqs_farm *farm = ctx;
+    enum vqs_sched_verdict verdict;
+    enum vqs_status status = keep_loss(farm, trial, rank, why, &verdict, farm->err);
+    if (status == VQS_OK && verdict == VQS_SCHED_DONE) {
+        count_failure(farm, trial, why);
+        count_trial(farm, trial);
     }
     farm->status = farm->status == VQS_OK ? status : farm->status;
-    vqs_progress_clear(&farm->progress);
-    fprintf(stderr, "vqsweep: warning: trial %u, %s; %s\n", trial, message,
-            again ? "it is tried again" : "given up, the run goes on without it");
-    return again;
+    return verdict;
 }
 
 static void on_rank(void *ctx, int rank, bool back, double seconds) {
@@ -286,18 +181,13 @@ static void on_rank(void *ctx, int rank, bool back, double seconds) {
     }
 }
 
-static void say(struct vqs_farm *farm, const char *prefix, const char *text) {
-    vqs_progress_clear(&farm->progress);
-    fprintf(stderr, "vqsweep: %s%s\n", prefix, text);
-}
-
 /* No more waiting: the journal is put in order, and the lease goes with the process. */
 static void leave_now(struct vqs_farm *farm) {
     struct vqs_error err = {0};
     enum vqs_status status = vqs_output_checkpoint(farm->output, &err);
     say(farm, "stopped at once; ", status == VQS_OK ? "run the same command again to go on" : err.text);
     vqs_output_let_go(farm->output);
-    vqs_begun_close(&farm->begun, false);
+    vqs_begun_close(&farm->begun);
     _exit(vqs_status_exit_code(VQS_ERR_UNFINISHED));
 }
 
@@ -306,8 +196,8 @@ static void leave_now(struct vqs_farm *farm) {
  * is written, before anything is waited for. */
 static void heed_stops(struct vqs_farm *farm) {
     const double now = vqs_clock_seconds();
-    const bool signalled = signals != farm->signals_seen;
-    farm->signals_seen = signals;
+    const bool signalled = vqs_farm_signals() != farm->signals_seen;
+    farm->signals_seen = vqs_farm_signals();
     if (farm->stop_at > 0) {
         if (signalled && now - farm->stop_at > ONE_SIGNAL_SECONDS) {
             leave_now(farm);
@@ -319,9 +209,12 @@ static void heed_stops(struct vqs_farm *farm) {
     }
     farm->stop_at = now;
     farm->state.stopping = true;
+    for (int s = 0; s < farm->slots; s++) { /* if the end comes now, it is not the trials' doing */
+        vqs_begun_clear(&farm->begun, s);
+    }
     if (!farm->progress.quiet) {
         char left[32], text[200];
-        vqs_progress_duration(leave_after(farm, now) - now, left, sizeof left);
+        vqs_progress_duration(vqs_farm_leave_after(farm, now) - now, left, sizeof left);
         snprintf(text, sizeof text,
                  "trials that end within %s are finished, others are saved; a second signal does not wait", left);
         say(farm, signalled ? "stopping: " : "stopping before the time limit: ", text);
@@ -355,18 +248,18 @@ static enum vqs_sched_order on_tick(void *ctx, uint32_t done, uint32_t in_flight
 
 struct costed {
     double seconds;
-    bool suspect;
-    int size; /* trials of equal size differ by less than a factor of 4 in cost */
+    int suspect; /* 2: and to be alone */
+    int size;    /* trials of equal size differ by less than a factor of 4 in cost */
     uint64_t data;
     uint32_t trial;
 };
 
-/* The long ones first, so that the run ends on short ones; among those of a size, trials on the same data side by side, so
- * that a rank makes it once. Those that came to nothing before are tried last, for they may take a rank with them. */
+/* The long ones first, so that the run ends on short ones; among those of a size, trials on the same data side by side,
+ * so that a rank makes it once. What came to nothing before is tried last, for it may take a rank with it. */
 static int dispatch_order(const void *a, const void *b) {
     const struct costed *x = a, *y = b;
     if (x->suspect != y->suspect) {
-        return x->suspect ? 1 : -1;
+        return x->suspect > y->suspect ? 1 : -1;
     }
     if (x->size != y->size) {
         return x->size > y->size ? -1 : 1;
@@ -380,9 +273,22 @@ static int dispatch_order(const void *a, const void *b) {
     return x->trial < y->trial ? -1 : x->trial > y->trial;
 }
 
-/* A trial is given up after so many attempts, until --retry-failed grants it as many more. */
 static bool is_given_up(const struct vqs_farm *farm, uint32_t attempts) {
-    return attempts > 0 && !farm->retry_failed && (farm->only_pending || attempts % (uint32_t)farm->attempts == 0);
+    return attempts > 0 && !farm->retry_failed &&
+           (farm->only_pending || after_attempt(farm, attempts) == VQS_SCHED_DONE);
+}
+
+/* Rank 0: an attempt came to nothing at every trial that an earlier rank 0 was running when it died. */
+static enum vqs_status count_deaths(struct vqs_farm *farm, struct vqs_error *err) {
+    enum vqs_status status = VQS_OK;
+    for (size_t t = 0; t < vqs_plan_n_trials(farm->plan) && farm->begun.n_found && status == VQS_OK; t++) {
+        enum vqs_sched_verdict verdict;
+        if (vqs_begun_found(&farm->begun, vqs_plan_trial_key(farm->plan, t)) && vqs_shard_has(&farm->shard, t) &&
+            !vqs_output_has(farm->output, t)) {
+            status = keep_loss(farm, (uint32_t)t, 0, "rank 0 died while it was running there", &verdict, err);
+        }
+    }
+    return status;
 }
 
 /* Rank 0: the trials without a result, in the order to hand them out, and what they may cost. */
@@ -405,16 +311,16 @@ static enum vqs_status make_order(struct vqs_farm *farm, struct vqs_error *err) 
             continue;
         }
         if (is_given_up(farm, attempts)) {
-            farm->state.failed++;
-            name_failure(farm, (uint32_t)t, NULL, 0);
+            count_failure(farm, (uint32_t)t, "given up before; vqsweep show tells why");
         } else {
             struct vqs_settings settings;
-            const bool suspect = attempts > 0 || vqs_begun_found(&farm->begun, (uint32_t)t);
+            const int suspect = attempts == 0 ? 0 : after_attempt(farm, attempts) == VQS_SCHED_ALONE ? 2 : 1;
             vqs_plan_trial_settings(farm->plan, t, &settings);
             const double seconds = vqs_trial_seconds(&settings);
             costed[farm->n_tasks++] = (struct costed){seconds, suspect, (int)floor(log2(seconds) / 2),
                                                       vqs_settings_data_key(&settings), (uint32_t)t};
-            farm->n_suspects += suspect;
+            farm->n_suspects += suspect > 0;
+            farm->n_alone += suspect == 2;
             farm->state.cost_left += seconds;
         }
     }
@@ -430,51 +336,21 @@ static enum vqs_status make_order(struct vqs_farm *farm, struct vqs_error *err) 
 }
 
 enum vqs_status vqs_farm_create(struct vqs_farm *farm, struct vqs_error *err) {
-    farm->workers = calloc((size_t)farm->slots, sizeof *farm->workers);
-    if (!farm->workers) {
-        return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate %d workers", farm->slots);
+    enum vqs_status status = vqs_farm_create_workers(farm, err);
+    if (status == VQS_OK && farm->plan) {
+        vqs_begun_open(&farm->begun, farm->path);
+        status = count_deaths(farm, err);
+        status = status ? status : make_order(farm, err);
     }
-    enum vqs_status status = vqs_data_cache_create(CACHE_BYTES, &farm->cache, err);
-    for (int s = 0; status == VQS_OK && s < farm->slots; s++) {
-        struct vqs_farm_worker *worker = &farm->workers[s];
-        const struct vqs_trial_hooks hooks = {.ctx = worker, .resume = resume_trial, .epoch = after_epoch};
-        worker->farm = farm;
-        status = vqs_trainer_create(farm->team, farm->cache, &worker->trainer, err);
-        if (status == VQS_OK) {
-            vqs_trainer_set_hooks(worker->trainer, &hooks);
-        }
-    }
-    if (status != VQS_OK) {
-        return status;
-    }
-    if (farm->plan) {
-        vqs_begun_open(&farm->begun, farm->path, farm->slots);
-    }
-    return farm->plan ? make_order(farm, err) : VQS_OK;
+    return status;
 }
 
 void vqs_farm_destroy(struct vqs_farm *farm) {
-    for (int s = 0; s < farm->slots && farm->workers; s++) {
-        vqs_trainer_destroy(farm->workers[s].trainer);
-        vqs_record_destroy(&farm->workers[s].record);
-        free(farm->workers[s].path);
-    }
-    vqs_data_cache_destroy(farm->cache);
-    vqs_begun_close(&farm->begun, true);
-    free(farm->workers);
+    vqs_farm_destroy_workers(farm);
+    vqs_begun_close(&farm->begun);
     free(farm->order);
     free(farm->seconds);
     vqs_bytes_destroy(&farm->scratch);
-}
-
-/* Every rank counts the signals that stop a run: rank 0 stops handing out, the others leave what takes too long. */
-static void count_signals(void) {
-    static const int stopping[] = {SIGINT, SIGTERM, SIGUSR1};
-    struct sigaction action = {.sa_handler = count_signal, .sa_flags = SA_RESTART};
-    sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < sizeof stopping / sizeof *stopping; i++) {
-        sigaction(stopping[i], &action, NULL);
-    }
 }
 
 /* The last records may still wait for a disk that is full: until there is room, a signal or the time limit. */
@@ -490,16 +366,17 @@ enum vqs_status vqs_farm_run(struct vqs_farm *farm, MPI_Comm comm, struct vqs_sc
                              struct vqs_error *err) {
     struct vqs_sched_ops ops = {.ctx = farm,
                                 .describe = describe,
-                                .run = run_trial,
+                                .run = vqs_farm_run_trial,
                                 .on_result = on_result,
                                 .on_tick = on_tick,
-                                .on_stop = on_stop,
+                                .on_stop = vqs_farm_leave,
                                 .on_loss = on_loss,
                                 .on_rank = on_rank,
-                                .progress = progress};
+                                .progress = vqs_farm_progress};
     struct vqs_sched_config config = {.order = farm->order,
                                       .n_tasks = farm->n_tasks,
                                       .n_suspects = farm->n_suspects,
+                                      .n_alone = farm->n_alone,
                                       .slots = farm->slots,
                                       .prefetch = farm->prefetch,
                                       .silence = farm->silence,
@@ -507,12 +384,11 @@ enum vqs_status vqs_farm_run(struct vqs_farm *farm, MPI_Comm comm, struct vqs_sc
                                       .factor = STALL_FACTOR,
                                       .seconds = farm->seconds};
     farm->err = err;
-    count_signals();
     enum vqs_status status = vqs_sched_run(comm, &config, &ops, summary, err);
     if (status == VQS_OK && farm->rank == 0) {
         wait_for_disk(farm);
     }
-    vqs_begun_close(&farm->begun, farm->state.done < farm->state.total);
+    vqs_begun_close(&farm->begun);
     vqs_progress_clear(&farm->progress);
     return status == VQS_OK ? farm->status : status;
 }

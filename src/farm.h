@@ -28,7 +28,7 @@ struct vqs_farm {
     /* every rank */
     int rank, slots, team, prefetch;
     double silence, stall; /* seconds (sched.h) */
-    int attempts;          /* at a trial that is lost or stuck, before it is given up as failed */
+    int attempts;          /* at a trial that fails, is lost or is stuck, before it is given up */
     char host[64];
     const char *trials_folder; /* of checkpoints */
     double trial_checkpoint;   /* seconds between those of a trial */
@@ -47,12 +47,13 @@ struct vqs_farm {
     struct vqs_farm_worker *workers;
     struct vqs_data_cache *cache; /* shared by the workers */
     uint32_t *order;
-    float *seconds; /* expected of each trial, in that order */
-    uint32_t n_tasks, n_suspects;
+    float *seconds;                        /* expected of each trial, in that order */
+    uint32_t n_tasks, n_suspects, n_alone; /* the last two: of those, as sched.h has them */
     struct vqs_bytes scratch;
     struct vqs_progress_state state; /* where the run stands; also the outcome */
     char first_failures[200];        /* "17 (why), 18, 21" */
     int signals_seen;
+    int told_attempts;          /* failed ones that were told of */
     double stop_at;             /* when the first signal was seen or the time limit came near; 0: none */
     _Atomic(double) leave_by;   /* when running trials must have ended or been left; 0: not stopping */
     _Atomic(bool) told_of_disk; /* a checkpoint could not be written, which is said once */
@@ -61,8 +62,8 @@ struct vqs_farm {
 };
 
 enum vqs_status vqs_farm_create(struct vqs_farm *farm, struct vqs_error *err);
-/* Collective. Runs every trial of the shard without a result, the longest first. SIGINT, SIGTERM, SIGUSR1 and the time
- * limit stop it; a second signal ends the program at once with the journal in order. */
+/* Collective. Runs every trial of the shard without a result, the longest first. SIGINT, SIGTERM, SIGUSR1, SIGHUP (from
+ * vqs_farm_create on) and the time limit stop it; a second signal ends the program at once with the journal in order. */
 enum vqs_status vqs_farm_run(struct vqs_farm *farm, MPI_Comm comm, struct vqs_sched_summary *summary,
                              struct vqs_error *err);
 /* Rank 0: trials of the shard that were to be run and have no record yet. */

@@ -5,8 +5,6 @@
 
 /* ---- assign: lanes are samples ------------------------------------------------------------------------------------- */
 
-enum { PACK = VQS_CODE_PACK };
-
 /* Eight components of sixteen codes at a time; the last codes and components one by one. */
 void KERNEL(pack_codes)(int K, int d, const vqs_real *codes, vqs_real *packed, vqs_real *half_norm) {
     for (int first = 0; first < K; first += PACK, packed += PACK * d, half_norm += PACK) {
@@ -34,25 +32,6 @@ void KERNEL(pack_codes)(int K, int d, const vqs_real *codes, vqs_real *packed, v
             for (i = 0; !usable && i < d; i++) { /* a NaN would also hide the others of its pack */
                 packed[i * PACK + j] = 0;
             }
-        }
-    }
-}
-
-/* half_norm - z . c of CODES codes, from number `from` of a pack on, for two vectors of samples. */
-INLINE void score_block(int d, const vqs_real *packed, const vqs_real *half_norm, int from, const vqs_real *z,
-                        vf score[CODES][2]) {
-    for (int j = 0; j < CODES; j++) {
-        score[j][0] = score[j][1] = v_set(half_norm[from + j]);
-    }
-    for (int i = 0; i < d; i++) {
-        vf z0 = v_load(z + i * T), z1 = v_load(z + i * T + VL);
-        V_PIN(z0);
-        V_PIN(z1);
-        for (int j = 0; j < CODES; j++) {
-            vf c = v_set(packed[i * PACK + from + j]);
-            V_PIN(c);
-            score[j][0] -= c * z0;
-            score[j][1] -= c * z1;
         }
     }
 }

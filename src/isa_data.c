@@ -31,39 +31,55 @@ static void project_narrow(int C, size_t ld, const vqs_real *x, const uint32_t *
     }
 }
 
-/* WIDE_SAMPLES samples against `vecs` vectors of filters; mt is [ld][stride]. A single vector would leave too few
- * independent sums to keep the adders busy, so even and odd features are summed apart. */
-INLINE void project_wide_block(int vecs, size_t ld, size_t stride, const vqs_real *x, const uint32_t *rows,
-                               const vqs_real *mt, vqs_real out[][VL], size_t out_step) {
-    const int chains = 2 / vecs;
+/* WIDE_SAMPLES samples against two vectors of filters; mt is [ld][stride]. */
+INLINE void project_wide_block(size_t ld, size_t stride, const vqs_real *x, const uint32_t *rows, const vqs_real *mt,
+                               vqs_real out[][VL], vqs_real out_next[][VL]) {
     vf acc[2][WIDE_SAMPLES];
     const vqs_real *xs[WIDE_SAMPLES];
     for (int s = 0; s < WIDE_SAMPLES; s++) {
         xs[s] = x + rows[s] * ld;
         acc[0][s] = acc[1][s] = v_set(0);
     }
-    for (size_t j = 0; j < ld; j += (size_t)chains) {
-        vf m[2];
-        for (int v = 0; v < 2; v++) {
-            m[v] = v_load(mt + (chains == 2 ? (j + (size_t)v) * stride : j * stride + (size_t)(v * VL)));
-            V_PIN(m[v]);
-        }
+    for (size_t j = 0; j < ld; j++) {
+        vf m0 = v_load(mt + j * stride), m1 = v_load(mt + j * stride + VL);
+        V_PIN(m0);
+        V_PIN(m1);
         for (int s = 0; s < WIDE_SAMPLES; s++) {
             vf xv = v_set(xs[s][j]);
-            if (vecs == 2) {
-                V_PIN(xv);
-            }
-            acc[0][s] += xv * m[0];
-            acc[1][s] += (chains == 2 ? v_set(xs[s][j + 1]) : xv) * m[1];
+            V_PIN(xv);
+            acc[0][s] += xv * m0;
+            acc[1][s] += xv * m1;
         }
     }
     for (int s = 0; s < WIDE_SAMPLES; s++) {
-        if (chains == 2) {
-            v_store(out[s], acc[0][s] + acc[1][s]);
-        } else {
-            v_store(out[s], acc[0][s]);
-            v_store(out[out_step + (size_t)s], acc[1][s]);
+        v_store(out[s], acc[0][s]);
+        v_store(out_next[s], acc[1][s]);
+    }
+}
+
+/* The same against one vector of filters, which is packed by pairs of features: lanes are half the filters times two
+ * features, so that a value of x that is loaded serves two multiply-adds here too. */
+INLINE void project_pair_block(size_t ld, size_t stride, const vqs_real *x, const uint32_t *rows, const vqs_real *mt,
+                               vqs_real out[][VL]) {
+    vf acc[2][WIDE_SAMPLES];
+    const vqs_real *xs[WIDE_SAMPLES];
+    for (int s = 0; s < WIDE_SAMPLES; s++) {
+        xs[s] = x + rows[s] * ld;
+        acc[0][s] = acc[1][s] = v_set(0);
+    }
+    for (size_t j = 0; j < ld; j += 2) {
+        vf m0 = v_load(mt + j * stride), m1 = v_load(mt + (j + 1) * stride);
+        V_PIN(m0);
+        V_PIN(m1);
+        for (int s = 0; s < WIDE_SAMPLES; s++) {
+            vf xv = v_set_pair(xs[s] + j);
+            V_PIN(xv);
+            acc[0][s] += xv * m0;
+            acc[1][s] += xv * m1;
         }
+    }
+    for (int s = 0; s < WIDE_SAMPLES; s++) {
+        v_store(out[s], v_add_pairs(acc[0][s], acc[1][s]));
     }
 }
 
@@ -98,14 +114,14 @@ static void project_wide(int C, size_t ld, const vqs_real *x, const uint32_t *ro
     int c = 0;
     for (; c + VL < C; c += 2 * VL) {
         for (int l = 0; l < T; l += WIDE_SAMPLES) {
-            project_wide_block(2, ld, stride, x, rows + l, mt + c, tile + l, T);
+            project_wide_block(ld, stride, x, rows + l, mt + c, tile + l, tile + T + l);
         }
         transpose_tile(VL, tile, out + c * T);
         transpose_tile(C - c - VL < VL ? C - c - VL : VL, tile + T, out + (c + VL) * T);
     }
     if (c < C) {
         for (int l = 0; l < T; l += WIDE_SAMPLES) {
-            project_wide_block(1, ld, stride, x, rows + l, mt + c, tile + l, T);
+            project_pair_block(ld, stride, x, rows + l, mt + c, tile + l);
         }
         transpose_tile(C - c, tile, out + c * T);
     }
@@ -118,12 +134,16 @@ size_t KERNEL(pack_size)(int C, size_t ld) {
 void KERNEL(pack)(int C, size_t ld, const vqs_real *m, vqs_real *mt) {
     const size_t stride = wide_stride(C);
     for (size_t c = 0; c < (size_t)C; c += VL) { /* ld is whole vectors; filters past C are packed as 0 */
+        const bool alone = c % (2 * VL) == 0 && c + VL >= (size_t)C; /* not one of two vectors side by side */
         for (size_t j = 0; j < ld; j += VL) {
             vf r[VL];
             for (size_t i = 0; i < VL; i++) {
                 r[i] = c + i < (size_t)C ? v_load(m + (c + i) * ld + j) : v_set(0);
             }
             v_transpose(r);
+            for (size_t i = 0; alone && i < VL; i += 2) {
+                v_interleave(&r[i], &r[i + 1]);
+            }
             for (size_t i = 0; i < VL; i++) {
                 v_store(mt + (j + i) * stride + c, r[i]);
             }
@@ -142,8 +162,9 @@ void KERNEL(project)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, 
 
 /* ---- outer: lanes are features --------------------------------------------------------------------------------------- */
 
-INLINE void outer_block(int cols, int vecs, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *g,
-                        bool add, vqs_real *acc) {
+/* `next`: rows to be wanted soon, or NULL. They are asked for one by one, since only so many can be on their way. */
+INLINE void outer_block(int cols, int vecs, size_t ld, const vqs_real *x, const uint32_t *rows, const uint32_t *next,
+                        const vqs_real *g, bool add, vqs_real *acc) {
     vf sum[COLS][4];
     for (int c = 0; c < cols; c++) {
         for (int v = 0; v < vecs; v++) {
@@ -153,6 +174,9 @@ INLINE void outer_block(int cols, int vecs, size_t ld, const vqs_real *x, const 
     for (int l = 0; l < T; l++) {
         const vqs_real *row = x + rows[l] * ld;
         P_PIN(row);
+        for (int v = 0; next && v < vecs; v++) {
+            __builtin_prefetch(x + next[l] * ld + v * VL, 0, 2); /* to level 2: level 1 is full of this tile */
+        }
         vf xv[4];
         for (int v = 0; v < vecs; v++) {
             xv[v] = v_load(row + v * VL);
@@ -173,28 +197,28 @@ INLINE void outer_block(int cols, int vecs, size_t ld, const vqs_real *x, const 
     }
 }
 
-INLINE void outer_columns(int cols, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *g, bool add,
-                          vqs_real *acc) {
+INLINE void outer_columns(int cols, size_t ld, const vqs_real *x, const uint32_t *rows, const uint32_t *next,
+                          const vqs_real *g, bool add, vqs_real *acc) {
     size_t j = 0;
     for (; j + 4 * VL <= ld; j += 4 * VL) {
-        outer_block(cols, 4, ld, x + j, rows, g, add, acc + j);
+        outer_block(cols, 4, ld, x + j, rows, next, g, add, acc + j);
     }
     for (; j < ld; j += VL) {
-        outer_block(cols, 1, ld, x + j, rows, g, add, acc + j);
+        outer_block(cols, 1, ld, x + j, rows, next, g, add, acc + j);
     }
 }
 
-void KERNEL(outer)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *g, bool add,
-                  vqs_real *acc) {
+void KERNEL(outer)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const uint32_t *next, const vqs_real *g,
+                   bool add, vqs_real *acc) {
     int c = 0;
     for (; c + COLS <= C; c += COLS) {
-        outer_columns(COLS, ld, x, rows, g + c * T, add, acc + (size_t)c * ld);
+        outer_columns(COLS, ld, x, rows, c ? NULL : next, g + c * T, add, acc + (size_t)c * ld);
     }
     for (; c + 2 <= C; c += 2) {
-        outer_columns(2, ld, x, rows, g + c * T, add, acc + (size_t)c * ld);
+        outer_columns(2, ld, x, rows, c ? NULL : next, g + c * T, add, acc + (size_t)c * ld);
     }
     for (; c < C; c++) {
-        outer_columns(1, ld, x, rows, g + c * T, add, acc + (size_t)c * ld);
+        outer_columns(1, ld, x, rows, c ? NULL : next, g + c * T, add, acc + (size_t)c * ld);
     }
 }
 

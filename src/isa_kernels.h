@@ -25,6 +25,9 @@ VQS_KERNEL_LIST(VQS_X)
 
 #define T VQS_TILE
 
+/* Over the samples of a tile: one or two vector operations. */
+#define FOR_LANES _Pragma("omp simd") for (int l = 0; l < T; l++)
+
 /* Block shapes: 32 vector registers with AVX-512, 16 otherwise. */
 #if defined(VQS_ISA_avx512)
 enum { COLS = 4, WIDE_SAMPLES = 8, CODES = 8 };
@@ -37,6 +40,27 @@ enum { COLS = 2, WIDE_SAMPLES = 4, CODES = 4 };
 #else
 #define real_sqrt sqrtf
 #endif
+
+enum { PACK = VQS_CODE_PACK };
+
+/* half_norm - z . c of CODES packed codes, from number `from` of a pack on, for two vectors of samples. */
+INLINE void score_block(int d, const vqs_real *packed, const vqs_real *half_norm, int from, const vqs_real *z,
+                        vf score[CODES][2]) {
+    for (int j = 0; j < CODES; j++) {
+        score[j][0] = score[j][1] = v_set(half_norm[from + j]);
+    }
+    for (int i = 0; i < d; i++) {
+        vf z0 = v_load(z + i * T), z1 = v_load(z + i * T + VL);
+        V_PIN(z0);
+        V_PIN(z1);
+        for (int j = 0; j < CODES; j++) {
+            vf c = v_set(packed[i * PACK + from + j]);
+            V_PIN(c);
+            score[j][0] -= c * z0;
+            score[j][1] -= c * z1;
+        }
+    }
+}
 
 /* out[c][s] = x[s] . m[c]: `samples` rows (a multiple of 4) against `cols` rows, lanes being features. */
 INLINE void project_narrow_block(int cols, int samples, size_t ld, const vqs_real *const x[], const vqs_real *m,

@@ -140,14 +140,23 @@ bool vqs_lease_look(const char *path, struct vqs_lease_holder *holder, bool *ali
 
 /* ---- taking ------------------------------------------------------------------------------------------------------ */
 
+/* "process 17 on node3", or what can be said of a lease that does not parse */
+static void name_holder(const struct vqs_lease_holder *holder, char text[96]) {
+    if (holder->token[0]) {
+        snprintf(text, 96, "process %ld on %s", holder->process, holder->host);
+    } else {
+        snprintf(text, 96, "somebody unknown");
+    }
+}
+
 static enum vqs_status refuse(const struct vqs_lease *lease, const struct vqs_lease_holder *holder,
                               struct vqs_error *err) {
-    return vqs_fail(
-        err, VQS_ERR_BUSY,
-        "%.*s: another run writes it (process %ld on %s, last heard of %.0f s ago); wait for it, stop it, or "
-        "give another file by -o",
-        (int)(strlen(lease->path) - strlen(".lease")), lease->path, holder->process, holder->host,
-        holder->age > 0 ? holder->age : 0);
+    char who[96];
+    name_holder(holder, who);
+    return vqs_fail(err, VQS_ERR_BUSY,
+                    "%.*s: another run writes it (%s, last heard of %.0f s ago); wait for it, stop it, or give another "
+                    "file by -o",
+                    (int)(strlen(lease->path) - strlen(".lease")), lease->path, who, holder->age > 0 ? holder->age : 0);
 }
 
 static void pause_for(double seconds) {
@@ -163,19 +172,21 @@ static double file_system_time(const char *temporary) {
 
 /* Puts our lease in place of a stale one. Two runs may try at once: the later one wins, and each looks again after a
  * moment. Whoever loses later still finds out when it renews. */
-static bool replace(const struct vqs_lease *lease, const char *temporary) {
+static enum vqs_status replace(const struct vqs_lease *lease, const char *temporary, struct vqs_error *err) {
     struct vqs_lease_holder holder;
     if (rename(temporary, lease->path) != 0) {
-        return false;
+        return vqs_fail(err, VQS_ERR_IO, "%s: cannot replace what is there: %s; remove it", lease->path,
+                        strerror(errno));
     }
     pause_for(0.3);
-    return read_lease(lease->path, 0, &holder) && !strcmp(holder.token, lease->self.token);
+    const bool ours = read_lease(lease->path, 0, &holder) && !strcmp(holder.token, lease->self.token);
+    return ours ? VQS_OK : refuse(lease, &holder, err);
 }
 
 /* Our lease is written at `temporary`: gets it into place, or says why not. */
 static enum vqs_status take(struct vqs_lease *lease, const char *temporary, struct vqs_error *err) {
     struct vqs_lease_holder holder, first = {{0}, {0}, {0}, {0}, 0, 0, 0};
-    bool watching = false;
+    double watched_from = 0;
     for (;;) {
         if (link(temporary, lease->path) == 0) { /* atomic on every file system that has links, NFS among them */
             return VQS_OK;
@@ -189,19 +200,23 @@ static enum vqs_status take(struct vqs_lease *lease, const char *temporary, stru
         if (!there && cause == EEXIST) {
             continue; /* it was given back just now */
         }
-        if (!there || is_stale(&holder, &lease->self)) {
-            return replace(lease, temporary) ? VQS_OK : refuse(lease, &holder, err);
+        const double watched = watched_from > 0 ? vqs_clock_seconds() - watched_from : 0;
+        /* a clock that was wrong makes leases of the future, which are not older than they look */
+        if (!there || is_stale(&holder, &lease->self) || watched > VQS_LEASE_SECONDS) {
+            return replace(lease, temporary, err);
         }
         /* renewed while we watched: its age went down, or it is another's */
-        const bool moved = watching && (strcmp(holder.token, first.token) || holder.age < first.age);
+        const bool moved = watched_from > 0 && (strcmp(holder.token, first.token) || holder.age < first.age);
         if (moved || presence(&holder, &lease->self) > 0) {
             return refuse(lease, &holder, err);
         }
-        if (!watching) {
-            fprintf(stderr, "vqsweep: waiting up to %.0f s to see whether process %ld on %s still writes this output\n",
-                    VQS_LEASE_SECONDS - holder.age, holder.process, holder.host);
+        if (watched_from == 0) {
+            char who[96];
+            name_holder(&holder, who);
+            fprintf(stderr, "vqsweep: waiting up to %.0f s to see whether %s still writes this output (%s)\n",
+                    VQS_LEASE_SECONDS - (holder.age > 0 ? holder.age : 0), who, lease->path);
+            watched_from = vqs_clock_seconds();
         }
-        watching = true;
         first = holder;
         pause_for(1);
     }
@@ -222,7 +237,10 @@ enum vqs_status vqs_lease_take(const char *path, struct vqs_lease **out, struct 
     if (!lease || !lease->path || !temporary) {
         status = vqs_fail(err, VQS_ERR_MEMORY, "out of memory");
     } else if (!write_lease(temporary, &lease->self)) {
-        status = vqs_fail(err, VQS_ERR_IO, "%s: cannot write the lease: %s", temporary, strerror(errno));
+        status = vqs_fail(err, VQS_ERR_IO,
+                          "%s: cannot write this file, which keeps others out: %s; give a place that "
+                          "can be written to by -o",
+                          lease->path, strerror(errno));
     } else {
         status = take(lease, temporary, err);
     }

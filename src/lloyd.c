@@ -11,7 +11,7 @@ static size_t n_tiles(size_t n) {
 }
 
 static const vqs_real *tile_of(const struct vqs_lloyd_problem *p, size_t tile) {
-    return p->z + tile * (size_t)p->d * T;
+    return p->z + tile * p->stride;
 }
 
 static int lanes_of(const struct vqs_lloyd_problem *p, size_t tile) {
@@ -54,7 +54,7 @@ static size_t pick(const struct vqs_lloyd_problem *p, const vqs_real *near, doub
 
 /* k-means++: each centre is a sample drawn with probability proportional to its squared distance to those before. */
 static void seed_codes(const struct vqs_lloyd_problem *p, uint32_t restart, struct vqs_lloyd_scratch *s) {
-    const struct vqs_stream draws = {p->kernels, p->seed, VQS_RNG_KMEANS, restart};
+    const struct vqs_stream draws = {p->kernels, p->seed, VQS_RNG_KMEANS, p->codebook << 16 | restart};
     for (size_t i = 0; i < n_tiles(p->n) * T; i++) {
         s->near[i] = (vqs_real)1e30;
     }

@@ -1,8 +1,9 @@
 /* metrics.c - evaluation of a model and the metrics of record.h. */
 #include "vqsweep/metrics.h"
 
+#include "team.h"
+
 #include <math.h>
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,28 +14,49 @@ static const double gap_tolerance = 1e-4;
 enum { GAP_ITERATIONS = 100 };
 
 void vqs_evaluation_carve(const struct vqs_settings *s, struct vqs_arena *arena, struct vqs_evaluation *e) {
-    const size_t samples = (size_t)(s->N > s->N_eval ? s->N : s->N_eval);
-    e->usage = vqs_arena_take(arena, (size_t)s->K, sizeof *e->usage);
+    const size_t samples = (size_t)(s->N > s->N_eval ? s->N : s->N_eval), books = (size_t)vqs_n_codebooks(s);
+    e->usage = vqs_arena_take(arena, books * (size_t)s->K, sizeof *e->usage);
+    e->level = books > 1 ? vqs_arena_take(arena, books, sizeof *e->level) : NULL;
+    e->book_stride = (samples + T - 1) / T * T;
+    e->k = vqs_arena_take(arena, books * e->book_stride, sizeof *e->k);
     e->tiles = vqs_arena_take(arena, (samples + T - 1) / T * 2, sizeof *e->tiles);
 }
 
-/* ---- the pass over the data ------------------------------------------------------------------------------------------ */
+/* ---- the pass over the data
+ * ------------------------------------------------------------------------------------------ */
+
+static double square(double a) {
+    return a * a;
+}
+
+/* q of a tile's z, [d][T] both, as the sum of codes over levels; numbers of the codes into k. `r` is scratch, 2 x [d][T]. */
+static void quantize(const struct vqs_quantizer *quantizer, int d, const vqs_real *z, vqs_real *r, size_t book_stride,
+                     uint32_t *k, vqs_real *q) {
+    vqs_real *code = r + d * T;
+    memcpy(r, z, (size_t)(d * T) * sizeof *r);
+    memset(q, 0, (size_t)(d * T) * sizeof *q);
+    for (int c = 0; c < quantizer->n_codebooks; c++) {
+        const int at = c % quantizer->groups * quantizer->width * T;
+        vqs_quantizer_quantize(quantizer, c, r + at, k + (size_t)c * book_stride, code);
+        for (int i = 0; i < quantizer->width * T; i++) {
+            q[at + i] += code[i];
+            r[at + i] -= code[i];
+        }
+    }
+}
 
 /* One tile: z, its codes' numbers into k, and the two sums over its samples. */
 static void evaluate_tile(const struct vqs_model *m, const struct vqs_samples *samples, size_t tile, vqs_real *y,
-                          vqs_real *z, uint32_t *k, double sums[2]) {
+                          vqs_real *z, size_t book_stride, uint32_t *k, double sums[2]) {
     uint32_t rows[T];
     const int n = vqs_tile_rows(samples->n, tile, rows), d = m->d;
     vqs_real *q = y + m->rows * T, error[T];
     vqs_model_encode(m, samples->x, rows, y, z);
-    m->kernels->assign(m->K, d, m->packed_codes, m->half_norm, z, k);
+    quantize(&m->quantizer, d, z, q + d * T, book_stride, k, q);
     double distortion = 0, squared_error = 0;
-    for (int l = 0; l < T; l++) {
-        const vqs_real *c = m->codes + (size_t)k[l] * (size_t)d;
+    for (int l = 0; l < n; l++) {
         for (int i = 0; i < d; i++) {
-            q[i * T + l] = c[i];
-            double e = (double)z[i * T + l] - (double)c[i];
-            distortion += l < n ? e * e : 0;
+            distortion += square((double)z[i * T + l] - (double)q[i * T + l]);
         }
     }
     m->kernels->decode_error(d, m->ld, samples->x, rows, m->V, m->decoder_bias, q, error);
@@ -63,19 +85,79 @@ static double variance_of_z(const vqs_real *z, size_t n, int d) {
     return variance;
 }
 
-void vqs_evaluate(const struct vqs_model *m, const struct vqs_samples *samples, int team,
+struct pass {
+    const struct vqs_model *model;
+    const struct vqs_samples *samples;
+    struct vqs_team *team;
+    vqs_real *y, *z;
+    struct vqs_evaluation *e;
+};
+
+static void evaluate_tiles(void *ctx, int me) {
+    const struct pass *p = ctx;
+    const struct vqs_model *m = p->model;
+    const int tiles = (int)((p->samples->n + T - 1) / T);
+    vqs_real *y = p->y + (size_t)me * (size_t)(m->rows + 3 * m->d) * T;
+    for (int tile; (tile = vqs_team_claim(p->team)) < tiles;) {
+        const size_t t = (size_t)tile;
+        evaluate_tile(m, p->samples, t, y, p->z + t * (size_t)m->d * T, p->e->book_stride, p->e->k + t * T,
+                      p->e->tiles + 2 * t);
+    }
+}
+
+/* Component i of what codebook `number` is given of sample s. */
+static double input_of(const struct pass *p, int number, int i, size_t s) {
+    const struct vqs_quantizer *q = &p->model->quantizer;
+    const size_t component = (size_t)(number % q->groups * q->width + i);
+    double r = (double)p->z[(s / T * (size_t)p->model->d + component) * T + s % T];
+    for (int c = number % q->groups; c < number; c += q->groups) {
+        const uint32_t k = p->e->k[(size_t)c * p->e->book_stride + s];
+        r -= (double)vqs_codebook_of(q, c).codes[k * (size_t)q->width + (size_t)i];
+    }
+    return r;
+}
+
+static struct vqs_level_evaluation evaluate_level(const struct pass *p, int number) {
+    const struct vqs_quantizer *q = &p->model->quantizer;
+    const vqs_real *codes = vqs_codebook_of(q, number).codes;
+    const uint32_t *k = p->e->k + (size_t)number * p->e->book_stride;
+    const size_t n = p->samples->n;
+    struct vqs_level_evaluation level = {0};
+    for (int i = 0; i < q->width; i++) {
+        double mean = 0;
+        for (size_t s = 0; s < n; s++) {
+            mean += input_of(p, number, i, s) / (double)n;
+        }
+        for (size_t s = 0; s < n; s++) {
+            const double r = input_of(p, number, i, s);
+            level.distortion += square(r - (double)codes[k[s] * (size_t)q->width + (size_t)i]);
+            level.variance += square(r - mean) / (double)n;
+        }
+    }
+    return level;
+}
+
+static void evaluate_levels(void *ctx, int me) {
+    const struct pass *p = ctx;
+    (void)me;
+    for (int c; (c = vqs_team_claim(p->team)) < p->model->quantizer.n_codebooks;) {
+        p->e->level[c] = evaluate_level(p, c);
+    }
+}
+
+void vqs_evaluate(const struct vqs_model *m, const struct vqs_samples *samples, struct vqs_team *team,
                   struct vqs_model_scratch *scratch, vqs_real *y, struct vqs_evaluation *e) {
-    const size_t tiles = (samples->n + T - 1) / T, y_size = (size_t)(m->rows + m->d) * T;
-    memset(e->usage, 0, (size_t)m->K * sizeof *e->usage);
-#pragma omp parallel for schedule(static) num_threads(team) if (team > 1)
-    for (size_t tile = 0; tile < tiles; tile++) {
-        uint32_t k[T];
-        vqs_real *own = y + (size_t)omp_get_thread_num() * y_size;
-        evaluate_tile(m, samples, tile, own, scratch->z + tile * (size_t)m->d * T, k, e->tiles + 2 * tile);
-        const size_t n = samples->n - tile * T < T ? samples->n - tile * T : T;
-        for (size_t l = 0; l < n; l++) { /* whole numbers: the order of threads cannot be seen in them */
-#pragma omp atomic
-            e->usage[k[l]]++;
+    const size_t tiles = (samples->n + T - 1) / T;
+    const size_t books = (size_t)m->quantizer.n_codebooks, K = (size_t)m->quantizer.K;
+    struct pass pass = {m, samples, team, y, scratch->z, e};
+    vqs_team_run(team, evaluate_tiles, &pass);
+    if (e->level) {
+        vqs_team_run(team, evaluate_levels, &pass);
+    }
+    memset(e->usage, 0, books * K * sizeof *e->usage);
+    for (size_t c = 0; c < books; c++) {
+        for (size_t i = 0; i < samples->n; i++) {
+            e->usage[c * K + e->k[c * e->book_stride + i]]++;
         }
     }
     e->squared_error = e->distortion = 0;
@@ -86,9 +168,10 @@ void vqs_evaluate(const struct vqs_model *m, const struct vqs_samples *samples, 
     e->z_variance = variance_of_z(scratch->z, samples->n, m->d);
 }
 
-/* ---- figures ----------------------------------------------------------------------------------------------------------- */
+/* ---- figures
+ * ----------------------------------------------------------------------------------------------------------- */
 
-double vqs_entropy(const uint32_t *counts, int K) {
+static double entropy_of(const uint32_t *counts, int K) {
     double total = 0, entropy = 0;
     for (int j = 0; j < K; j++) {
         total += counts[j];
@@ -100,9 +183,17 @@ double vqs_entropy(const uint32_t *counts, int K) {
     return total > 0 ? entropy : NAN;
 }
 
-int vqs_dead_codes(const uint32_t *counts, int K) {
+double vqs_entropy(const uint32_t *counts, int n, int K) {
+    double sum = 0;
+    for (int c = 0; c < n; c++) {
+        sum += entropy_of(counts + c * K, K);
+    }
+    return sum / n;
+}
+
+int vqs_dead_codes(const uint32_t *counts, int n, int K) {
     int dead = 0;
-    for (int j = 0; j < K; j++) {
+    for (int j = 0; j < n * K; j++) {
         dead += counts[j] == 0;
     }
     return dead;
@@ -112,8 +203,9 @@ void vqs_metrics_part(const struct vqs_model *m, const struct vqs_samples *sampl
                       const struct vqs_evaluation *e, double metric[VQS_N_METRICS]) {
     const int at = part == VQS_PART_EVAL; /* record.h lists _train and _eval side by side */
     const double mse = e->squared_error / ((double)samples->n * m->D);
-    const double entropy = vqs_entropy(e->usage, m->K);
-    const int dead = vqs_dead_codes(e->usage, m->K);
+    const int books = m->quantizer.n_codebooks, K = m->quantizer.K;
+    const double entropy = vqs_entropy(e->usage, books, K);
+    const int dead = vqs_dead_codes(e->usage, books, K);
     metric[VQS_METRIC_mse_train + at] = mse;
     metric[VQS_METRIC_explained_variance_train + at] = samples->variance > 0 ? 1 - mse / samples->variance : NAN;
     metric[VQS_METRIC_quantization_error_train + at] =
@@ -121,9 +213,22 @@ void vqs_metrics_part(const struct vqs_model *m, const struct vqs_samples *sampl
     metric[VQS_METRIC_entropy_train + at] = entropy;
     metric[VQS_METRIC_perplexity_train + at] = exp(entropy);
     metric[VQS_METRIC_dead_codes_train + at] = dead;
-    metric[VQS_METRIC_usage_train + at] = 1 - (double)dead / m->K;
+    metric[VQS_METRIC_usage_train + at] = 1 - (double)dead / (books * K);
     if (part == VQS_PART_TRAIN) {
-        metric[VQS_METRIC_collapsed] = dead >= 1 && dead >= 0.1 * m->K;
+        metric[VQS_METRIC_collapsed] = dead >= 1 && dead >= 0.1 * (books * K);
+    }
+}
+
+void vqs_metrics_levels(const struct vqs_model *m, const struct vqs_samples *samples, enum vqs_part part,
+                        const struct vqs_evaluation *e, float *values) {
+    const int at = part == VQS_PART_EVAL, K = m->quantizer.K;
+    for (int c = 0; e->level && c < m->quantizer.n_codebooks; c++, values += VQS_N_LEVEL_METRICS) {
+        const uint32_t *usage = e->usage + c * K;
+        const struct vqs_level_evaluation *level = &e->level[c];
+        values[VQS_LEVEL_METRIC_entropy_train + at] = (float)vqs_entropy(usage, 1, K);
+        values[VQS_LEVEL_METRIC_dead_codes_train + at] = (float)vqs_dead_codes(usage, 1, K);
+        values[VQS_LEVEL_METRIC_quantization_error_train + at] =
+            level->variance > 0 ? (float)(level->distortion / ((double)samples->n * level->variance)) : NAN;
     }
 }
 
@@ -161,14 +266,21 @@ enum vqs_status vqs_metrics_subspace(const struct vqs_model *m, const struct vqs
     return VQS_OK;
 }
 
-double vqs_lloyd_gap(const struct vqs_settings *s, const struct vqs_model *m, size_t n,
-                     const struct vqs_evaluation *e, struct vqs_model_scratch *scratch, vqs_real *codes) {
-    if (s->gap_restarts == 0 || (size_t)s->K > n) {
+double vqs_lloyd_gap(const struct vqs_settings *s, const struct vqs_model *m, size_t n, const struct vqs_evaluation *e,
+                     struct vqs_model_scratch *scratch, vqs_real *codes) {
+    if (s->gap_restarts == 0 || (size_t)s->K > n || m->quantizer.n_codebooks > 1) {
         return NAN;
     }
-    const struct vqs_lloyd_problem problem = {m->kernels,      s->seed, scratch->z,     n,
-                                              m->d,            m->K,    s->gap_restarts, GAP_ITERATIONS,
-                                              gap_tolerance};
+    const struct vqs_lloyd_problem problem = {.kernels = m->kernels,
+                                              .seed = s->seed,
+                                              .z = scratch->z,
+                                              .stride = (size_t)m->d * T,
+                                              .n = n,
+                                              .d = m->d,
+                                              .K = m->quantizer.K,
+                                              .restarts = s->gap_restarts,
+                                              .iterations = GAP_ITERATIONS,
+                                              .tolerance = gap_tolerance};
     double best = vqs_lloyd(&problem, &scratch->lloyd, codes);
     return best > 0 ? e->distortion / best : NAN;
 }

@@ -9,36 +9,31 @@
 
 enum { T = VQS_TILE };
 
-/* Distortions that differ by less than this share are the same minimum. */
-static const double lloyd_tolerance = 1e-6;
-
 void vqs_model_carve(const struct vqs_settings *s, const struct vqs_kernels *k, struct vqs_arena *arena,
                      struct vqs_model *m, struct vqs_model_scratch *scratch) {
     const bool trained = k->estimators[s->estimator].backward != NULL;
     m->kernels = k;
     m->D = s->D;
     m->d = s->d;
-    m->K = s->K;
     m->ld = vqs_row_stride(s->D);
     m->tied = !trained || s->decoder == VQS_DECODER_TIED;
     m->bias = trained && s->bias;
     m->rows = (m->tied ? 1 : 2) * s->d + (m->bias ? 1 : 0);
 
-    const size_t d = (size_t)s->d, codes = (size_t)s->K * d;
-    const size_t matrix = (size_t)m->rows * m->ld, bias = m->bias ? vqs_row_stride(s->d) : 0;
-    m->n_params = matrix + bias + (codes + VQS_ROW_UNIT - 1) / VQS_ROW_UNIT * VQS_ROW_UNIT;
+    const size_t d = (size_t)s->d, matrix = (size_t)m->rows * m->ld, bias = m->bias ? vqs_row_stride(s->d) : 0;
+    const size_t before_codes = matrix + bias;
+    m->n_params = before_codes + vqs_quantizer_n_params(s);
     m->params = vqs_arena_take(arena, m->n_params + VQS_ROW_UNIT, sizeof *m->params); /* kernels may read past codes */
+    vqs_quantizer_carve(s, k, arena, m->params ? m->params + before_codes : NULL, &m->quantizer);
     m->packed = vqs_arena_take(arena, k->pack_size(m->rows, m->ld), sizeof *m->packed);
     m->gram = vqs_arena_take(arena, m->tied ? 0 : d * d, sizeof *m->gram);
-    m->packed_codes = vqs_arena_take(arena, vqs_packed_codes(s->K) * d, sizeof *m->packed_codes);
-    m->half_norm = vqs_arena_take(arena, vqs_packed_codes(s->K), sizeof *m->half_norm);
     m->decoded_bias = vqs_arena_take(arena, m->bias ? d : 0, sizeof *m->decoded_bias);
     const size_t samples = (size_t)(s->N > s->N_eval ? s->N : s->N_eval), tiles = (samples + T - 1) / T;
     scratch->z = vqs_arena_take(arena, tiles * T * d, sizeof *scratch->z);
     scratch->y = vqs_arena_take(arena, (size_t)m->rows * T, sizeof *scratch->y);
     scratch->retract = vqs_arena_take(arena, vqs_retract_scratch(s->retraction, s->d, m->ld), sizeof(vqs_real));
     scratch->order = vqs_arena_take(arena, (size_t)s->N, sizeof *scratch->order);
-    vqs_lloyd_carve(arena, (size_t)s->N, s->d, s->K, &scratch->lloyd);
+    vqs_lloyd_carve(arena, (size_t)s->N, vqs_code_width(s), s->K, &scratch->lloyd);
     if (!m->params) { /* measuring */
         return;
     }
@@ -46,15 +41,10 @@ void vqs_model_carve(const struct vqs_settings *s, const struct vqs_kernels *k, 
     m->V = m->tied ? m->W : m->W + d * m->ld;
     m->decoder_bias = m->bias ? m->W + (size_t)(m->rows - 1) * m->ld : NULL;
     m->encoder_bias = m->bias ? m->params + matrix : NULL;
-    m->codes = m->params + matrix + bias;
 }
 
-void vqs_model_refresh(struct vqs_model *m) {
+static void refresh_decoder(struct vqs_model *m) {
     const struct vqs_kernels *k = m->kernels;
-    k->pack_codes(m->K, m->d, m->codes, m->packed_codes, m->half_norm);
-    if (k->pack_size(m->rows, m->ld)) {
-        k->pack(m->rows, m->ld, m->W, m->packed);
-    }
     if (!m->tied) {
         k->gram(m->d, m->ld, m->V, m->gram);
     }
@@ -66,7 +56,25 @@ void vqs_model_refresh(struct vqs_model *m) {
     }
 }
 
-/* ---- encoding ------------------------------------------------------------------------------------------------------- */
+void vqs_model_refresh_part(struct vqs_model *m, int part) {
+    const struct vqs_kernels *k = m->kernels;
+    if (part == 0) {
+        vqs_quantizer_refresh(&m->quantizer);
+    } else if (part == 1) {
+        refresh_decoder(m);
+    } else if (k->pack_size(m->rows, m->ld)) {
+        k->pack(m->rows, m->ld, m->W, m->packed);
+    }
+}
+
+void vqs_model_refresh(struct vqs_model *m) {
+    for (int part = 0; part < VQS_MODEL_PARTS; part++) {
+        vqs_model_refresh_part(m, part);
+    }
+}
+
+/* ---- encoding -------------------------------------------------------------------------------------------------------
+ */
 
 int vqs_tile_rows(size_t n, size_t tile, uint32_t rows[VQS_TILE]) {
     for (size_t l = 0; l < T; l++) {
@@ -86,74 +94,48 @@ void vqs_model_encode(const struct vqs_model *m, const vqs_real *x, const uint32
     }
 }
 
-static void encode_all(const struct vqs_model *m, const struct vqs_samples *s, struct vqs_model_scratch *scratch) {
+static struct vqs_encoded encode_all(const struct vqs_model *m, const struct vqs_samples *s,
+                                     struct vqs_model_scratch *scratch) {
     for (size_t tile = 0; tile * T < s->n; tile++) {
         uint32_t rows[T];
         vqs_tile_rows(s->n, tile, rows);
         vqs_model_encode(m, s->x, rows, scratch->y, scratch->z + tile * (size_t)m->d * T);
     }
+    return (struct vqs_encoded){scratch->z, s->n, scratch->order, &scratch->lloyd};
 }
 
-/* ---- initial values ------------------------------------------------------------------------------------------------- */
-
-static void fit_codes(const struct vqs_settings *s, const struct vqs_dataset *data, struct vqs_model *m,
-                      struct vqs_model_scratch *scratch) {
-    const struct vqs_lloyd_problem problem = {m->kernels,      s->seed, scratch->z,         data->train.n,
-                                              m->d,            m->K,    s->kmeans_restarts, s->kmeans_iterations,
-                                              lloyd_tolerance};
-    encode_all(m, &data->train, scratch);
-    vqs_lloyd(&problem, &scratch->lloyd, m->codes);
-}
-
-/* Encoder outputs of K distinct samples. */
-static void draw_codes(const struct vqs_settings *s, const struct vqs_dataset *data, struct vqs_model *m,
-                       struct vqs_model_scratch *scratch) {
-    const struct vqs_stream draws = {m->kernels, s->seed, VQS_RNG_CODEBOOK, 0};
-    encode_all(m, &data->train, scratch);
-    vqs_rng_permutation(&draws, (uint32_t)data->train.n, scratch->order);
-    for (int j = 0; j < m->K; j++) {
-        const size_t i = scratch->order[j];
-        for (int c = 0; c < m->d; c++) {
-            m->codes[j * m->d + c] = scratch->z[(i / T * (size_t)m->d + (size_t)c) * T + i % T];
-        }
-    }
-}
+/* ---- initial values -------------------------------------------------------------------------------------------------
+ */
 
 void vqs_model_init(const struct vqs_settings *s, const struct vqs_dataset *data, struct vqs_model *m,
                     struct vqs_model_scratch *scratch) {
     const struct vqs_stream encoder = {m->kernels, s->seed, VQS_RNG_ENCODER, 0};
     const struct vqs_stream decoder = {m->kernels, s->seed, VQS_RNG_DECODER, 0};
-    const struct vqs_stream codebook = {m->kernels, s->seed, VQS_RNG_CODEBOOK, 0};
-    const size_t D = (size_t)m->D, n_codes = (size_t)m->K * (size_t)m->d;
-    const vqs_real bound = (vqs_real)(1 / sqrt(m->d)), inv_K = 1 / (vqs_real)m->K;
+    const size_t D = (size_t)m->D;
+    const vqs_real bound = (vqs_real)(1 / sqrt(m->d));
 
     memset(m->params, 0, m->n_params * sizeof *m->params);
     for (int i = 0; i < m->d; i++) {
-        vqs_rng_normal(&encoder, (uint64_t)i * D, D, 1, m->W + (size_t)i * m->ld);
+        if (s->encoder == VQS_ENCODER_IDENTITY) {
+            m->W[(size_t)i * m->ld + (size_t)i] = 1;
+        } else {
+            vqs_rng_normal(&encoder, (uint64_t)i * D, D, 1, m->W + (size_t)i * m->ld);
+        }
     }
     vqs_orthonormalize(m->kernels, m->d, m->ld, m->W);
     for (int i = 0; i < m->d && !m->tied; i++) {
         vqs_rng_uniform(&decoder, (uint64_t)i * D, D, -bound, bound, m->V + (size_t)i * m->ld);
     }
     vqs_model_refresh(m);
-    switch ((enum vqs_codebook_init)s->codebook_init) {
-    case VQS_INIT_UNIFORM:
-        vqs_rng_uniform(&codebook, 0, n_codes, -inv_K, inv_K, m->codes);
-        break;
-    case VQS_INIT_NORMAL:
-        vqs_rng_normal(&codebook, 0, n_codes, (vqs_real)s->codebook_scale, m->codes);
-        break;
-    case VQS_INIT_DATA:
-        draw_codes(s, data, m, scratch);
-        break;
-    case VQS_INIT_KMEANS:
-        fit_codes(s, data, m, scratch);
-        break;
+    struct vqs_encoded encoded = {0};
+    if (vqs_quantizer_wants_encoded(s)) {
+        encoded = encode_all(m, &data->train, scratch);
     }
-    vqs_model_refresh(m);
+    vqs_quantizer_init(s, &encoded, &m->quantizer);
 }
 
-/* ---- the k-means baseline --------------------------------------------------------------------------------------------- */
+/* ---- the k-means baseline
+ * --------------------------------------------------------------------------------------------- */
 
 /* LAPACK: eigenvalues il..iu and their vectors of a symmetric matrix. */
 void dsyevr_(const char *jobz, const char *range, const char *uplo, const int *n, double *a, const int *lda,
@@ -175,7 +157,7 @@ static void second_moment(const struct vqs_kernels *k, const struct vqs_samples 
                 tile[c * T + l] = l < n ? s->x[rows[l] * ld + (size_t)c] : 0;
             }
         }
-        k->outer(D, ld, s->x, rows, tile, t % BLOCK != 0, block);
+        k->outer(D, ld, s->x, rows, NULL, tile, t % BLOCK != 0, block);
         if (t % BLOCK == BLOCK - 1 || t == tiles - 1) {
             for (size_t c = 0; c < (size_t)D; c++) {
                 for (size_t r = 0; r < (size_t)D; r++) {
@@ -195,8 +177,8 @@ static enum vqs_status principal_directions(const struct vqs_samples *s, struct 
     vqs_real *block = malloc(n * (m->ld + T) * sizeof *block);
     enum vqs_status status = VQS_OK;
     if (!moment || !iwork || !block) {
-        status = vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate the %d x %d moments for the principal directions", D,
-                          D);
+        status =
+            vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate the %d x %d moments for the principal directions", D, D);
         goto done;
     }
     double *vectors = moment + n * n, *values = vectors + n * (size_t)d, *work = values + n;
@@ -233,8 +215,8 @@ enum vqs_status vqs_model_kmeans(const struct vqs_settings *s, const struct vqs_
     enum vqs_status status = principal_directions(&data->train, m, err);
     if (!status) {
         vqs_model_refresh(m);
-        fit_codes(s, data, m, scratch);
-        vqs_model_refresh(m);
+        const struct vqs_encoded encoded = encode_all(m, &data->train, scratch);
+        vqs_quantizer_fit(s, &encoded, &m->quantizer);
     }
     return status;
 }

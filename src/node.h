@@ -23,7 +23,7 @@ struct vqs_node {
     int allowed;       /* cores of the mask as it is now */
     int cores;         /* of all ranks of this node together */
     struct vqs_node_watcher *watcher;
-    int share;         /* of those, this rank's, none of which another rank of the node counts as its own; at least 1 */
+    int share; /* of those, this rank's, none of which another rank of the node counts as its own; at least 1 */
 };
 
 /* Collective: finds all of the above, and widens the mask of the calling thread where the rule says so. */

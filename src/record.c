@@ -7,67 +7,111 @@
 #define XXH_STATIC_LINKING_ONLY /* the state of a running hash lives on the stack */
 #include <xxhash.h>
 
-const struct vqs_quantity vqs_metric_table[VQS_N_METRICS] = {
-#define VQS_X(name, unit, long_name, formula) {#name, unit, long_name, formula},
-    VQS_METRIC_TABLE(VQS_X)
-#undef VQS_X
-};
-
-const struct vqs_quantity vqs_curve_table[VQS_N_CURVES] = {
-#define VQS_X(name, unit, long_name, formula) {#name, unit, long_name, formula},
-    VQS_CURVE_TABLE(VQS_X)
-#undef VQS_X
-};
-
-const char *vqs_outcome_text(enum vqs_outcome outcome) {
-    static const char *const texts[] = {"failed", "completed", "diverged"};
-    return (unsigned)outcome <= VQS_OUTCOME_DIVERGED ? texts[outcome] : "unknown";
-}
-
 /* ---- memory ---------------------------------------------------------------------------------------------------- */
 
-/* Points curves and snapshots into `arena`, or only measures when it has no memory. */
-static void carve(struct vqs_record *record, struct vqs_arena *arena, int K, int d) {
-    const size_t n = (size_t)record->n_snapshots;
-    record->curves = vqs_arena_take(arena, (size_t)record->n_epochs, VQS_N_CURVES * sizeof(double));
+size_t vqs_array_values(int kind, const int32_t size[VQS_ARRAY_RANK]) {
+    const char *const *dimension = vqs_array_table[kind].dimension;
+    size_t n = size[0] != 0;
+    for (int i = 0; n && dimension[i]; i++) {
+        n = __builtin_mul_overflow(n, (size_t)size[i], &n) ? SIZE_MAX : n;
+    }
+    return n;
+}
+
+static bool array_fits(int kind, const int32_t *size) {
+    const char *const *dimension = vqs_array_table[kind].dimension;
+    for (int i = 0; i < VQS_ARRAY_RANK; i++) {
+        const bool labelled = dimension[i] && vqs_dimension_label(dimension[i], 0);
+        if ((dimension[i] ? size[i] < 1 : size[i] != 0) ||
+            (labelled && !vqs_dimension_label(dimension[i], size[i] - 1))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+enum { ARRAY_HEAD = 4 + 4 * VQS_ARRAY_RANK };
+
+uint64_t vqs_record_bytes(const struct vqs_record_shape *shape) {
+    const int32_t K = shape->K, d = shape->d;
+    if (shape->n_epochs < 0 || shape->n_snapshots < 0 || K < 0 || d < 0 || (shape->n_snapshots > 0) != (K > 0) ||
+        (K > 0) != (d > 0)) {
+        return UINT64_MAX;
+    }
+    uint64_t size = 8 * (uint64_t)VQS_N_CURVES * (uint64_t)shape->n_epochs, part;
+    if ((uint64_t)K * (uint64_t)d > UINT64_MAX / 16 ||
+        __builtin_mul_overflow(8 + 4 * (uint64_t)K * ((uint64_t)d + 1), (uint64_t)shape->n_snapshots, &part) ||
+        __builtin_add_overflow(size, part, &size)) {
+        return UINT64_MAX;
+    }
+    for (int kind = 0; kind < VQS_N_ARRAYS; kind++) {
+        if (shape->array[kind][0] == 0) {
+            continue;
+        }
+        if (!array_fits(kind, shape->array[kind]) ||
+            __builtin_mul_overflow((uint64_t)vqs_array_values(kind, shape->array[kind]), 4, &part) ||
+            __builtin_add_overflow(part, ARRAY_HEAD, &part) || __builtin_add_overflow(size, part, &size)) {
+            return UINT64_MAX;
+        }
+    }
+    return size;
+}
+
+/* Points curves, snapshots and arrays into `arena`, or only measures when it has no memory. */
+static void carve(struct vqs_record *record, struct vqs_arena *arena, const struct vqs_record_shape *shape) {
+    const size_t n = (size_t)shape->n_snapshots, K = (size_t)shape->K, d = (size_t)shape->d;
+    record->curves = vqs_arena_take(arena, (size_t)shape->n_epochs, VQS_N_CURVES * sizeof(double));
     record->snapshots = vqs_arena_take(arena, n, sizeof(struct vqs_snapshot));
-    size_t codes_size = (size_t)K * (size_t)d, all_codes; /* K, d < 2^31 */
-    if (__builtin_mul_overflow(codes_size, n, &all_codes)) {
+    size_t all_codes; /* K, d < 2^31 */
+    if (__builtin_mul_overflow(K * d, n, &all_codes)) {
         all_codes = SIZE_MAX;
     }
     float *codes = vqs_arena_take(arena, all_codes, sizeof(float));
-    uint32_t *usage = vqs_arena_take(arena, n * (size_t)K, sizeof(uint32_t));
+    uint32_t *usage = vqs_arena_take(arena, n * K, sizeof(uint32_t));
     for (size_t i = 0; record->snapshots && i < n; i++) {
         record->snapshots[i] =
-            (struct vqs_snapshot){.K = K, .d = d, .codes = codes + i * codes_size, .usage = usage + i * (size_t)K};
+            (struct vqs_snapshot){.K = shape->K, .d = shape->d, .codes = codes + i * K * d, .usage = usage + i * K};
+    }
+    for (int kind = 0; kind < VQS_N_ARRAYS; kind++) {
+        const size_t values = vqs_array_values(kind, shape->array[kind]);
+        if (values) {
+            record->arrays[kind].values = vqs_arena_take(arena, values, sizeof(float));
+        }
     }
 }
 
-enum vqs_status vqs_record_reset(struct vqs_record *record, int n_epochs, int n_snapshots, int K, int d,
+enum vqs_status vqs_record_reset(struct vqs_record *record, const struct vqs_record_shape *shape,
                                  struct vqs_error *err) {
     struct vqs_arena memory = record->memory, measure = {0};
     memset(record, 0, sizeof *record);
-    record->n_epochs = n_epochs;
-    record->n_snapshots = n_snapshots;
-    carve(record, &measure, K, d);
+    carve(record, &measure, shape);
     if (measure.used > memory.size) {
         vqs_arena_destroy(&memory);
         enum vqs_status status = vqs_arena_create(&memory, measure.used, err);
         if (status) {
-            record->n_epochs = record->n_snapshots = 0;
             return status;
         }
     } else if (measure.used) {
         memset(memory.base, 0, measure.used);
     }
     memory.used = 0;
-    carve(record, &memory, K, d);
+    carve(record, &memory, shape);
     record->memory = memory;
+    record->n_epochs = shape->n_epochs;
+    record->n_snapshots = shape->n_snapshots;
     for (int i = 0; i < VQS_N_METRICS; i++) {
         record->metric[i] = NAN;
     }
-    for (size_t i = 0; i < (size_t)n_epochs * VQS_N_CURVES; i++) {
+    for (size_t i = 0; i < (size_t)record->n_epochs * VQS_N_CURVES; i++) {
         record->curves[i] = NAN;
+    }
+    for (int kind = 0; kind < VQS_N_ARRAYS; kind++) {
+        struct vqs_array *array = &record->arrays[kind];
+        const size_t n = vqs_array_values(kind, shape->array[kind]);
+        memcpy(array->size, shape->array[kind], sizeof array->size);
+        for (size_t i = 0; i < n; i++) {
+            array->values[i] = NAN;
+        }
     }
     return VQS_OK;
 }
@@ -169,20 +213,37 @@ static void put_text(struct sink *sink, const char *text, size_t capacity) {
 
 static void put_result(struct sink *sink, const struct vqs_record *record) {
     const bool any = record->n_snapshots > 0;
+    uint32_t n_arrays = 0;
+    for (int kind = 0; kind < VQS_N_ARRAYS; kind++) {
+        n_arrays += record->arrays[kind].values != NULL;
+    }
     put_u64(sink, record->key);
     put_u32(sink, record->outcome);
     put_u32(sink, (uint32_t)record->n_epochs);
     put_u32(sink, (uint32_t)record->n_snapshots);
     put_u32(sink, any ? (uint32_t)record->snapshots[0].K : 0);
     put_u32(sink, any ? (uint32_t)record->snapshots[0].d : 0);
+    put_u32(sink, n_arrays);
+    for (int kind = 0; kind < VQS_N_ARRAYS; kind++) {
+        if (record->arrays[kind].values) {
+            put_u32(sink, vqs_array_tag(kind));
+            for (int i = 0; i < VQS_ARRAY_RANK; i++) {
+                put_u32(sink, (uint32_t)record->arrays[kind].size[i]);
+            }
+        }
+    }
     put_f64s(sink, record->metric, VQS_N_METRICS);
     put_f64s(sink, record->curves, (size_t)record->n_epochs * VQS_N_CURVES);
     for (int i = 0; i < record->n_snapshots; i++) {
         const struct vqs_snapshot *s = &record->snapshots[i];
         put_u32(sink, (uint32_t)s->epoch);
-        put_u32(sink, (uint32_t)s->level);
+        put_u32(sink, (uint32_t)s->codebook);
         put_f32s(sink, s->codes, (size_t)s->K * (size_t)s->d);
         put_u32s(sink, s->usage, (size_t)s->K);
+    }
+    for (int kind = 0; kind < VQS_N_ARRAYS; kind++) { /* one without values has none to put */
+        const struct vqs_array *array = &record->arrays[kind];
+        put_f32s(sink, array->values, vqs_array_values(kind, array->size));
     }
 }
 
@@ -197,7 +258,7 @@ void vqs_record_seal(struct vqs_record *record) {
     record->digest = vqs_record_digest(record);
 }
 
-enum { FORMAT_VERSION = 2, HEAD_SIZE = 44, RESULT_SIZE = 28 + 8 * VQS_N_METRICS }; /* without curves and snapshots */
+enum { FORMAT_VERSION = 3, HEAD_SIZE = 44, RESULT_SIZE = 32 + 8 * VQS_N_METRICS }; /* without what has a shape */
 
 /* Packed records carry no names: the order of both tables is part of the format. */
 static uint32_t tables_hash(void) {
@@ -281,17 +342,6 @@ static bool take_text(const unsigned char **at, const unsigned char *end, char *
     return true;
 }
 
-/* Bytes of curves and snapshots; false when the counts are impossible. */
-static bool variable_size(int32_t n_epochs, int32_t n_snapshots, int32_t K, int32_t d, uint64_t *size) {
-    if (n_epochs < 0 || n_snapshots < 0 || K < 0 || d < 0 || (n_snapshots > 0) != (K > 0) || (K > 0) != (d > 0)) {
-        return false;
-    }
-    uint64_t codes = (uint64_t)K * (uint64_t)d, snapshots;
-    return codes < UINT64_MAX / 16 &&
-           !__builtin_mul_overflow(8 + 4 * codes + 4 * (uint64_t)K, (uint64_t)n_snapshots, &snapshots) &&
-           !__builtin_add_overflow(snapshots, 8 * (uint64_t)VQS_N_CURVES * (uint64_t)n_epochs, size);
-}
-
 enum vqs_status vqs_record_peek(const void *data, size_t size, struct vqs_record_head *head, struct vqs_error *err) {
     const unsigned char *at = data;
     if (size < HEAD_SIZE + RESULT_SIZE) {
@@ -315,23 +365,65 @@ enum vqs_status vqs_record_peek(const void *data, size_t size, struct vqs_record
     return VQS_OK;
 }
 
+/* The kind of a packed array, after `kind` in the table; VQS_N_ARRAYS: none of ours, or out of order. */
+static int find_kind(uint32_t tag, int kind) {
+    do {
+        kind++;
+    } while (kind < VQS_N_ARRAYS && vqs_array_tag(kind) != tag);
+    return kind;
+}
+
+/* Reads the sizes of `n` arrays; the bytes must be there. */
+static enum vqs_status take_arrays(const unsigned char **at, uint32_t n, struct vqs_record_shape *shape,
+                                   struct vqs_error *err) {
+    for (int kind = -1; n > 0; n--) {
+        kind = find_kind(take_u32(at), kind);
+        if (kind == VQS_N_ARRAYS) {
+            return vqs_fail(err, VQS_ERR_STORE, "a packed record with an array of another version of vqsweep");
+        }
+        for (int i = 0; i < VQS_ARRAY_RANK; i++) {
+            shape->array[kind][i] = (int32_t)take_u32(at);
+        }
+        if (!array_fits(kind, shape->array[kind])) {
+            return vqs_fail(err, VQS_ERR_STORE, "a packed record with an array '%s' of impossible size",
+                            vqs_array_table[kind].quantity.name);
+        }
+    }
+    return VQS_OK;
+}
+
+/* Reads the shape of a record of `size` bytes; nothing is allocated for one that they cannot hold. The cursor goes from
+ * n_epochs to the metrics. */
+static enum vqs_status take_shape(const unsigned char **at, size_t size, struct vqs_record_shape *shape,
+                                  struct vqs_error *err) {
+    memset(shape, 0, sizeof *shape);
+    shape->n_epochs = (int32_t)take_u32(at);
+    shape->n_snapshots = (int32_t)take_u32(at);
+    shape->K = (int32_t)take_u32(at);
+    shape->d = (int32_t)take_u32(at);
+    const size_t room = size - HEAD_SIZE - RESULT_SIZE;
+    const uint32_t n_arrays = take_u32(at);
+    if (n_arrays > room / ARRAY_HEAD) {
+        return vqs_fail(err, VQS_ERR_STORE, "a packed record of %zu bytes cannot hold %u arrays", size, n_arrays);
+    }
+    enum vqs_status status = take_arrays(at, n_arrays, shape, err);
+    if (!status && vqs_record_bytes(shape) > room) {
+        status = vqs_fail(err, VQS_ERR_STORE,
+                          "a packed record of %zu bytes cannot hold %d epochs, %d snapshots of %d x %d and %u arrays",
+                          size, (int)shape->n_epochs, (int)shape->n_snapshots, (int)shape->K, (int)shape->d, n_arrays);
+    }
+    return status;
+}
+
 enum vqs_status vqs_record_unpack(struct vqs_record *record, const void *data, size_t size, struct vqs_error *err) {
     struct vqs_record_head head;
-    enum vqs_status status = vqs_record_peek(data, size, &head, err);
-    if (status) {
-        return status;
-    }
+    struct vqs_record_shape shape;
     const unsigned char *const end = (const unsigned char *)data + size;
     const unsigned char *at = (const unsigned char *)data + HEAD_SIZE + 12; /* past key and outcome */
-    int32_t n_epochs = (int32_t)take_u32(&at), n_snapshots = (int32_t)take_u32(&at);
-    int32_t K = (int32_t)take_u32(&at), d = (int32_t)take_u32(&at);
-    uint64_t variable;
-    if (!variable_size(n_epochs, n_snapshots, K, d, &variable) || variable > size - HEAD_SIZE - RESULT_SIZE) {
-        return vqs_fail(err, VQS_ERR_STORE,
-                        "a packed record of %zu bytes cannot hold %d epochs and %d snapshots of %d x %d", size,
-                        (int)n_epochs, (int)n_snapshots, (int)K, (int)d);
-    }
-    if ((status = vqs_record_reset(record, n_epochs, n_snapshots, K, d, err))) {
+    enum vqs_status status = vqs_record_peek(data, size, &head, err);
+    status = status ? status : take_shape(&at, size, &shape, err);
+    status = status ? status : vqs_record_reset(record, &shape, err);
+    if (status) {
         return status;
     }
     record->key = head.key;
@@ -340,15 +432,19 @@ enum vqs_status vqs_record_unpack(struct vqs_record *record, const void *data, s
     record->attempt = head.attempt;
     record->outcome = head.outcome;
     take_f64s(&at, record->metric, VQS_N_METRICS);
-    take_f64s(&at, record->curves, (size_t)n_epochs * VQS_N_CURVES);
-    for (int i = 0; i < n_snapshots; i++) {
+    take_f64s(&at, record->curves, (size_t)record->n_epochs * VQS_N_CURVES);
+    for (int i = 0; i < record->n_snapshots; i++) {
         struct vqs_snapshot *s = &record->snapshots[i];
         s->epoch = (int32_t)take_u32(&at);
-        s->level = (int32_t)take_u32(&at);
-        take_f32s(&at, s->codes, (size_t)K * (size_t)d);
-        for (int k = 0; k < K; k++) {
+        s->codebook = (int32_t)take_u32(&at);
+        take_f32s(&at, s->codes, (size_t)s->K * (size_t)s->d);
+        for (int k = 0; k < s->K; k++) {
             s->usage[k] = take_u32(&at);
         }
+    }
+    for (int kind = 0; kind < VQS_N_ARRAYS; kind++) {
+        struct vqs_array *array = &record->arrays[kind];
+        take_f32s(&at, array->values, vqs_array_values(kind, array->size));
     }
     if (!take_text(&at, end, record->host, sizeof record->host) ||
         !take_text(&at, end, record->cpu_class, sizeof record->cpu_class) ||

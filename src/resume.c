@@ -336,6 +336,10 @@ enum vqs_status vqs_output_resume(struct vqs_output *output, struct vqs_error *e
     struct source source;
     if (access(output->journal_path, F_OK) == 0 || access(output->path, F_OK) == 0) {
         enum vqs_status status = source_open(output->path, &source, err);
+        if (status == VQS_ERR_STORE && err) {
+            const size_t used = strlen(err->text);
+            snprintf(err->text + used, sizeof err->text - used, "; it is left as it is: give another file by -o");
+        }
         if (status == VQS_OK) {
             status = go_on(output, &source, err);
             source_close(&source);

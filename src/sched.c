@@ -148,8 +148,11 @@ static void tell_of_rank(const struct master *m, int rank, bool back, double sec
 
 static void take_result(struct master *m, int rank, const struct vqs_parcel *parcel) {
     const struct vqs_parcel_header *header = vqs_parcel_header(parcel);
-    enum vqs_dispatch_worth worth = vqs_dispatch_finish(&m->dispatch, rank, header->task, header->busy);
-    hand_out(m, rank); /* before the result is looked at: the worker should not wait for that */
+    struct vqs_dispatch_loss failure;
+    enum vqs_sched_verdict verdict = VQS_SCHED_DONE;
+    enum vqs_dispatch_worth worth = vqs_dispatch_finish(&m->dispatch, rank, header->task, header->busy, &failure);
+    while (hand_out(m, rank)) { /* before the result is looked at: the worker should not wait for that */
+    }
     m->busy += header->busy;
     if (worth == VQS_DISPATCH_UNKNOWN) {
         fail(m, vqs_fail(m->err, VQS_ERR_INTERNAL, "rank %d answered for task %u, which it does not have", rank,
@@ -157,10 +160,14 @@ static void take_result(struct master *m, int rank, const struct vqs_parcel *par
     } else if (worth == VQS_DISPATCH_FIRST && !m->refused) {
         m->done++;
         enum vqs_status status = m->ops->on_result(m->ops->ctx, header->task, rank, vqs_parcel_payload(parcel),
-                                                   (size_t)header->size, m->err);
+                                                   (size_t)header->size, &verdict, m->err);
         if (status != VQS_OK) {
             m->refused = true;
             fail(m, status);
+        } else if (verdict != VQS_SCHED_DONE) {
+            m->done--;
+            vqs_dispatch_retry(&m->dispatch, &failure, verdict == VQS_SCHED_ALONE);
+            hand_out_to_all(m);
         }
     }
 }
@@ -217,11 +224,14 @@ static void take_loss(struct master *m, const struct vqs_dispatch_loss *loss) {
     }
     snprintf(why, sizeof why, loss->cause == VQS_DISPATCH_LOST ? "lost with rank %d" : "stuck on rank %d for %.0f s",
              loss->rank, loss->seconds);
-    bool again = !loss->begun || !m->ops->on_loss || m->ops->on_loss(m->ops->ctx, loss->task, loss->rank, why);
-    if (again) {
-        vqs_dispatch_retry(&m->dispatch, loss);
-    } else {
+    enum vqs_sched_verdict verdict = VQS_SCHED_AGAIN;
+    if (loss->begun && m->ops->on_loss) {
+        verdict = m->ops->on_loss(m->ops->ctx, loss->task, loss->rank, why);
+    }
+    if (verdict == VQS_SCHED_DONE) {
         vqs_dispatch_settle(&m->dispatch, loss);
+    } else {
+        vqs_dispatch_retry(&m->dispatch, loss, verdict == VQS_SCHED_ALONE);
     }
 }
 
@@ -467,7 +477,7 @@ static enum vqs_status set_up(MPI_Comm comm, const struct vqs_sched_config *conf
             status = vqs_dispatch_create(dispatch, config->order, config->n_tasks, n_ranks, (const int(*)[2])rooms,
                                          &patience, err);
             if (status == VQS_OK) {
-                vqs_dispatch_suspect(dispatch, config->n_suspects);
+                vqs_dispatch_suspect(dispatch, config->n_suspects, config->n_alone);
             }
         }
     }

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Flags of a position: it needs no rank any more; it was or may have been running when it was given up, and is tried
- * last; it may have ended its rank. */
-enum { SETTLED = 1, SUSPECT = 2, DANGEROUS = 4 };
+/* Flags of a position: it needs no rank any more; it was or may have been running when it was given up, or failed, and
+ * is tried last; it may have ended its rank; it is to be alone. */
+enum { SETTLED = 1, SUSPECT = 2, DANGEROUS = 4, ALONE = 8 };
 
 enum vqs_status vqs_dispatch_create(struct vqs_dispatch *dispatch, const uint32_t *order, uint32_t n_tasks, int n_ranks,
                                     const int (*rooms)[2], const struct vqs_dispatch_patience *patience,
@@ -50,9 +50,9 @@ void vqs_dispatch_destroy(struct vqs_dispatch *dispatch) {
     memset(dispatch, 0, sizeof *dispatch);
 }
 
-void vqs_dispatch_suspect(struct vqs_dispatch *dispatch, uint32_t n) {
+void vqs_dispatch_suspect(struct vqs_dispatch *dispatch, uint32_t n, uint32_t alone) {
     for (uint32_t i = 0; i < n; i++) {
-        dispatch->flags[dispatch->n_tasks - 1 - i] |= DANGEROUS;
+        dispatch->flags[dispatch->n_tasks - 1 - i] |= i < alone ? DANGEROUS | ALONE : DANGEROUS;
     }
 }
 
@@ -68,9 +68,24 @@ static struct vqs_dispatch_entry *find(const struct vqs_dispatch *dispatch, int 
     return NULL;
 }
 
+/* Nothing is waited for there. */
+static bool is_free(const struct vqs_dispatch_rank *rank) {
+    int i = 0;
+    while (i < rank->n_in_flight && rank->in_flight[i].given_up) {
+        i++;
+    }
+    return i == rank->n_in_flight;
+}
+
 static bool may_have(const struct vqs_dispatch *dispatch, int r, uint32_t position) {
-    const bool dangerous = dispatch->flags[position] & DANGEROUS;
-    return !(dangerous && r == 0 && dispatch->n_ranks > 1);
+    const unsigned flags = dispatch->flags[position];
+    return !(flags & DANGEROUS && r == 0 && dispatch->n_ranks > 1) &&
+           (!(flags & ALONE) || is_free(&dispatch->ranks[r]));
+}
+
+static void take_from_again(struct vqs_dispatch *dispatch, uint32_t i) {
+    dispatch->n_again--;
+    memmove(&dispatch->again[i], &dispatch->again[i + 1], (dispatch->n_again - i) * sizeof *dispatch->again);
 }
 
 /* The first position that `r` may have of those to try again: suspects, or the others. */
@@ -81,8 +96,7 @@ static bool choose_again(struct vqs_dispatch *dispatch, int r, bool suspects, ui
             find(dispatch, r, dispatch->order[*position])) { /* where it hangs: it would take slot after slot */
             continue;
         }
-        dispatch->n_again--;
-        memmove(&dispatch->again[i], &dispatch->again[i + 1], (dispatch->n_again - i) * sizeof *dispatch->again);
+        take_from_again(dispatch, i);
         return true;
     }
     return false;
@@ -103,7 +117,7 @@ static bool choose(struct vqs_dispatch *dispatch, int r, uint32_t *position) {
 bool vqs_dispatch_next(struct vqs_dispatch *dispatch, int r, uint32_t *task) {
     struct vqs_dispatch_rank *rank = &dispatch->ranks[r];
     uint32_t position, left = dispatch->n_tasks - dispatch->next + dispatch->n_again;
-    if (dispatch->stopped || dispatch->held || left == 0 || rank->lost || rank->n_stuck >= rank->slots) {
+    if (dispatch->stopped || dispatch->held || left == 0 || rank->lost || rank->alone || rank->n_stuck >= rank->slots) {
         return false;
     }
     uint64_t spare = left / (2 * dispatch->n_slots);
@@ -112,14 +126,25 @@ bool vqs_dispatch_next(struct vqs_dispatch *dispatch, int r, uint32_t *task) {
         return false;
     }
     *task = dispatch->order[position];
-    rank->in_flight[rank->n_in_flight++] = (struct vqs_dispatch_entry){.position = position, .since = -1};
+    rank->alone = dispatch->flags[position] & ALONE;
+    rank->in_flight[rank->n_in_flight++] =
+        (struct vqs_dispatch_entry){.position = position, .since = -1, .alone = rank->alone};
     dispatch->in_flight++;
     return true;
 }
 
+/* It is not waited for any longer. */
+static void give_up(struct vqs_dispatch *dispatch, struct vqs_dispatch_rank *rank, struct vqs_dispatch_entry *entry) {
+    if (!entry->given_up) {
+        entry->given_up = true;
+        dispatch->in_flight--;
+        rank->alone = rank->alone && !entry->alone;
+    }
+}
+
 /* The rank no longer has it. */
 static void take_away(struct vqs_dispatch *dispatch, struct vqs_dispatch_rank *rank, struct vqs_dispatch_entry *entry) {
-    dispatch->in_flight -= !entry->given_up;
+    give_up(dispatch, rank, entry);
     if (entry->stuck) { /* it was only slow, or rank 0 impatient */
         rank->n_stuck--;
         dispatch->n_slots += !rank->lost;
@@ -129,24 +154,34 @@ static void take_away(struct vqs_dispatch *dispatch, struct vqs_dispatch_rank *r
     rank->n_in_flight--;
 }
 
-static void settle(struct vqs_dispatch *dispatch, uint32_t position) {
-    dispatch->flags[position] |= SETTLED;
-    dispatch->n_settled++;
-    for (uint32_t i = 0; i < dispatch->n_again; i++) {
-        if (dispatch->again[i] == position) {
-            dispatch->n_again--;
-            memmove(&dispatch->again[i], &dispatch->again[i + 1], (dispatch->n_again - i) * sizeof *dispatch->again);
-            return;
-        }
+/* `position` is not to be handed out again. */
+static void withdraw(struct vqs_dispatch *dispatch, uint32_t position) {
+    uint32_t i = 0;
+    while (i < dispatch->n_again && dispatch->again[i] != position) {
+        i++;
+    }
+    if (i < dispatch->n_again) {
+        take_from_again(dispatch, i);
     }
 }
 
-enum vqs_dispatch_worth vqs_dispatch_finish(struct vqs_dispatch *dispatch, int r, uint32_t task, double seconds) {
+static void settle(struct vqs_dispatch *dispatch, uint32_t position) {
+    dispatch->flags[position] |= SETTLED;
+    dispatch->n_settled++;
+    withdraw(dispatch, position);
+}
+
+enum vqs_dispatch_worth vqs_dispatch_finish(struct vqs_dispatch *dispatch, int r, uint32_t task, double seconds,
+                                            struct vqs_dispatch_loss *failure) {
     struct vqs_dispatch_entry *entry = find(dispatch, r, task);
     if (!entry) {
         return VQS_DISPATCH_UNKNOWN;
     }
     uint32_t position = entry->position;
+    if (failure) {
+        *failure = (struct vqs_dispatch_loss){
+            .cause = VQS_DISPATCH_FAILED, .rank = r, .task = task, .position = position, .begun = true};
+    }
     take_away(dispatch, &dispatch->ranks[r], entry);
     if (dispatch->flags[position] & SETTLED) {
         return VQS_DISPATCH_LATE;
@@ -239,22 +274,28 @@ bool vqs_dispatch_overdue(struct vqs_dispatch *dispatch, double now, struct vqs_
             loss->rank = r;
             if (is_overdue(dispatch, rank, i, now, loss)) {
                 struct vqs_dispatch_entry *entry = &rank->in_flight[i];
-                entry->given_up = true;
+                give_up(dispatch, rank, entry);
                 entry->stuck = !rank->lost && rank->n_stuck < rank->slots;
                 rank->n_stuck += entry->stuck;
                 dispatch->n_slots -= entry->stuck;
-                dispatch->in_flight--;
-                return true;
+                if (!(dispatch->flags[entry->position] & SETTLED)) { /* else its result came from elsewhere */
+                    return true;
+                }
             }
         }
     }
     return false;
 }
 
-void vqs_dispatch_retry(struct vqs_dispatch *dispatch, const struct vqs_dispatch_loss *loss) {
+void vqs_dispatch_retry(struct vqs_dispatch *dispatch, const struct vqs_dispatch_loss *loss, bool alone) {
+    unsigned char *flags = &dispatch->flags[loss->position];
+    dispatch->n_settled -= *flags & SETTLED;
+    *flags &= (unsigned char)~SETTLED;
     if (loss->begun) {
-        dispatch->flags[loss->position] |= loss->cause == VQS_DISPATCH_LOST ? SUSPECT | DANGEROUS : SUSPECT;
+        *flags |= loss->cause == VQS_DISPATCH_LOST ? SUSPECT | DANGEROUS : SUSPECT;
     }
+    *flags |= alone ? ALONE : 0;
+    withdraw(dispatch, loss->position); /* another copy of it may have come to nothing before */
     dispatch->again[dispatch->n_again++] = loss->position;
 }
 

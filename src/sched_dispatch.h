@@ -13,9 +13,10 @@
  * is settled, as the driver says. Its place at the rank stays taken until a result comes after all, which counts if it
  * is the first. A lost rank that is heard of again is a rank as before.
  *
- * What may have been the reason of a loss is tried again last, so that it does not take rank after rank while there is
- * other work; and what may end its rank never goes to rank 0, the one rank that nobody can do without, if there are
- * others.
+ * What may have been the reason of a loss, or came to nothing by itself, is tried again last, so that it does not take
+ * rank after rank while there is other work; and what may end its rank never goes to rank 0, the one rank that nobody
+ * can do without, if there are others. A task that is to be alone goes to a rank that has nothing else, which gets
+ * nothing else meanwhile: so a loss tells whose fault it was, and memory that was short beside others may do.
  */
 #ifndef VQS_SCHED_DISPATCH_H
 #define VQS_SCHED_DISPATCH_H
@@ -35,12 +36,14 @@ struct vqs_dispatch_entry { /* a task at a rank */
     uint32_t progress;      /* as last heard */
     double since;           /* when that was new; negative: not known to be running */
     bool given_up, stuck;
+    bool alone;
 };
 
 struct vqs_dispatch_rank {
     int slots, prefetch;
     int n_in_flight; /* those given up included */
     int n_stuck;     /* slots that hang */
+    bool alone;      /* has a task that is to be alone */
     bool lost;
     double heard;
     struct vqs_dispatch_entry *in_flight; /* [slots + prefetch], oldest first, a part of the dispatch's one block */
@@ -70,8 +73,8 @@ enum vqs_status vqs_dispatch_create(struct vqs_dispatch *dispatch, const uint32_
                                     const int (*rooms)[2], const struct vqs_dispatch_patience *patience,
                                     struct vqs_error *err);
 void vqs_dispatch_destroy(struct vqs_dispatch *dispatch);
-/* The last `n` tasks of `order` may end their rank. */
-void vqs_dispatch_suspect(struct vqs_dispatch *dispatch, uint32_t n);
+/* The last `n` tasks of `order` may end their rank; the last `alone` of these are to be alone. */
+void vqs_dispatch_suspect(struct vqs_dispatch *dispatch, uint32_t n, uint32_t alone);
 /* Whether `rank` gets another task now; if so it is `*task` and in flight. */
 bool vqs_dispatch_next(struct vqs_dispatch *dispatch, int rank, uint32_t *task);
 
@@ -81,8 +84,6 @@ enum vqs_dispatch_worth {
     VQS_DISPATCH_LATE,   /* the task was given up and is settled already */
     VQS_DISPATCH_UNKNOWN /* the task is not at this rank */
 };
-/* A result came from `rank`, after `seconds` of running. */
-enum vqs_dispatch_worth vqs_dispatch_finish(struct vqs_dispatch *dispatch, int rank, uint32_t task, double seconds);
 /* A task came back from `rank` without having been begun. False if it was not there. */
 bool vqs_dispatch_return(struct vqs_dispatch *dispatch, int rank, uint32_t task);
 
@@ -94,7 +95,8 @@ void vqs_dispatch_running(struct vqs_dispatch *dispatch, int rank, uint32_t task
 enum vqs_dispatch_cause {
     VQS_DISPATCH_SILENT, /* the rank itself; each of its tasks follows */
     VQS_DISPATCH_LOST,   /* a task of a lost rank */
-    VQS_DISPATCH_STUCK   /* a task that hangs, or waits behind those that do */
+    VQS_DISPATCH_STUCK,  /* a task that hangs, or waits behind those that do */
+    VQS_DISPATCH_FAILED  /* a task whose result is none */
 };
 struct vqs_dispatch_loss {
     enum vqs_dispatch_cause cause;
@@ -103,11 +105,15 @@ struct vqs_dispatch_loss {
     bool begun;     /* the task may have been running, and be the reason; otherwise it only waited there */
     double seconds; /* of silence, or without progress */
 };
+/* A result came from `rank`, after `seconds` of running. If it turns out to be none, `*failure` is for
+ * vqs_dispatch_retry; it may be NULL. */
+enum vqs_dispatch_worth vqs_dispatch_finish(struct vqs_dispatch *dispatch, int rank, uint32_t task, double seconds,
+                                            struct vqs_dispatch_loss *failure);
 /* The next rank or task to be given up at time `now`, which it is from here on; false when there is none (any more).
  * The driver then says what is to become of a task: */
 bool vqs_dispatch_overdue(struct vqs_dispatch *dispatch, double now, struct vqs_dispatch_loss *loss);
 /* try again, */
-void vqs_dispatch_retry(struct vqs_dispatch *dispatch, const struct vqs_dispatch_loss *loss);
+void vqs_dispatch_retry(struct vqs_dispatch *dispatch, const struct vqs_dispatch_loss *loss, bool alone);
 /* or nevermore. */
 void vqs_dispatch_settle(struct vqs_dispatch *dispatch, const struct vqs_dispatch_loss *loss);
 

@@ -38,11 +38,14 @@ static const void *field_of(enum vqs_setting_id id, const struct vqs_settings *s
 #define COUNT(list) ((int)(sizeof(list) / sizeof *(list)))
 
 const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
-    static const char *const data[] = {"subspace", "csv", "idx"};
+    static const char *const data[] = {"subspace", "csv", "idx", "plane2d"};
     static const char *const latent[] = {"gaussian", "uniform", "mixture"};
+    static const char *const encoder[] = {"linear", "identity"};
     static const char *const decoder[] = {"free", "tied"};
     static const char *const retraction[] = {"mgs", "polar", "qr", "qr_raw"};
+    static const char *const estimator_scope[] = {"total", "each"};
     static const char *const codebook_init[] = {"uniform", "normal", "data", "kmeans"};
+    static const char *const tau_schedule[] = {"constant", "linear", "exponential", "cosine"};
     if (i < 0) {
         return NULL;
     }
@@ -51,12 +54,18 @@ const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
         return i < COUNT(data) ? data[i] : NULL;
     case VQS_SETTING_latent:
         return i < COUNT(latent) ? latent[i] : NULL;
+    case VQS_SETTING_encoder:
+        return i < COUNT(encoder) ? encoder[i] : NULL;
     case VQS_SETTING_decoder:
         return i < COUNT(decoder) ? decoder[i] : NULL;
     case VQS_SETTING_retraction:
         return i < COUNT(retraction) ? retraction[i] : NULL;
     case VQS_SETTING_codebook_init:
         return i < COUNT(codebook_init) ? codebook_init[i] : NULL;
+    case VQS_SETTING_estimator_scope:
+        return i < COUNT(estimator_scope) ? estimator_scope[i] : NULL;
+    case VQS_SETTING_tau_schedule:
+        return i < COUNT(tau_schedule) ? tau_schedule[i] : NULL;
     case VQS_SETTING_estimator:
         return i < vqs_estimator_count() ? vqs_estimator_get(i)->name : NULL;
     default:
@@ -82,6 +91,10 @@ static bool estimator_has_param(const struct vqs_estimator *estimator, const cha
     return false;
 }
 
+static bool is_drawn(const struct vqs_settings *s) {
+    return s->data == VQS_DATA_SUBSPACE || s->data == VQS_DATA_PLANE2D;
+}
+
 bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *s) {
     const struct vqs_estimator *estimator = vqs_estimator_get(s->estimator);
     bool trained = estimator->backward != NULL;
@@ -90,20 +103,34 @@ bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *s) {
         return true;
     case VQS_WHEN_SUBSPACE:
         return s->data == VQS_DATA_SUBSPACE;
+    case VQS_WHEN_DRAWN:
+        return is_drawn(s);
     case VQS_WHEN_MIXTURE:
-        return s->data == VQS_DATA_SUBSPACE && s->latent == VQS_LATENT_MIXTURE;
+        return is_drawn(s) && s->latent == VQS_LATENT_MIXTURE;
     case VQS_WHEN_FILE:
-        return s->data != VQS_DATA_SUBSPACE;
+        return !is_drawn(s);
     case VQS_WHEN_CSV:
         return s->data == VQS_DATA_CSV;
     case VQS_WHEN_TRAINED:
         return trained;
+    case VQS_WHEN_SEVERAL:
+        return trained && vqs_n_codebooks(s) > 1;
+    case VQS_WHEN_LINEAR:
+        return trained && s->encoder == VQS_ENCODER_LINEAR;
+    case VQS_WHEN_PROBED:
+        return trained && s->probe_epochs.n > 0;
+    case VQS_WHEN_FIELD:
+        return trained && s->probe_epochs.n > 0 && s->field_grid > 0;
     case VQS_WHEN_NORMAL:
         return trained && s->codebook_init == VQS_INIT_NORMAL;
     case VQS_WHEN_KMEANS:
         return !trained || s->codebook_init == VQS_INIT_KMEANS;
+    case VQS_WHEN_LOSSES:
+        return trained && !(estimator->needs & VQS_WITHOUT_LOSSES);
     case VQS_WHEN_PARAM:
         return estimator_has_param(estimator, vqs_setting_table[id].name);
+    case VQS_WHEN_TAU_MOVES:
+        return estimator_has_param(estimator, vqs_setting_table[id].name) && s->tau_schedule != VQS_TAU_CONSTANT;
     }
     return false;
 }
@@ -159,6 +186,52 @@ static bool in_range(enum vqs_setting_id id, const struct vqs_settings *s) {
     return false;
 }
 
+/* No epoch past the last one. */
+static enum vqs_status check_epochs(enum vqs_setting_id id, const struct vqs_settings *s, const struct vqs_epochs *list,
+                                    enum vqs_setting_id *culprit, struct vqs_error *err) {
+    if (!vqs_setting_used(id, s) || list->n == 0 || list->at[list->n - 1] <= s->epochs) {
+        return VQS_OK;
+    }
+    *culprit = id;
+    return vqs_fail(err, VQS_ERR_JOB, "%s: epoch %d is past the last one; epochs go from 0 to epochs = %d",
+                    vqs_setting_table[id].name, list->at[list->n - 1], s->epochs);
+}
+
+/* What several codebooks cannot do. */
+static enum vqs_status check_codebooks(const struct vqs_settings *s, enum vqs_setting_id *culprit,
+                                       struct vqs_error *err) {
+    const struct vqs_estimator *estimator = vqs_estimator_get(s->estimator);
+    if (s->d % s->groups) {
+        *culprit = VQS_SETTING_groups;
+        return vqs_fail(err, VQS_ERR_JOB, "groups: %d groups of equal width do not make d = %d; groups must divide d",
+                        s->groups, s->d);
+    }
+    if (!vqs_setting_used(VQS_SETTING_estimator_scope, s)) {
+        return VQS_OK;
+    }
+    *culprit = VQS_SETTING_estimator_scope;
+    if (estimator->needs & VQS_NEEDS_CHOICES && s->estimator_scope == VQS_SCOPE_TOTAL) {
+        return vqs_fail(err, VQS_ERR_JOB,
+                        "estimator_scope: %s weighs all codes of a codebook, and the total of %d has none; "
+                        "set estimator_scope: each",
+                        estimator->name, vqs_n_codebooks(s));
+    }
+    if (estimator->needs & VQS_NEEDS_AT_Z && s->estimator_scope == VQS_SCOPE_EACH) {
+        return vqs_fail(err, VQS_ERR_JOB,
+                        "estimator_scope: %s decodes z, which no single one of %d codebooks stands for; "
+                        "set estimator_scope: total",
+                        estimator->name, vqs_n_codebooks(s));
+    }
+    if (s->probe_epochs.n > 0) {
+        *culprit = VQS_SETTING_probe_epochs;
+        return vqs_fail(err, VQS_ERR_JOB,
+                        "probe_epochs: gradients are probed where there is one codebook, not %d; "
+                        "set levels: 1 and groups: 1, or no probe_epochs",
+                        vqs_n_codebooks(s));
+    }
+    return VQS_OK;
+}
+
 enum vqs_status vqs_settings_check(const struct vqs_settings *s, enum vqs_setting_id *culprit, struct vqs_error *err) {
     for (int id = 0; id < VQS_N_SETTINGS; id++) {
         if (!in_range((enum vqs_setting_id)id, s)) {
@@ -185,13 +258,25 @@ enum vqs_status vqs_settings_check(const struct vqs_settings *s, enum vqs_settin
         return vqs_fail(err, VQS_ERR_JOB, "data: %s reads a file; name it with 'path: FILE'",
                         vqs_setting_choice(VQS_SETTING_data, s->data));
     }
-    const struct vqs_epochs *kept = &s->snapshots;
-    if (vqs_setting_used(VQS_SETTING_snapshots, s) && kept->n > 0 && kept->at[kept->n - 1] > s->epochs) {
-        *culprit = VQS_SETTING_snapshots;
-        return vqs_fail(err, VQS_ERR_JOB, "snapshots: epoch %d is past the last one; epochs go from 0 to epochs = %d",
-                        kept->at[kept->n - 1], s->epochs);
+    if (s->data == VQS_DATA_PLANE2D && s->D != 2) {
+        *culprit = VQS_SETTING_D;
+        return vqs_fail(err, VQS_ERR_JOB, "D: plane2d lies in the plane; set D: 2, not %d", s->D);
     }
-    return VQS_OK;
+    if (vqs_setting_used(VQS_SETTING_encoder, s) && s->encoder == VQS_ENCODER_IDENTITY && (s->d != s->D || s->bias)) {
+        *culprit = VQS_SETTING_encoder;
+        return vqs_fail(err, VQS_ERR_JOB, "encoder: identity means z = x; set d: %d (as D) and bias: false", s->D);
+    }
+    if (vqs_setting_used(VQS_SETTING_field_grid, s) && s->field_grid > 0 &&
+        (s->encoder != VQS_ENCODER_IDENTITY || s->d != 2 || s->field_grid < 2)) {
+        *culprit = VQS_SETTING_field_grid;
+        return vqs_fail(
+            err, VQS_ERR_JOB,
+            "field_grid: gradients are mapped on the plane, on 2 points a side at least; set D: 2, d: 2 and "
+            "encoder: identity, or field_grid: 0");
+    }
+    enum vqs_status status = check_codebooks(s, culprit, err);
+    status = status ? status : check_epochs(VQS_SETTING_snapshots, s, &s->snapshots, culprit, err);
+    return status ? status : check_epochs(VQS_SETTING_probe_epochs, s, &s->probe_epochs, culprit, err);
 }
 
 /* ---- text -------------------------------------------------------------------------------------------------------- */
@@ -382,6 +467,7 @@ enum vqs_status vqs_setting_parse(enum vqs_setting_id id, const char *text, stru
 
 void vqs_keyer_init(struct vqs_keyer *keyer) {
     memset(keyer, 0, sizeof *keyer);
+    vqs_settings_default(&keyer->defaults);
     for (int id = 0; id < VQS_N_SETTINGS; id++) { /* insertion sort by name */
         int at = id;
         for (; at > 0 && strcmp(vqs_setting_table[id].name, vqs_setting_table[keyer->order[at - 1]].name) < 0; at--) {
@@ -407,6 +493,7 @@ static void refresh_line(struct vqs_keyer *keyer, enum vqs_setting_id id, const 
 static bool decides_data(enum vqs_setting_id id) {
     switch (vqs_setting_table[id].when) {
     case VQS_WHEN_SUBSPACE:
+    case VQS_WHEN_DRAWN:
     case VQS_WHEN_MIXTURE:
     case VQS_WHEN_FILE:
     case VQS_WHEN_CSV:
@@ -422,7 +509,8 @@ static uint64_t hash_lines(struct vqs_keyer *keyer, const struct vqs_settings *s
     size_t size = (size_t)snprintf(text, 64, "vqsweep %s %d\n", what, VQS_SETTINGS_VERSION);
     for (int i = 0; i < VQS_N_SETTINGS; i++) {
         enum vqs_setting_id id = keyer->order[i];
-        if ((data_only && !decides_data(id)) || !vqs_setting_used(id, s)) {
+        const bool is_default = !memcmp(field_of(id, s), field_of(id, &keyer->defaults), vqs_setting_size(id));
+        if (is_default || (data_only && !decides_data(id)) || !vqs_setting_used(id, s)) {
             continue;
         }
         refresh_line(keyer, id, s);

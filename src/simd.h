@@ -84,6 +84,62 @@ INLINE vf v_set(vqs_real s) {
 #endif
 }
 
+/* p[0], p[1], p[0], p[1] ... */
+INLINE vf v_set_pair(const vqs_real *p) {
+#if defined(VQS_INTRINSICS)
+    double pair;
+    memcpy(&pair, p, sizeof pair);
+#if defined(VQS_ISA_avx512)
+    return (vf)_mm512_set1_pd(pair);
+#else
+    return (vf)_mm256_set1_pd(pair);
+#endif
+#else
+    vf v;
+    for (int i = 0; i < VL; i++) {
+        v[i] = p[i % 2];
+    }
+    return v;
+#endif
+}
+
+/* Two vectors a, b become pairs of a lane of each, a0 b0 a1 b1 ...; and the sums of such pairs, in the order of the
+ * lanes that they came from. With AVX lanes go round by 128 bits at a time. */
+INLINE void v_interleave(vf *a, vf *b) {
+#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
+    const __m512 low = _mm512_unpacklo_ps((__m512)*a, (__m512)*b), high = _mm512_unpackhi_ps((__m512)*a, (__m512)*b);
+#elif defined(VQS_INTRINSICS)
+    const __m256 low = _mm256_unpacklo_ps((__m256)*a, (__m256)*b), high = _mm256_unpackhi_ps((__m256)*a, (__m256)*b);
+#else
+    vf low, high;
+    for (int i = 0; i < VL / 2; i++) {
+        low[2 * i] = (*a)[i];
+        low[2 * i + 1] = (*b)[i];
+        high[2 * i] = (*a)[VL / 2 + i];
+        high[2 * i + 1] = (*b)[VL / 2 + i];
+    }
+#endif
+    *a = (vf)low;
+    *b = (vf)high;
+}
+
+INLINE vf v_add_pairs(vf low, vf high) {
+#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
+    return (vf)_mm512_add_ps(_mm512_shuffle_ps((__m512)low, (__m512)high, 0x88),
+                             _mm512_shuffle_ps((__m512)low, (__m512)high, 0xdd));
+#elif defined(VQS_INTRINSICS)
+    return (vf)_mm256_add_ps(_mm256_shuffle_ps((__m256)low, (__m256)high, 0x88),
+                             _mm256_shuffle_ps((__m256)low, (__m256)high, 0xdd));
+#else
+    vf sum;
+    for (int i = 0; i < VL / 2; i++) {
+        sum[i] = low[2 * i] + low[2 * i + 1];
+        sum[VL / 2 + i] = high[2 * i] + high[2 * i + 1];
+    }
+    return sum;
+#endif
+}
+
 INLINE vi v_set_int(int s) {
     return s - (vi){0};
 }

@@ -1,5 +1,7 @@
-/* store_common.c - columns of a result file, and manners towards HDF5. */
+/* store_common.c - columns of a result file. */
 #include "store_common.h"
+
+#include "store_hdf5.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -218,41 +220,4 @@ void vqs_mend_utf8(char *cell) {
         }
         i += good ? length : 1;
     }
-}
-
-/* ---- HDF5 ------------------------------------------------------------------------------------------------------ */
-
-static herr_t keep_cause(unsigned n, const H5E_error2_t *error, void *data) {
-    struct vqs_quiet *quiet = data;
-    if (n == 0 && error->desc) {
-        /* a failing write tells time, buffer and more; what the system said is enough */
-        const char *said = strstr(error->desc, "error message = '");
-        said = said ? said + strlen("error message = '") : error->desc;
-        const char *end = said > error->desc ? strchr(said, '\'') : NULL;
-        snprintf(quiet->reason, sizeof quiet->reason, "%.*s", end ? (int)(end - said) : 200, said);
-    }
-    return 0;
-}
-
-/* HDF5 calls this when one of its functions is about to return an error. */
-static herr_t on_error(hid_t stack, void *data) {
-    const struct vqs_quiet *quiet = data;
-    return quiet->reason[0] ? 0 : H5Ewalk2(stack, H5E_WALK_UPWARD, keep_cause, data);
-}
-
-void vqs_quiet_begin(struct vqs_quiet *quiet) {
-    quiet->reason[0] = '\0';
-    H5Eget_auto2(H5E_DEFAULT, &quiet->function, &quiet->data);
-    H5Eset_auto2(H5E_DEFAULT, on_error, quiet);
-}
-
-void vqs_quiet_end(struct vqs_quiet *quiet) {
-    H5Eset_auto2(H5E_DEFAULT, quiet->function, quiet->data);
-}
-
-hid_t vqs_text_type(void) {
-    hid_t type = H5Tcopy(H5T_C_S1);
-    H5Tset_size(type, H5T_VARIABLE);
-    H5Tset_cset(type, H5T_CSET_UTF8);
-    return type;
 }

@@ -1,5 +1,4 @@
-/* store_common.h - what the writer and the reader of a result file both know: its columns, and manners towards HDF5.
- * Not public. */
+/* store_common.h - what the writer and the reader of a result file both know: its columns and names. Not public. */
 #ifndef VQS_STORE_COMMON_H
 #define VQS_STORE_COMMON_H
 
@@ -8,18 +7,7 @@
 
 #include <hdf5.h>
 
-/* Returns the failure of a call, if it fails. */
-#define TRY(call)                                                                                                      \
-    do {                                                                                                               \
-        enum vqs_status try_ = (call);                                                                                 \
-        if (try_) {                                                                                                    \
-            return try_;                                                                                               \
-        }                                                                                                              \
-    } while (0)
-
-/* ---- columns: one 1-D dataset each ----------------------------------------------------------------------------- */
-
-/* A row of the file, less the settings. */
+/* A row of the file, less the settings. A column is one 1-D dataset. */
 struct vqs_row {
     struct vqs_record record;
     bool done;            /* false: pending */
@@ -77,21 +65,5 @@ void vqs_codebook_group(int K, int d, char name[VQS_GROUP_NAME]);
 /* Bytes that are not UTF-8 (a text cut within a character, a foreign file name) become '?': one such byte would keep a
  * reader from a whole column. */
 void vqs_mend_utf8(char *text);
-
-/* ---- HDF5 ------------------------------------------------------------------------------------------------------ */
-
-/* Between these HDF5 prints nothing: the first cause of its first failure goes into `reason`, one line. What the caller
- * had set up is put back. */
-struct vqs_quiet {
-    H5E_auto2_t function;
-    void *data;
-    char reason[240]; /* empty: nothing failed */
-};
-void vqs_quiet_begin(struct vqs_quiet *quiet);
-void vqs_quiet_end(struct vqs_quiet *quiet);
-
-/* A UTF-8 text of variable length, which every reader turns into its own kind of text; in memory a char *. (Arrays of
- * fixed length would be smaller, but netCDF-C 4.9 crashes on them.) Closed by the caller. */
-hid_t vqs_text_type(void);
 
 #endif

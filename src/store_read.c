@@ -1,7 +1,5 @@
 /* store_read.c - reads a result file, trusting nothing in it. */
-#include "vqsweep/store.h"
-
-#include "store_common.h"
+#include "store_reader.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,40 +11,22 @@
 
 enum { BLOCK = 1024 }; /* rows read at a time */
 
-struct vqs_store {
-    char *path;
-    struct vqs_quiet quiet;
-    hid_t file;
-    uint64_t file_size; /* an uncompressed dataset that claims more than this lies */
-    size_t n_trials;
-    int max_epochs;
-    /* those we read; 0 elsewhere */
-    struct vqs_column column[VQS_N_COLUMNS];
-    hid_t type[VQS_N_COLUMNS], set[VQS_N_COLUMNS];
-    hid_t curve_set[VQS_N_CURVES];
-    char *job;
-    struct vqs_provenance_item *provenance; /* texts owned */
-    size_t n_provenance;
-};
-
 /* ---- checks ---------------------------------------------------------------------------------------------------- */
 
-static enum vqs_status damaged(const struct vqs_store *store, const char *what, struct vqs_error *err) {
+enum vqs_status vqs_store_damaged(const struct vqs_store *store, const char *what, struct vqs_error *err) {
     return vqs_fail(err, VQS_ERR_STORE, "%s: damaged result file: cannot read '%s': %s", store->path, what,
                     store->quiet.reason[0] ? store->quiet.reason : "wrong type or shape");
 }
 
-/* Opens a dataset that must have this rank and, unless `width` is 0, values of this class and width. Its size goes into
- * `size`. `at` is the file or a group. */
-static enum vqs_status open_set(const struct vqs_store *store, const char *name, int rank, H5T_class_t class,
-                                size_t width, hsize_t *size, hid_t *set, struct vqs_error *err) {
+enum vqs_status vqs_store_open_set(const struct vqs_store *store, const char *name, int rank, H5T_class_t class,
+                                   size_t width, hsize_t *size, hid_t *set, struct vqs_error *err) {
     if (H5Lexists(store->file, name, H5P_DEFAULT) <= 0) {
         return vqs_fail(err, VQS_ERR_STORE, "%s: not a complete result file: the dataset '%s' is missing", store->path,
                         name);
     }
     *set = H5Dopen2(store->file, name, H5P_DEFAULT);
     if (*set < 0) {
-        return damaged(store, name, err);
+        return vqs_store_damaged(store, name, err);
     }
     hid_t space = H5Dget_space(*set), type = H5Dget_type(*set);
     hsize_t found[H5S_MAX_RANK];
@@ -65,6 +45,23 @@ static enum vqs_status open_set(const struct vqs_store *store, const char *name,
     return VQS_OK;
 }
 
+bool vqs_store_read_block(hid_t set, hid_t type, int rank, const hsize_t *from, const hsize_t *size, void *data) {
+    hid_t space = H5Dget_space(set), memory = H5Screate_simple(rank, size, NULL);
+    bool good = space >= 0 && memory >= 0 && H5Sselect_hyperslab(space, H5S_SELECT_SET, from, NULL, size, NULL) >= 0 &&
+                H5Sselect_valid(space) > 0 && H5Dread(set, type, memory, space, H5P_DEFAULT, data) >= 0;
+    H5Sclose(memory);
+    H5Sclose(space);
+    return good;
+}
+
+bool vqs_store_read_number(hid_t at, const char *name, int64_t *value) {
+    hid_t attribute = H5Aopen(at, name, H5P_DEFAULT), space = H5Aget_space(attribute);
+    bool good = H5Sget_simple_extent_npoints(space) == 1 && H5Aread(attribute, H5T_NATIVE_INT64, value) >= 0;
+    H5Sclose(space);
+    H5Aclose(attribute);
+    return good;
+}
+
 static H5T_class_t class_of(const struct vqs_column *column) {
     return column->cell == VQS_CELL_TEXT ? H5T_STRING : column->cell == VQS_CELL_REAL ? H5T_FLOAT : H5T_INTEGER;
 }
@@ -73,8 +70,8 @@ static H5T_class_t class_of(const struct vqs_column *column) {
 static enum vqs_status open_column(struct vqs_store *store, int i, struct vqs_error *err) {
     const struct vqs_column *column = &store->column[i];
     hsize_t n;
-    TRY(open_set(store, column->name, 1, class_of(column), column->cell == VQS_CELL_TEXT ? 0 : 8, &n, &store->set[i],
-                 err));
+    TRY(vqs_store_open_set(store, column->name, 1, class_of(column), column->cell == VQS_CELL_TEXT ? 0 : 8, &n,
+                           &store->set[i], err));
     if (n != store->n_trials) {
         return vqs_fail(err, VQS_ERR_STORE, "%s: damaged result file: '%s' has %llu rows, there are %zu trials",
                         store->path, column->name, (unsigned long long)n, store->n_trials);
@@ -84,13 +81,13 @@ static enum vqs_status open_column(struct vqs_store *store, int i, struct vqs_er
 
 /* The columns a record is read from: all but the settings, and of those the codebook's shape. */
 static bool is_read(int i) {
-    return i >= VQS_FIRST_RUN || i == VQS_SETTING_K || i == VQS_SETTING_d;
+    return i >= VQS_FIRST_RUN || i == VQS_SETTING_K || i == VQS_SETTING_d || i == VQS_SETTING_groups;
 }
 
 static enum vqs_status open_columns(struct vqs_store *store, struct vqs_error *err) {
     hsize_t n;
     hid_t set;
-    TRY(open_set(store, "trial", 1, H5T_INTEGER, 8, &n, &set, err));
+    TRY(vqs_store_open_set(store, "trial", 1, H5T_INTEGER, 8, &n, &set, err));
     H5Dclose(set);
     if (n < 1 || n > VQS_PLAN_MAX_TRIALS) {
         return vqs_fail(err, VQS_ERR_STORE, "%s: damaged result file: it claims %llu trials", store->path,
@@ -112,7 +109,7 @@ static enum vqs_status open_curves(struct vqs_store *store, struct vqs_error *er
         char name[64];
         hsize_t size[2];
         snprintf(name, sizeof name, "curve_%s", vqs_curve_table[i].name);
-        TRY(open_set(store, name, 2, H5T_FLOAT, 8, size, &store->curve_set[i], err));
+        TRY(vqs_store_open_set(store, name, 2, H5T_FLOAT, 8, size, &store->curve_set[i], err));
         if (size[0] != store->n_trials || size[1] > vqs_setting_table[VQS_SETTING_epochs].high ||
             (i > 0 && (int)size[1] != store->max_epochs)) {
             return vqs_fail(err, VQS_ERR_STORE, "%s: damaged result file: '%s' has the wrong shape", store->path, name);
@@ -128,9 +125,9 @@ static enum vqs_status load_job(struct vqs_store *store, struct vqs_error *err) 
     hsize_t none;
     hid_t set = 0, type = vqs_text_type();
     char *text = NULL;
-    enum vqs_status status = open_set(store, "job/text", 0, H5T_STRING, 0, &none, &set, err);
+    enum vqs_status status = vqs_store_open_set(store, "job/text", 0, H5T_STRING, 0, &none, &set, err);
     if (!status && H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, &text) < 0) {
-        status = damaged(store, "job/text", err);
+        status = vqs_store_damaged(store, "job/text", err);
     } else if (!status && !(store->job = strdup(text ? text : ""))) {
         status = vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate a job's text");
     }
@@ -174,7 +171,7 @@ static enum vqs_status load_provenance(struct vqs_store *store, struct vqs_error
     hsize_t start = 0;
     enum vqs_status status = VQS_OK;
     if (group < 0 || H5Aiterate2(group, H5_INDEX_CRT_ORDER, H5_ITER_INC, &start, load_item, store) < 0) {
-        status = damaged(store, "provenance", err);
+        status = vqs_store_damaged(store, "provenance", err);
     }
     H5Gclose(group);
     return status;
@@ -214,12 +211,8 @@ static enum vqs_status check_schema(struct vqs_store *store, struct vqs_error *e
         return vqs_fail(err, VQS_ERR_STORE, "%s: an HDF5 file, but none that vqsweep wrote", store->path);
     }
     int64_t schema = 0;
-    hid_t attribute = H5Aopen(store->file, VQS_SCHEMA_ATTRIBUTE, H5P_DEFAULT), space = H5Aget_space(attribute);
-    bool good = H5Sget_simple_extent_npoints(space) == 1 && H5Aread(attribute, H5T_NATIVE_INT64, &schema) >= 0;
-    H5Sclose(space);
-    H5Aclose(attribute);
-    if (!good) {
-        return damaged(store, VQS_SCHEMA_ATTRIBUTE, err);
+    if (!vqs_store_read_number(store->file, VQS_SCHEMA_ATTRIBUTE, &schema)) {
+        return vqs_store_damaged(store, VQS_SCHEMA_ATTRIBUTE, err);
     }
     if (schema != VQS_SCHEMA_VERSION) {
         return vqs_fail(err, VQS_ERR_STORE, "%s: a result file of schema version %lld; this program reads version %d",
@@ -233,6 +226,7 @@ static enum vqs_status load_all(struct vqs_store *store, struct vqs_error *err) 
     TRY(check_schema(store, err));
     TRY(open_columns(store, err));
     TRY(open_curves(store, err));
+    TRY(vqs_arrays_open(store, err));
     TRY(load_job(store, err));
     return load_provenance(store, err);
 }
@@ -275,6 +269,7 @@ void vqs_store_close(struct vqs_store *store) {
         free((char *)store->provenance[i].value);
     }
     free(store->provenance);
+    vqs_arrays_close(&store->arrays);
     free(store->job);
     free(store->path);
     free(store);
@@ -307,16 +302,6 @@ size_t vqs_store_provenance_items(const struct vqs_store *store, const struct vq
 
 /* ---- rows ------------------------------------------------------------------------------------------------------ */
 
-/* Reads the block from `from` of `size`, both of the dataset's rank. */
-static bool read_block(hid_t set, hid_t type, int rank, const hsize_t *from, const hsize_t *size, void *data) {
-    hid_t space = H5Dget_space(set), memory = H5Screate_simple(rank, size, NULL);
-    bool good = space >= 0 && memory >= 0 && H5Sselect_hyperslab(space, H5S_SELECT_SET, from, NULL, size, NULL) >= 0 &&
-                H5Sselect_valid(space) > 0 && H5Dread(set, type, memory, space, H5P_DEFAULT, data) >= 0;
-    H5Sclose(memory);
-    H5Sclose(space);
-    return good;
-}
-
 /* Texts that HDF5 allocated into cells of their own; false when one does not fit. */
 static bool take_texts(char **texts, size_t n, size_t width, char *cells) {
     bool good = true;
@@ -338,11 +323,11 @@ static enum vqs_status read_column(struct vqs_store *store, int i, size_t first,
     const hsize_t from = first, size = n;
     char *texts[BLOCK] = {NULL};
     const bool is_text = column->cell == VQS_CELL_TEXT;
-    bool good = read_block(store->set[i], store->type[i], 1, &from, &size, is_text ? (void *)texts : cells);
+    bool good = vqs_store_read_block(store->set[i], store->type[i], 1, &from, &size, is_text ? (void *)texts : cells);
     if (is_text) {
         good = take_texts(texts, n, column->width, cells) && good;
     }
-    return good ? VQS_OK : damaged(store, column->name, err);
+    return good ? VQS_OK : vqs_store_damaged(store, column->name, err);
 }
 
 /* Run columns `runs` of rows first .. first + n - 1, at most BLOCK, into `rows`. */
@@ -425,9 +410,9 @@ static enum vqs_status read_curves(struct vqs_store *store, size_t trial, struct
                                    struct vqs_error *err) {
     const hsize_t from[2] = {trial, 0}, size[2] = {1, (hsize_t)record->n_epochs};
     for (int i = 0; record->n_epochs > 0 && i < VQS_N_CURVES; i++) {
-        if (!read_block(store->curve_set[i], H5T_NATIVE_DOUBLE, 2, from, size,
-                        record->curves + (size_t)i * (size_t)record->n_epochs)) {
-            return damaged(store, vqs_curve_table[i].name, err);
+        if (!vqs_store_read_block(store->curve_set[i], H5T_NATIVE_DOUBLE, 2, from, size,
+                                  record->curves + (size_t)i * (size_t)record->n_epochs)) {
+            return vqs_store_damaged(store, vqs_curve_table[i].name, err);
         }
     }
     return VQS_OK;
@@ -440,9 +425,9 @@ static enum vqs_status read_numbers(struct vqs_store *store, const char *group, 
     hsize_t size = 0;
     hid_t set = 0;
     snprintf(name, sizeof name, "%s/%s", group, part);
-    TRY(open_set(store, name, 1, H5T_INTEGER, 8, &size, &set, err));
-    bool good = from <= size && n <= size - from && read_block(set, H5T_NATIVE_INT64, 1, &from, &n, out);
-    enum vqs_status status = good ? VQS_OK : damaged(store, name, err);
+    TRY(vqs_store_open_set(store, name, 1, H5T_INTEGER, 8, &size, &set, err));
+    bool good = from <= size && n <= size - from && vqs_store_read_block(set, H5T_NATIVE_INT64, 1, &from, &n, out);
+    enum vqs_status status = good ? VQS_OK : vqs_store_damaged(store, name, err);
     H5Dclose(set);
     return status;
 }
@@ -455,13 +440,13 @@ static enum vqs_status read_values(struct vqs_store *store, const char *group, c
     hsize_t found[3] = {0};
     hid_t set = 0;
     snprintf(name, sizeof name, "%s/%s", group, part);
-    TRY(open_set(store, name, rank, class, 4, found, &set, err));
+    TRY(vqs_store_open_set(store, name, rank, class, 4, found, &set, err));
     bool good = from[0] <= found[0] && size[0] <= found[0] - from[0];
     for (int i = 1; i < rank; i++) {
         good = good && found[i] == size[i];
     }
-    good = good && read_block(set, type, rank, from, size, out);
-    enum vqs_status status = good ? VQS_OK : damaged(store, name, err);
+    good = good && vqs_store_read_block(set, type, rank, from, size, out);
+    enum vqs_status status = good ? VQS_OK : vqs_store_damaged(store, name, err);
     H5Dclose(set);
     return status;
 }
@@ -479,12 +464,12 @@ static enum vqs_status read_snapshots(struct vqs_store *store, size_t trial, int
     if (!numbers) {
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate numbers of %d snapshots", n);
     }
-    int64_t *epochs = numbers + n, *levels = epochs + n;
+    int64_t *epochs = numbers + n, *codebooks = epochs + n;
     vqs_codebook_group(first->K, first->d, group);
     enum vqs_status status;
     if ((status = read_numbers(store, group, "trial", from[0], size[0], numbers, err)) ||
         (status = read_numbers(store, group, "epoch", from[0], size[0], epochs, err)) ||
-        (status = read_numbers(store, group, "level", from[0], size[0], levels, err)) ||
+        (status = read_numbers(store, group, "codebook", from[0], size[0], codebooks, err)) ||
         /* the snapshots of a record are one block of memory */
         (status = read_values(store, group, "codes", 3, H5T_FLOAT, from, size, H5T_NATIVE_FLOAT, first->codes, err)) ||
         (status =
@@ -498,7 +483,7 @@ static enum vqs_status read_snapshots(struct vqs_store *store, size_t trial, int
             goto done;
         }
         record->snapshots[i].epoch = (int32_t)epochs[i];
-        record->snapshots[i].level = (int32_t)levels[i];
+        record->snapshots[i].codebook = (int32_t)codebooks[i];
     }
 done:
     free(numbers);
@@ -520,13 +505,15 @@ static enum vqs_status read_record(struct vqs_store *store, size_t trial, struct
     unsigned char cell[MAX_WIDTH];
     struct vqs_row row = {0};
     int runs[VQS_N_RUN];
-    int64_t K, d;
+    int64_t K, d, groups;
     for (int i = 0; i < VQS_N_RUN; i++) {
         runs[i] = i;
     }
     TRY(read_runs(store, runs, VQS_N_RUN, trial, 1, &row, cell, err));
     TRY(read_column(store, VQS_SETTING_K, trial, 1, &K, err));
     TRY(read_column(store, VQS_SETTING_d, trial, 1, &d, err));
+    TRY(read_column(store, VQS_SETTING_groups, trial, 1, &groups, err));
+    d = groups > 0 ? d / groups : 0;
     if (!row.done) {
         return vqs_fail(err, VQS_ERR_STORE, "%s: trial %zu is pending: it has no record yet", store->path, trial);
     }
@@ -535,16 +522,22 @@ static enum vqs_status read_record(struct vqs_store *store, size_t trial, struct
         return vqs_fail(err, VQS_ERR_STORE, "%s: damaged result file: trial %zu claims %d epochs and %d codebooks",
                         store->path, trial, n_epochs, n_snapshots);
     }
-    TRY(vqs_record_reset(record, n_epochs, n_snapshots, n_snapshots ? (int)K : 0, n_snapshots ? (int)d : 0, err));
+    struct vqs_array_places places;
+    struct vqs_record_shape shape = {
+        n_epochs, n_snapshots, n_snapshots ? (int32_t)K : 0, n_snapshots ? (int32_t)d : 0, {{0}}};
+    TRY(vqs_arrays_find(store, trial, &places, &shape, err));
+    TRY(vqs_record_reset(record, &shape, err));
     row.record.curves = record->curves;
     row.record.snapshots = record->snapshots;
     row.record.memory = record->memory;
+    memcpy(row.record.arrays, record->arrays, sizeof record->arrays);
     *record = row.record;
     record->trial = (uint32_t)trial;
     for (int i = 0; i < VQS_N_METRICS; i++) {
         TRY(read_column(store, VQS_FIRST_METRIC + i, trial, 1, &record->metric[i], err));
     }
     TRY(read_curves(store, trial, record, err));
+    TRY(vqs_arrays_read(store, &places, record, err));
     return read_snapshots(store, trial, row.codebook_row, record, err);
 }
 

@@ -1,17 +1,10 @@
-/* train.c - one trial: data, model, epochs of steps, evaluation, record.
- *
- * A step is two phases, so that its result does not depend on the number of threads. In the first, the batch is cut
- * into tiles of 32 samples and these into PARTIALS fixed runs of tiles, each with sums of its own; threads take whole
- * runs. In the second, the sums are added up in the order of the runs, codes gather their samples' gradients in the
- * order of the batch, and the parameters move. Threads divide the second phase by parameter, never by sample. */
+/* train.c - one trial: data, model, epochs of steps (step.h), evaluation, record. */
 #include "vqsweep/train.h"
 
-#include "tile.h"
-#include "vqsweep/metrics.h"
-#include "vqsweep/orthonormal.h"
+#include "step.h"
+#include "vqsweep/quantizer.h"
 
 #include <math.h>
-#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,109 +12,68 @@
 #include <xmmintrin.h>
 #endif
 
-enum { T = VQS_TILE, PARTIALS = 8 };
-
-/* Sums of one run of tiles. */
-struct partial {
-    vqs_real *outer; /* [rows][ld] sum of outer x^T */
-    vqs_real *gsum;  /* [d] sum of gz, with bias */
-    double rec, vq, zero;
-};
-
-/* Everything one trial works in. Carved from one arena; nothing is allocated after that. */
-struct work {
-    struct vqs_model model;
-    struct vqs_model_scratch scratch;
-    struct vqs_evaluation train, eval;
-    int tiles; /* of a full batch */
-    /* step */
-    vqs_real *grad, *moment1, *moment2; /* [n_params] */
-    struct partial partial[PARTIALS];
-    size_t partial_stride; /* from one partial's sums to the next's, in values */
-    uint32_t *k;           /* [tiles][T] codes of the batch */
-    vqs_real *gc;          /* [tiles][T][vqs_row_stride(d)] gradients to them */
-    uint32_t *count;       /* [K] samples of each code in the batch */
-    uint32_t *used;        /* [K + 1] the codes whose count is not 0 */
-    vqs_real *moments;     /* [d][vqs_row_stride(d)] sum q q^T over the batch */
-    vqs_real *thread;      /* [team][thread_size] tile scratch */
-    size_t thread_size;
-    /* epoch */
-    vqs_real *codes_before; /* [K][d] at the start of the epoch; also Lloyd's codebook at the end */
-    uint32_t *usage;        /* [K] over the epoch */
-};
-
 struct vqs_trainer {
-    int team;
+    struct vqs_team *team;
     const struct vqs_kernels *kernels;
     struct vqs_trial_hooks hooks;
     struct vqs_arena arena;
-    struct vqs_data_cache *cache; /* where data comes from */
-    struct vqs_data_cache *own;   /* the same, if the trainer was given none */
+    struct vqs_data_cache *cache;   /* where data comes from */
+    struct vqs_data_cache *own;     /* the same, if the trainer was given none */
     const struct vqs_dataset *data; /* of the trial in work */
 };
 
-/* ---- memory ---------------------------------------------------------------------------------------------------------
+/* ---- memory -------------------------------------------------------------------------------------------------------
  */
 
 static bool is_trained(const struct vqs_settings *s) {
     return vqs_estimator_get(s->estimator)->backward != NULL;
 }
 
+/* One of each codebook at each epoch kept. */
 static int snapshot_count(const struct vqs_settings *s) {
-    int n = 1; /* the last codebook */
+    int n = 1; /* the last epoch */
     for (int i = 0; is_trained(s) && i < s->snapshots.n; i++) {
         n += s->snapshots.at[i] != s->epochs;
     }
-    return n;
+    return n * vqs_n_codebooks(s);
 }
 
-static void carve(const struct vqs_settings *s, const struct vqs_kernels *kernels, int team, struct vqs_arena *arena,
-                  struct work *w) {
-    vqs_model_carve(s, kernels, arena, &w->model, &w->scratch);
-    const struct vqs_model *m = &w->model;
-    const size_t d = (size_t)s->d, rows = (size_t)m->rows, codes = (size_t)s->K * d;
-    w->tiles = (s->batch + T - 1) / T;
-    vqs_evaluation_carve(s, arena, &w->train);
-    vqs_evaluation_carve(s, arena, &w->eval);
-    w->codes_before = vqs_arena_take(arena, codes, sizeof(vqs_real));
-    w->thread_size = (rows + rows + 5 * d) * T;
-    w->thread = vqs_arena_take(arena, (size_t)team * w->thread_size, sizeof(vqs_real));
-    if (!is_trained(s)) {
-        return;
+static struct vqs_record_shape record_shape(const struct vqs_settings *s) {
+    struct vqs_record_shape shape = {.n_epochs = is_trained(s) ? s->epochs : 0,
+                                     .n_snapshots = snapshot_count(s),
+                                     .K = s->K,
+                                     .d = vqs_code_width(s)};
+    const int32_t probes = vqs_setting_used(VQS_SETTING_probe_samples, s) ? s->probe_epochs.n : 0;
+    const int32_t estimators = vqs_estimator_count(), side = s->field_grid, books = vqs_n_codebooks(s);
+    if (books > 1) {
+        shape.array[VQS_ARRAY_level_metrics][0] = books;
+        shape.array[VQS_ARRAY_level_metrics][1] = VQS_N_LEVEL_METRICS;
     }
-    w->usage = vqs_arena_take(arena, (size_t)s->K, sizeof *w->usage);
-    w->grad = vqs_arena_take(arena, m->n_params, sizeof(vqs_real));
-    w->moment1 = vqs_arena_take(arena, m->n_params, sizeof(vqs_real));
-    w->moment2 = vqs_arena_take(arena, m->n_params, sizeof(vqs_real));
-    w->k = vqs_arena_take(arena, (size_t)w->tiles * T, sizeof *w->k);
-    w->gc = vqs_arena_take(arena, (size_t)w->tiles * T * vqs_row_stride(s->d), sizeof(vqs_real));
-    w->count = vqs_arena_take(arena, (size_t)s->K, sizeof *w->count);
-    w->used = vqs_arena_take(arena, (size_t)s->K + 1, sizeof *w->used);
-    w->moments = vqs_arena_take(arena, d * vqs_row_stride(s->d), sizeof(vqs_real));
-    const size_t outer = rows * m->ld;
-    w->partial_stride = outer + vqs_row_stride(s->d);
-    vqs_real *sums = vqs_arena_take(arena, PARTIALS * w->partial_stride, sizeof(vqs_real));
-    for (size_t p = 0; sums && p < PARTIALS; p++) {
-        struct partial *part = &w->partial[p];
-        part->outer = sums + p * w->partial_stride;
-        part->gsum = part->outer + outer;
+    if (probes > 0) {
+        const int32_t size[VQS_ARRAY_RANK] = {probes, estimators, VQS_N_REGIONS, VQS_N_QUANTITIES};
+        memcpy(shape.array[VQS_ARRAY_probes], size, sizeof size);
     }
+    if (probes > 0 && side > 0) {
+        const int32_t size[VQS_ARRAY_RANK] = {probes, estimators + 1, side, side, 2};
+        memcpy(shape.array[VQS_ARRAY_fields], size, sizeof size);
+    }
+    return shape;
 }
 
 size_t vqs_trial_memory(const struct vqs_settings *s) {
     struct vqs_arena measure = {0};
-    struct work w = {0};
-    carve(s, vqs_kernels_get(), 1, &measure, &w);
+    struct vqs_work w = {0};
+    vqs_work_carve(s, vqs_kernels_get(), 1, &measure, &w);
     return measure.used + vqs_dataset_memory(s) + vqs_trial_record_bytes(s);
 }
 
 size_t vqs_trial_record_bytes(const struct vqs_settings *s) {
-    return (size_t)VQS_N_CURVES * (size_t)s->epochs * sizeof(double) +
-           (size_t)snapshot_count(s) * (size_t)s->K * ((size_t)s->d + 1) * sizeof(float);
+    const struct vqs_record_shape shape = record_shape(s);
+    return (size_t)vqs_record_bytes(&shape);
 }
 
-/* ---- denormal numbers
- * ------------------------------------------------------------------------------------------------ */
+/* ---- denormal numbers ---------------------------------------------------------------------------------------------
+ */
 
 /* Weights and moments of dead codes decay into denormal numbers, which some CPUs handle a hundred times slower than
  * others. They are taken as 0 in every thread of a trial while it runs. Returns what to restore. */
@@ -143,221 +95,69 @@ static void restore_denormals(unsigned before) {
 #endif
 }
 
-/* ---- one step -------------------------------------------------------------------------------------------------------
+/* ---- epochs -------------------------------------------------------------------------------------------------------
  */
 
-/* The batch in work. */
-struct batch {
+struct epoch {
+    const struct vqs_settings *settings;
     const struct vqs_samples *samples;
-    const uint32_t *order; /* [n] sample numbers */
-    int n;
-    struct vqs_step step;
+    struct vqs_work *work;
+    struct vqs_team *team;
+    int64_t steps; /* of the trial, before this epoch */
 };
 
-static struct vqs_step make_step(const struct vqs_settings *s, const struct work *w, int n) {
-    const struct vqs_model *m = &w->model;
-    return (struct vqs_step){
-        .settings = s,
-        .estimator = &m->kernels->estimators[s->estimator],
-        .kernels = m->kernels,
-        .d = m->d,
-        .K = m->K,
-        .tied = m->tied,
-        .bias = m->bias,
-        .codes = m->codes,
-        .packed_codes = m->packed_codes,
-        .half_norm = m->half_norm,
-        .gram = m->gram,
-        .encoder_bias = m->encoder_bias,
-        .decoded_bias = m->decoded_bias,
-        .bias_norm2 = m->bias_norm2,
-        .rec_scale = (vqs_real)(2.0 / ((double)n * m->D)),
-        .vq_scale = (vqs_real)(2.0 / ((double)n * m->d)),
-        .beta = (vqs_real)s->beta,
-    };
-}
-
-/* First phase: run `p` of the batch's tiles. */
-static void run_of_tiles(struct work *w, const struct batch *b, int p, vqs_real *scratch) {
-    const struct vqs_model *m = &w->model;
-    const int d = m->d, tiles = (b->n + T - 1) / T, per_run = (tiles + PARTIALS - 1) / PARTIALS;
-    struct partial *part = &w->partial[p];
-    struct vqs_tile t = {.y = scratch, .gsum = part->gsum};
-    t.outer = t.y + m->rows * T;
-    t.z = t.outer + m->rows * T;
-    t.q = t.z + d * T;
-    t.g = t.q + d * T;
-    t.gz = t.g + d * T;
-    t.ge = t.gz + d * T;
-    if (p * per_run >= tiles) { /* a short batch leaves runs empty */
-        memset(part->outer, 0, (size_t)m->rows * m->ld * sizeof *part->outer);
-    }
-    memset(part->gsum, 0, vqs_row_stride(d) * sizeof *part->gsum);
-    for (int tile = p * per_run; tile < tiles && tile < (p + 1) * per_run; tile++) {
-        uint32_t rows[T];
-        t.n = b->n - tile * T < T ? b->n - tile * T : T;
-        for (int l = 0; l < T; l++) {
-            rows[l] = b->order[tile * T + (l < t.n ? l : 0)];
-            t.sq[l] = b->samples->sq[rows[l]];
-        }
-        t.k = w->k + tile * T;
-        t.gc = w->gc + (size_t)tile * T * vqs_row_stride(d);
-        m->kernels->project(m->rows, m->ld, b->samples->x, rows, m->W, m->packed, t.y);
-        m->kernels->tile_step(&b->step, &t);
-        m->kernels->outer(m->rows, m->ld, b->samples->x, rows, t.outer, tile > p * per_run, part->outer);
-    }
-    part->rec = t.rec;
-    part->vq = t.vq;
-    part->zero = t.zero;
-}
-
-/* Gradients of the codes [first, last), gathered in the order of the batch. */
-static void gather_code_gradients(struct work *w, const struct batch *b, int first, int last) {
-    vqs_real *grad = w->grad + (w->model.codes - w->model.params);
-    w->model.kernels->scatter(b->n, w->model.d, w->k, w->gc, first, last, grad, w->count);
-    for (int k = first; k < last; k++) {
-        w->usage[k] += w->count[k];
+/* All steps of the epoch, by member `me` of the team. */
+static void run_steps(void *ctx, int me) {
+    const struct epoch *e = ctx;
+    const struct vqs_settings *s = e->settings;
+    int64_t number = e->steps;
+    struct vqs_batch b = {.samples = e->samples};
+    for (int start = 0; start < s->N; start += s->batch) {
+        const int n = s->N - start < s->batch ? s->N - start : s->batch;
+        b.left = s->N - start;
+        vqs_batch_begin(s, e->work, e->work->scratch.order + start, n, ++number, &b);
+        vqs_step(e->work, &b, e->team, me);
     }
 }
 
-/* Lists the codes of the batch; returns how many. */
-static int list_used(struct work *w) {
-    int n = 0;
-    for (int k = 0; k < w->model.K; k++) { /* without a branch: which codes are used cannot be foretold */
-        w->used[n] = (uint32_t)k;
-        n += w->count[k] != 0;
-    }
-    return n;
+/* The next epoch of the trial. */
+static void run_epoch(const struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
+                      struct vqs_trial_state *at) {
+    const struct vqs_samples *samples = &t->data->train;
+    const struct vqs_stream order = {t->kernels, s->seed, VQS_RNG_BATCHES, (uint32_t)at->epoch};
+    struct epoch epoch = {s, samples, w, t->team, at->steps};
+    w->sums = (struct vqs_epoch_sums){0};
+    memset(w->usage, 0, (size_t)(vqs_n_codebooks(s) * s->K) * sizeof *w->usage);
+    memcpy(w->codes_before, w->model.quantizer.codes, w->model.quantizer.n_codes * sizeof *w->codes_before);
+    vqs_rng_permutation(&order, (uint32_t)samples->n, w->scratch.order);
+    vqs_team_run(t->team, run_steps, &epoch);
+    at->epoch++;
+    at->steps += (s->N + s->batch - 1) / s->batch;
+    at->flips += w->sums.flips;
+    at->zero += w->sums.zero;
 }
 
-/* dC = (2/(B D)) (V sum q + B C - sum x) and db = sum gz; grad_C holds sum x. */
-static void bias_gradients(struct work *w, const struct batch *b, const vqs_real *gsum) {
-    const struct vqs_model *m = &w->model;
-    const size_t ld = m->ld, d = (size_t)m->d;
-    vqs_real *grad_C = w->grad + (size_t)(m->rows - 1) * ld, *grad_V = w->grad + (m->V - m->params);
-    for (size_t i = 0; i < ld; i++) {
-        grad_C[i] = b->step.rec_scale * ((vqs_real)b->n * m->decoder_bias[i] - grad_C[i]);
-    }
-    for (size_t i = 0; i < d; i++) {
-        vqs_real qsum = 0;
-        for (size_t k = 0; k < (size_t)m->K; k++) {
-            qsum += (vqs_real)w->count[k] * m->codes[k * d + i];
-        }
-        m->kernels->axpy(ld, b->step.rec_scale * qsum, m->V + i * ld, grad_C);
-        m->kernels->axpy(ld, b->step.rec_scale * qsum, m->decoder_bias, grad_V + i * ld);
-    }
-    memcpy(w->grad + (size_t)m->rows * ld, gsum, d * sizeof *w->grad);
-}
-
-/* Gradients of W, V and the biases: sums over the runs of tiles, then dV = (2/(B D)) (V sum q q^T + C sum q^T -
- * sum q x^T), by rows of V^T. Tied, the rows of W already hold sum (gz - (2/(B D)) q) x^T. */
-static void matrix_gradients(struct work *w, const struct batch *b) {
-    const struct vqs_model *m = &w->model;
-    const struct vqs_kernels *k = m->kernels;
-    const vqs_real scale = b->step.rec_scale;
-    const size_t outer = (size_t)m->rows * m->ld, stride = w->partial_stride;
-    k->add_up(0, outer, PARTIALS, stride, w->partial[0].outer, w->grad);
-    k->code_moments(list_used(w), w->used, m->d, m->codes, w->count, 0, m->d, w->moments);
-    k->combine(m->d, m->ld, w->moments, m->V, scale, m->tied ? 1 : -scale, 0, m->d, w->grad + (m->V - m->params));
-    if (m->bias) {
-        k->add_up(0, vqs_row_stride(m->d), PARTIALS, stride, w->partial[0].gsum, w->partial[0].gsum);
-        bias_gradients(w, b, w->partial[0].gsum);
-    }
-}
-
-/* Second phase, by one thread: everything but the codes' gradients. Returns the rows that flipped. */
-static int update(const struct vqs_settings *s, struct work *w, const struct batch *b, int64_t step_number) {
-    struct vqs_model *m = &w->model;
-    const struct vqs_kernels *k = m->kernels;
-    matrix_gradients(w, b);
-    const struct vqs_adam_step adam = {
-        .beta1 = (vqs_real)s->adam_beta1,
-        .beta2 = (vqs_real)s->adam_beta2,
-        .eps = (vqs_real)s->adam_eps,
-        .rest1 = (vqs_real)(1 - s->adam_beta1),
-        .rest2 = (vqs_real)(1 - s->adam_beta2),
-        .rate = (vqs_real)(s->lr / (1 - pow(s->adam_beta1, (double)step_number))),
-        .inv_sqrt_2 = (vqs_real)(1 / sqrt(1 - pow(s->adam_beta2, (double)step_number))),
-    };
-    k->adam(&adam, m->n_params, w->grad, w->moment1, w->moment2, m->params);
-    int flips = vqs_retract(k, (enum vqs_retraction)s->retraction, m->d, m->ld, m->W, w->scratch.retract);
-    vqs_model_refresh(m);
-    return flips;
-}
-
-/* ---- epochs
- * ---------------------------------------------------------------------------------------------------------- */
-
-/* What an epoch adds up. */
-struct epoch_sums {
-    double rec, vq, zero;
-    int64_t flips;
-};
-
-static void add_losses(const struct work *w, struct epoch_sums *sums) {
-    for (int p = 0; p < PARTIALS; p++) {
-        sums->rec += w->partial[p].rec;
-        sums->vq += w->partial[p].vq;
-        sums->zero += w->partial[p].zero;
-    }
-}
-
-/* All steps of one epoch; `step_number` counts steps over the trial, from 1. */
-static void run_epoch(const struct vqs_settings *s, int team, const struct vqs_dataset *data, struct work *w, int epoch,
-                      int64_t *step_number, struct epoch_sums *sums) {
-    const struct vqs_stream order = {w->model.kernels, s->seed, VQS_RNG_BATCHES, (uint32_t)epoch};
-    vqs_rng_permutation(&order, (uint32_t)data->train.n, w->scratch.order);
-    struct batch b = {.samples = &data->train};
-#pragma omp parallel num_threads(team) if (team > 1)
-    {
-        const unsigned denormals = flush_denormals();
-        const int me = omp_get_thread_num(), threads = omp_get_num_threads();
-        const int first = (int)((int64_t)w->model.K * me / threads);
-        const int last = (int)((int64_t)w->model.K * (me + 1) / threads);
-        for (int start = 0; start < s->N; start += s->batch) {
-#pragma omp single
-            {
-                b.n = s->N - start < s->batch ? s->N - start : s->batch;
-                b.order = w->scratch.order + start;
-                b.step = make_step(s, w, b.n);
-                ++*step_number;
-            }
-            for (int p = me; p < PARTIALS; p += threads) {
-                run_of_tiles(w, &b, p, w->thread + (size_t)me * w->thread_size);
-            }
-#pragma omp barrier
-            gather_code_gradients(w, &b, first, last);
-#pragma omp barrier
-#pragma omp single
-            {
-                add_losses(w, sums);
-                sums->flips += update(s, w, &b, *step_number);
-            }
-        }
-        restore_denormals(denormals);
-    }
-}
-
-static double code_drift(const struct work *w) {
-    const size_t n = (size_t)w->model.K * (size_t)w->model.d;
+static double code_drift(const struct vqs_work *w) {
+    const struct vqs_quantizer *q = &w->model.quantizer;
     double sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        double moved = (double)w->model.codes[i] - (double)w->codes_before[i];
+    for (size_t i = 0; i < q->n_codes; i++) {
+        double moved = (double)q->codes[i] - (double)w->codes_before[i];
         sum += moved * moved;
     }
-    return sqrt(sum / w->model.K);
+    return sqrt(sum / (q->n_codebooks * q->K));
 }
 
 /* The curves of epoch `e` (0-based). Returns whether all is still finite. */
-static bool record_epoch(const struct vqs_settings *s, const struct work *w, const struct epoch_sums *sums, int e,
-                         struct vqs_record *record) {
+static bool record_epoch(const struct vqs_settings *s, const struct vqs_work *w, int e, struct vqs_record *record) {
+    const struct vqs_epoch_sums *sums = &w->sums;
     const double rec = sums->rec / ((double)s->N * s->D), vq = sums->vq / ((double)s->N * s->d);
+    const bool losses = vqs_setting_used(VQS_SETTING_beta, s);
     const double values[VQS_N_CURVES] = {
-        [VQS_CURVE_loss] = rec + (1 + s->beta) * vq,
+        [VQS_CURVE_loss] = rec + (losses ? (1 + s->beta) * vq : 0),
         [VQS_CURVE_loss_rec] = rec,
         [VQS_CURVE_loss_vq] = vq,
-        [VQS_CURVE_entropy] = vqs_entropy(w->usage, s->K),
-        [VQS_CURVE_dead_codes] = vqs_dead_codes(w->usage, s->K),
+        [VQS_CURVE_entropy] = vqs_entropy(w->usage, vqs_n_codebooks(s), s->K),
+        [VQS_CURVE_dead_codes] = vqs_dead_codes(w->usage, vqs_n_codebooks(s), s->K),
         [VQS_CURVE_code_drift] = code_drift(w),
         [VQS_CURVE_u_zero] = sums->zero,
     };
@@ -367,26 +167,36 @@ static bool record_epoch(const struct vqs_settings *s, const struct work *w, con
     return isfinite(values[VQS_CURVE_loss]) && isfinite(values[VQS_CURVE_code_drift]);
 }
 
-static void take_snapshot(const struct work *w, int epoch, const uint32_t *usage, struct vqs_snapshot *snapshot) {
-    const size_t n = (size_t)w->model.K * (size_t)w->model.d;
-    snapshot->epoch = epoch;
-    for (size_t i = 0; i < n; i++) {
-        snapshot->codes[i] = (float)w->model.codes[i];
+/* Appends every codebook to the `n` snapshots taken so far. */
+static void take_snapshots(const struct vqs_work *w, int epoch, const uint32_t *usage, struct vqs_record *record,
+                           int *n) {
+    const struct vqs_quantizer *q = &w->model.quantizer;
+    const size_t K = (size_t)q->K, size = K * (size_t)q->width;
+    for (int c = 0; c < q->n_codebooks; c++) {
+        const vqs_real *codes = vqs_codebook_of(q, c).codes;
+        struct vqs_snapshot *snapshot = &record->snapshots[(*n)++];
+        snapshot->epoch = epoch;
+        snapshot->codebook = c;
+        for (size_t i = 0; i < size; i++) {
+            snapshot->codes[i] = (float)codes[i];
+        }
+        memcpy(snapshot->usage, usage + (size_t)c * K, K * sizeof *usage);
     }
-    memcpy(snapshot->usage, usage, (size_t)w->model.K * sizeof *usage);
 }
 
-static void evaluate_part(struct work *w, int team, const struct vqs_samples *part, struct vqs_evaluation *e) {
-    vqs_evaluate(&w->model, part, team, &w->scratch, w->thread, e);
+static void evaluate_part(struct vqs_work *w, struct vqs_team *team, const struct vqs_samples *part,
+                          struct vqs_evaluation *e) {
+    vqs_evaluate(&w->model, part, team, &w->scratch, w->evaluation, e);
 }
 
 /* The initial model, or the one in which an earlier run left the trial. */
-static struct vqs_trial_state begin(const struct vqs_trainer *t, const struct vqs_settings *s, struct work *w,
+static struct vqs_trial_state begin(const struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
                                     struct vqs_record *record) {
-    struct vqs_trial_state state = {.n_params = w->model.n_params,
-                                    .params = w->model.params,
-                                    .moment1 = w->moment1,
-                                    .moment2 = w->moment2,
+    const struct vqs_model *m = &w->model;
+    struct vqs_trial_state state = {.part = {{w->model.params, m->n_params},
+                                             {w->moment1, m->n_params},
+                                             {w->moment2, m->n_params},
+                                             {m->quantizer.state, m->quantizer.n_state}},
                                     .record = record};
     vqs_model_init(s, t->data, &w->model, &w->scratch);
     if (t->hooks.resume && t->hooks.resume(t->hooks.ctx, &state)) {
@@ -395,29 +205,43 @@ static struct vqs_trial_state begin(const struct vqs_trainer *t, const struct vq
     return state;
 }
 
+/* Probes the gradients, and maps them where that is asked for, if it is the epoch for it. */
+static void probe(const struct vqs_settings *s, const struct vqs_dataset *data, struct vqs_work *w,
+                  const struct vqs_trial_state *at, struct vqs_record *record) {
+    for (uint32_t i = 0; i < (uint32_t)s->probe_epochs.n; i++) {
+        if (s->probe_epochs.at[i] != at->epoch) {
+            continue;
+        }
+        struct vqs_batch b = {.samples = &data->train};
+        struct vqs_array *probes = &record->arrays[VQS_ARRAY_probes], *fields = &record->arrays[VQS_ARRAY_fields];
+        const size_t n_probe = vqs_array_values(VQS_ARRAY_probes, probes->size) / (size_t)probes->size[0];
+        vqs_batch_begin(s, w, w->scratch.order, s->batch, at->steps + 1, &b);
+        vqs_probe_samples(&w->probe, &w->model, &b.step, &data->eval, 2 * i, probes->values + i * n_probe);
+        if (fields->values) {
+            const size_t n_field = vqs_array_values(VQS_ARRAY_fields, fields->size) / (size_t)fields->size[0];
+            vqs_probe_plane(&w->probe, &w->model, &b.step, 2 * i + 1, fields->values + i * n_field);
+        }
+    }
+}
+
 /* Train to the last epoch, until something is no longer finite, or until the hooks want to leave. */
-static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_settings *s, struct work *w,
+static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
                              struct vqs_record *record, struct vqs_error *err) {
     const struct vqs_dataset *data = t->data;
     struct vqs_trial_state at = begin(t, s, w, record);
     record->outcome = VQS_OUTCOME_COMPLETED;
     for (;;) {
-        const int epoch = at.epoch;
-        if (at.n_snapshots < s->snapshots.n && s->snapshots.at[at.n_snapshots] == epoch && epoch < s->epochs) {
+        const int epoch = at.epoch, kept = at.n_snapshots / vqs_n_codebooks(s);
+        if (kept < s->snapshots.n && s->snapshots.at[kept] == epoch && epoch < s->epochs) {
             evaluate_part(w, t->team, &data->train, &w->train);
-            take_snapshot(w, epoch, w->train.usage, &record->snapshots[at.n_snapshots++]);
+            take_snapshots(w, epoch, w->train.usage, record, &at.n_snapshots);
         }
+        probe(s, data, w, &at, record);
         if (epoch == s->epochs) {
             break;
         }
-        struct epoch_sums sums = {0};
-        memset(w->usage, 0, (size_t)s->K * sizeof *w->usage);
-        memcpy(w->codes_before, w->model.codes, (size_t)s->K * (size_t)s->d * sizeof *w->codes_before);
-        run_epoch(s, t->team, data, w, epoch, &at.steps, &sums);
-        at.flips += sums.flips;
-        at.zero += sums.zero;
-        at.epoch++;
-        if (!record_epoch(s, w, &sums, epoch, record)) {
+        run_epoch(t, s, w, &at);
+        if (!record_epoch(s, w, epoch, record)) {
             record->outcome = VQS_OUTCOME_DIVERGED;
             break;
         }
@@ -432,27 +256,31 @@ static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_setti
 }
 
 /* The metrics of the final model, and its codebook as the last snapshot. */
-static enum vqs_status evaluate(const struct vqs_settings *s, int team, const struct vqs_dataset *data, struct work *w,
-                                struct vqs_record *record, struct vqs_error *err) {
+static enum vqs_status evaluate(const struct vqs_settings *s, struct vqs_team *team, const struct vqs_dataset *data,
+                                struct vqs_work *w, struct vqs_record *record, struct vqs_error *err) {
     evaluate_part(w, team, &data->eval, &w->eval);
+    float *levels = record->arrays[VQS_ARRAY_level_metrics].values;
     vqs_metrics_part(&w->model, &data->eval, VQS_PART_EVAL, &w->eval, record->metric);
+    vqs_metrics_levels(&w->model, &data->eval, VQS_PART_EVAL, &w->eval, levels);
     evaluate_part(w, team, &data->train, &w->train); /* last: its z stays for the Lloyd gap */
     vqs_metrics_part(&w->model, &data->train, VQS_PART_TRAIN, &w->train, record->metric);
-    take_snapshot(w, is_trained(s) ? s->epochs : 0, w->train.usage, &record->snapshots[record->n_snapshots++]);
+    vqs_metrics_levels(&w->model, &data->train, VQS_PART_TRAIN, &w->train, levels);
+    take_snapshots(w, is_trained(s) ? s->epochs : 0, w->train.usage, record, &record->n_snapshots);
     record->metric[VQS_METRIC_lloyd_gap] =
         vqs_lloyd_gap(s, &w->model, data->train.n, &w->train, &w->scratch, w->codes_before);
     return vqs_metrics_subspace(&w->model, data, record->metric, err);
 }
 
-/* ---- the trial
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- the trial ----------------------------------------------------------------------------------------------------
+ */
 
-static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings *s, struct work *w,
+static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
                                struct vqs_record *record, struct vqs_error *err) {
     enum vqs_setting_id culprit;
     enum vqs_status status = vqs_settings_check(s, &culprit, err);
     if (!status) {
-        status = vqs_record_reset(record, is_trained(s) ? s->epochs : 0, snapshot_count(s), s->K, s->d, err);
+        const struct vqs_record_shape shape = record_shape(s);
+        status = vqs_record_reset(record, &shape, err);
     }
     if (!status) {
         status = vqs_data_cache_get(t->cache, s, &t->data, err);
@@ -461,7 +289,7 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
         return status;
     }
     struct vqs_arena measure = {0};
-    carve(s, t->kernels, t->team, &measure, w);
+    vqs_work_carve(s, t->kernels, vqs_team_threads(t->team), &measure, w);
     if (measure.used > t->arena.size) {
         vqs_arena_destroy(&t->arena);
         status = vqs_arena_create(&t->arena, measure.used, err);
@@ -469,7 +297,7 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
     if (!status) {
         memset(t->arena.base, 0, measure.used); /* a trial sees the same zeros whatever ran before it */
         t->arena.used = 0;
-        carve(s, t->kernels, t->team, &t->arena, w);
+        vqs_work_carve(s, t->kernels, vqs_team_threads(t->team), &t->arena, w);
     }
     return status;
 }
@@ -477,7 +305,7 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
 enum vqs_status vqs_trainer_run(struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_record *record,
                                 struct vqs_error *err) {
     struct vqs_error own = {0};
-    struct work w = {0};
+    struct vqs_work w = {0};
     const double start = vqs_clock_seconds();
     const unsigned denormals = flush_denormals();
     enum vqs_status status = prepare(t, s, &w, record, &own);
@@ -496,7 +324,7 @@ enum vqs_status vqs_trainer_run(struct vqs_trainer *t, const struct vqs_settings
     t->data = NULL;
     if (status) {
         struct vqs_error ignored = {0};
-        vqs_record_reset(record, 0, 0, 0, 0, &ignored);
+        vqs_record_reset(record, &(struct vqs_record_shape){0}, &ignored);
         record->outcome = VQS_OUTCOME_FAILED;
         snprintf(record->message, sizeof record->message, "%.*s", (int)sizeof record->message - 1, own.text);
         vqs_fail(err, status, "%s", own.text);
@@ -521,15 +349,18 @@ enum vqs_status vqs_trainer_create(int team, struct vqs_data_cache *cache, struc
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate a trainer");
     }
     openblas_set_num_threads(1);
-    (*out)->team = team;
     (*out)->kernels = vqs_kernels_get();
     (*out)->cache = cache;
-    if (!cache) {
-        enum vqs_status status = vqs_data_cache_create(own_cache_bytes, &(*out)->own, err);
+    enum vqs_status status = vqs_team_create(team, &(*out)->team, err);
+    if (!status && !cache) {
+        status = vqs_data_cache_create(own_cache_bytes, &(*out)->own, err);
         (*out)->cache = (*out)->own;
-        return status;
     }
-    return VQS_OK;
+    if (status) {
+        vqs_trainer_destroy(*out);
+        *out = NULL;
+    }
+    return status;
 }
 
 void vqs_trainer_set_hooks(struct vqs_trainer *t, const struct vqs_trial_hooks *hooks) {
@@ -538,23 +369,31 @@ void vqs_trainer_set_hooks(struct vqs_trainer *t, const struct vqs_trial_hooks *
 
 void vqs_trainer_destroy(struct vqs_trainer *t) {
     if (t) {
+        vqs_team_destroy(t->team);
         vqs_data_cache_destroy(t->own);
         vqs_arena_destroy(&t->arena);
         free(t);
     }
 }
 
-/* ---- planning
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- planning -----------------------------------------------------------------------------------------------------
+ */
 
 double vqs_trial_seconds(const struct vqs_settings *s) {
     const double multiply_adds_per_second = 2e10, seconds_per_normal = 1.5e-9, seconds_per_sample_pass = 5e-9;
-    const double D = s->D, d = s->d, K = s->K, N = s->N, samples = N + s->N_eval;
-    const double starts = is_trained(s) ? s->gap_restarts : s->kmeans_restarts + s->gap_restarts;
+    const double D = s->D, d = s->d, N = s->N, samples = N + s->N_eval;
+    const double K = s->levels * (double)s->K; /* each level compares d components with K codes */
+    const double gap = vqs_n_codebooks(s) > 1 ? 0 : s->gap_restarts;
+    const double starts = is_trained(s) ? gap : s->kmeans_restarts + gap;
     const double lloyd = starts * 40 * N * (K * d / multiply_adds_per_second + d * 1e-9);
-    const double data = s->data == VQS_DATA_SUBSPACE ? samples * D * seconds_per_normal : samples * D * 20e-9;
+    const double data = vqs_setting_used(VQS_SETTING_sigma, s) ? samples * D * seconds_per_normal : samples * D * 20e-9;
     const double products = is_trained(s) && s->decoder == VQS_DECODER_FREE ? 4 : 2;
-    double training = 0;
+    double training = 0, probes = 0;
+    if (vqs_setting_used(VQS_SETTING_probe_samples, s)) {
+        const double points = s->probe_samples + (double)s->field_grid * s->field_grid;
+        const double pairs = fmin(s->probe_pairs, 4096 * d); /* about: until the error is small enough */
+        probes = s->probe_epochs.n * points * pairs * (2 * (K * d + d * d) / multiply_adds_per_second + d * 2e-8);
+    }
     if (is_trained(s)) {
         const double steps = s->epochs * ceil(N / s->batch);
         training =
@@ -563,11 +402,11 @@ double vqs_trial_seconds(const struct vqs_settings *s) {
     } else {
         training = D * D * N / 2e9 + D * D * D / 1e9;
     }
-    return data + training + lloyd + 3 * samples * (2 * D * d + K * d) / multiply_adds_per_second;
+    return data + training + probes + lloyd + 3 * samples * (2 * D * d + K * d) / multiply_adds_per_second;
 }
 
 enum vqs_status vqs_trial_check_data(const struct vqs_settings *s, struct vqs_error *err) {
-    if (s->data == VQS_DATA_SUBSPACE) {
+    if (!vqs_setting_used(VQS_SETTING_path, s)) {
         return VQS_OK;
     }
     struct vqs_dataset *data = NULL;

@@ -116,6 +116,31 @@ class Trials(Case):
         self.assertEqual(end.returncode, 0, end.stderr)
         self.has_results()
 
+    def test_one_that_always_crashes_the_only_rank_is_given_up_and_what_ran_beside_it_is_not(self):
+        run = self.start(1, "--threads", "4", faults="crash=7", supervised=True)
+        self.ends(run, 3)
+        self.assertIn("trial 6, attempt 3: rank 0 died while it was running there", self.said())
+        self.assertIn("1 of 60 trials failed: 6 (", self.said())
+        self.has_results(failed=[6])
+        self.assertFalse(os.path.exists(os.path.join(self.folder, self.file + ".begun")))
+
+    def test_one_that_fails_is_tried_again_in_the_same_run(self):
+        run = self.start(2, faults="fail=7/2")
+        self.ends(run, 0)
+        self.assertIn("trial 6, attempt 2: out of memory on purpose; it is tried again", self.said())
+        self.has_results()
+        self.assertIn("attempt 3", self.program.run("show", self.file, "--trial", "6").stdout)
+
+    def test_one_that_always_fails_is_given_up(self):
+        run = self.start(2, "--attempts", "2", faults="fail=7", supervised=True)
+        self.ends(run, 3)
+        self.assertIn("1 of 60 trials failed: 6 (out of memory on purpose)", self.said())
+        self.has_results(failed=[6])
+        end = self.program.run("run", "job.yaml", "-o", self.file, "--attempts", "2")
+        self.assertEqual(end.returncode, 3, end.stderr)
+        self.assertIn("6 (given up before", end.stderr)
+        self.has_results(failed=[6])
+
 
 class Ranks(Case):
     def test_one_that_leaves(self):

@@ -84,6 +84,14 @@ enum vqs_status __wrap_vqs_trainer_run(struct vqs_trainer *trainer, const struct
             pause();
         }
     }
+    if (faults_hit("fail", (uint64_t)settings->seed)) {
+        enum vqs_status status = vqs_fail(err, VQS_ERR_MEMORY, "out of memory on purpose");
+        vqs_record_reset(record, &(struct vqs_record_shape){0}, NULL);
+        record->key = vqs_settings_key(settings);
+        snprintf(record->message, sizeof record->message, "out of memory on purpose");
+        vqs_record_seal(record);
+        return status;
+    }
     return __real_vqs_trainer_run(trainer, settings, record, err);
 }
 

@@ -5,7 +5,8 @@
  *
  * VQS_FAULTS in the environment says what goes wrong: words POINT=N[@RANK][/TIMES], separated by spaces.
  *   crash=7        the trial of seed 7 crashes its process
- *   hang=7/2       the trial of seed 7 never ends, the first two times it is run (in whatever processes)
+ *   fail=7/2       the trial of seed 7 finds no memory, the first two times it is run (in whatever processes)
+ *   hang=7/2       the trial of seed 7 never ends, the first two times
  *   exit=40@1      rank 1 leaves, without a word, instead of sending its 40th message
  *   write=5        the 5th write to a journal, result file or checkpoint finds the disk full, and so do all after it
  *   sync=2/1       the 2nd sync of a journal fails, once

@@ -36,7 +36,9 @@ void fuzz_seeds(void (*take)(const void *data, size_t size)) {
     fuzz_must(vqs_bytes_append(&header.job, "name: a\n", 8, NULL) == VQS_OK);
     fuzz_must(vqs_journal_create(path, &header, &journal, NULL) == VQS_OK);
     for (int i = 0; i < 5; i++) {
-        fuzz_must(vqs_record_reset(&record, i, i % 3, 2, 1, NULL) == VQS_OK);
+        const struct vqs_record_shape shape = {
+            i, i % 3, i % 3 ? 2 : 0, i % 3 ? 1 : 0, {[VQS_ARRAY_probes] = {i % 2 ? i : 0, i % 2, i % 2, i % 2}}};
+        fuzz_must(vqs_record_reset(&record, &shape, NULL) == VQS_OK);
         record.key = (uint64_t)i + 1;
         record.outcome = VQS_OUTCOME_COMPLETED;
         vqs_record_seal(&record);

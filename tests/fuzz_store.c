@@ -26,7 +26,8 @@ void fuzz_one(const uint8_t *data, size_t size) {
 static enum vqs_status give_record(void *ctx, size_t trial, struct vqs_record *record, bool *done,
                                    struct vqs_error *err) {
     (void)err;
-    fuzz_must(vqs_record_reset(record, 3, 2, 4, 2, NULL) == VQS_OK);
+    const struct vqs_record_shape shape = {3, 2, 4, 2, {[VQS_ARRAY_level_metrics] = {1 + (int32_t)trial, 6}}};
+    fuzz_must(vqs_record_reset(record, &shape, NULL) == VQS_OK);
     record->key = vqs_plan_trial_key(ctx, trial);
     record->outcome = VQS_OUTCOME_COMPLETED;
     vqs_record_seal(record);

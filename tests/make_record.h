@@ -11,10 +11,28 @@
 #include "testing.h"
 #include "vqsweep/record.h"
 
-/* A sealed record with something in every field; some metrics stay NaN. */
+/* All labels along a dimension that has some, 2 or 3 along one that is numbered. */
+static inline void test_array_size(int kind, uint64_t seed, int32_t size[VQS_ARRAY_RANK]) {
+    const char *const *dimension = vqs_array_table[kind].dimension;
+    for (int i = 0; dimension[i]; i++) {
+        while (vqs_dimension_label(dimension[i], size[i])) {
+            size[i]++;
+        }
+        size[i] = size[i] ? size[i] : 2 + (int32_t)((seed >> i) % 2);
+    }
+}
+
+/* A sealed record with something in every field; some metrics stay NaN. It has an array of a kind where that bit of the
+ * seed is set. */
 static inline void make_record(struct vqs_record *record, uint64_t seed, int n_epochs, int n_snapshots, int K, int d) {
     uint64_t state = seed;
-    ck_assert_int_eq(vqs_record_reset(record, n_epochs, n_snapshots, K, d, NULL), VQS_OK);
+    struct vqs_record_shape shape = {n_epochs, n_snapshots, n_snapshots ? K : 0, n_snapshots ? d : 0, {{0}}};
+    for (int kind = 0; kind < VQS_N_ARRAYS; kind++) {
+        if (seed >> kind & 1) {
+            test_array_size(kind, seed, shape.array[kind]);
+        }
+    }
+    ck_assert_int_eq(vqs_record_reset(record, &shape, NULL), VQS_OK);
     record->key = test_random(&state);
     record->outcome = VQS_OUTCOME_COMPLETED;
     record->trial = (uint32_t)seed;
@@ -41,6 +59,12 @@ static inline void make_record(struct vqs_record *record, uint64_t seed, int n_e
             record->snapshots[s].usage[k] = (uint32_t)test_random(&state) % 1000;
         }
     }
+    for (int kind = 0; kind < VQS_N_ARRAYS; kind++) {
+        const size_t n = vqs_array_values(kind, record->arrays[kind].size);
+        for (size_t i = 0; i < n; i++) { /* the first stays NaN */
+            record->arrays[kind].values[i] = i ? (float)test_uniform(&state) : NAN;
+        }
+    }
     vqs_record_seal(record);
 }
 
@@ -57,11 +81,19 @@ static inline void assert_same_record(const struct vqs_record *a, const struct v
     for (int i = 0; i < a->n_snapshots; i++) {
         const struct vqs_snapshot *s = &a->snapshots[i], *t = &b->snapshots[i];
         ck_assert_int_eq(s->epoch, t->epoch);
-        ck_assert_int_eq(s->level, t->level);
+        ck_assert_int_eq(s->codebook, t->codebook);
         ck_assert_int_eq(s->K, t->K);
         ck_assert_int_eq(s->d, t->d);
         ck_assert_mem_eq(s->codes, t->codes, sizeof(float) * (size_t)(s->K * s->d));
         ck_assert_mem_eq(s->usage, t->usage, sizeof(uint32_t) * (size_t)s->K);
+    }
+    for (int kind = 0; kind < VQS_N_ARRAYS; kind++) {
+        const struct vqs_array *x = &a->arrays[kind], *y = &b->arrays[kind];
+        ck_assert_int_eq(x->values != NULL, y->values != NULL);
+        ck_assert_mem_eq(x->size, y->size, sizeof x->size);
+        if (x->values) {
+            ck_assert_mem_eq(x->values, y->values, sizeof(float) * vqs_array_values(kind, x->size));
+        }
     }
     ck_assert_uint_eq(a->digest, b->digest);
     ck_assert_uint_eq(a->trial, b->trial);

@@ -26,9 +26,9 @@ class Program:
         return subprocess.run(self.command(*args, ranks=ranks, options=options), cwd=self.cwd, capture_output=True,
                               text=True, timeout=120, check=False, **more)
 
-    def start(self, *args, ranks=0, options=()):
+    def start(self, *args, ranks=0, options=(), **more):
         return subprocess.Popen(self.command(*args, ranks=ranks, options=options), cwd=self.cwd, env=ENVIRONMENT,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
 
     def results(self, file):
         """What `show` says of each trial, its digest included: equal text means equal results."""

@@ -26,7 +26,8 @@ done
 cores=$(nproc)
 failed=0
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+parts=$(mktemp) # tests that left something out
+trap 'rm -f "$log" "$parts"' EXIT
 
 # check PRESET CTEST_ARGUMENT...: builds the preset and runs ctest in it. A failed test does not stop the others.
 check() {
@@ -35,6 +36,8 @@ check() {
     stage "configure (build/$preset)" cmake --preset "$preset"
     stage "build $preset" cmake --build --preset "$preset" --parallel "$cores"
     ctest --preset "$preset" --parallel "$cores" "${only[@]}" "$@" | tee -a "$log" || failed=1
+    awk '/^[0-9]+\/[0-9]+ Test: / { name = $3 } /^skipped: |\(.*skipped=/ { print name }' \
+        "build/$preset/Testing/Temporary/LastTest.log" >>"$parts"
 }
 
 need "${packages[@]}" "${test_packages[@]}"
@@ -53,6 +56,8 @@ skip='\*\*\*Skipped'
 echo
 [ "$(count "$bad")" -eq 0 ] || echo "failed: $(names "$bad")"
 [ "$(count "$skip")" -eq 0 ] || echo "skipped: $(names "$skip")"
+in_part=$(sort -u "$parts" | grep -vxFf <(names "$skip" | tr ' ' '\n') | paste -sd ' ' || true)
+[ -z "$in_part" ] || echo "skipped in part: $in_part (see build/*/Testing/Temporary/LastTest.log)"
 echo "dev and asan together, $SECONDS s:"
 echo "$(count ' Passed ') passed, $(count "$bad") failed, $(count "$skip") skipped"
 [ $failed -eq 0 ] && [ "$(count ' Passed ')" -gt 0 ]

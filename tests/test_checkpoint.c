@@ -93,6 +93,31 @@ START_TEST(a_trial_goes_on_to_the_same_bits) {
 }
 END_TEST
 
+/* What the record holds so far is part of the state, its arrays too. */
+START_TEST(a_state_keeps_curves_arrays_and_snapshots) {
+    struct vqs_record left = {0}, found = {0};
+    const struct vqs_checkpoint_tag tag = {7, "1.2", "none"};
+    double seconds;
+    make_record(&left, (1 << VQS_N_ARRAYS) - 1, EPOCHS, 3, 4, 2);
+    struct vqs_trial_state state = {.epoch = 5, .n_snapshots = 2, .record = &left};
+    ck_assert_int_eq(vqs_checkpoint_save("kept/trial", &tag, &state, 1, NULL), VQS_OK);
+    make_record(&found, (1 << VQS_N_ARRAYS) - 1, EPOCHS, 3, 4, 2);
+    memset(found.curves, 0, EPOCHS * sizeof *found.curves);
+    memset(found.snapshots[1].codes, 0, 8 * sizeof(float));
+    for (int kind = 0; kind < VQS_N_ARRAYS; kind++) {
+        found.arrays[kind].values[vqs_array_values(kind, found.arrays[kind].size) - 1] = 0;
+    }
+    state = (struct vqs_trial_state){.record = &found};
+    ck_assert_int_eq(vqs_checkpoint_load("kept/trial", &tag, &state, &seconds, NULL), VQS_OK);
+    ck_assert_int_eq(state.n_snapshots, 2);
+    assert_same_record(&left, &found);
+    ck_assert_int_eq(unlink("kept/trial"), 0);
+    ck_assert_int_eq(rmdir("kept"), 0);
+    vqs_record_destroy(&left);
+    vqs_record_destroy(&found);
+}
+END_TEST
+
 /* Each way in which a checkpoint can be wrong is named, and the trial then begins anew, to the same bits. */
 START_TEST(a_checkpoint_that_does_not_fit_is_refused) {
     static const char *const faults[] = {"damaged", "damaged",       "not a checkpoint", "another version",
@@ -153,6 +178,7 @@ int main(void) {
     TCase *tc = tcase_create("checkpoint");
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, a_trial_goes_on_to_the_same_bits, 0, 12);
+    tcase_add_test(tc, a_state_keeps_curves_arrays_and_snapshots);
     tcase_add_loop_test(tc, a_checkpoint_that_does_not_fit_is_refused, 0, 7);
     tcase_add_test(tc, sweeping_keeps_what_is_of_use);
     suite_add_tcase(suite, tc);

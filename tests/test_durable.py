@@ -124,6 +124,15 @@ class Lease(Case):
         said = self.ends(0, "run", "short.yaml", "-o", "a.h5")  # or has been silent for a minute
         self.assertIn("waiting up to", said[0])
 
+    def test_a_lease_of_the_future_is_not_waited_for_until_then(self):
+        self.leave_lease(-3600)
+        run = self.program.start("run", "short.yaml", "-o", "a.h5")
+        self.assertIn("waiting up to 60 s to see whether process 1 on other", run.stderr.readline())
+        then = time.time() - 61
+        os.utime(self.path("a.h5.lease"), (then, then))
+        _, said = run.communicate(timeout=10)
+        self.assertEqual(run.returncode, 0, said)
+
     def test_a_run_that_was_taken_for_dead_stops_writing(self):
         run = self.start_long()
         self.leave_lease(0)
@@ -131,6 +140,59 @@ class Lease(Case):
         self.assertEqual(run.returncode, 8, said)
         self.assertIn("took this run for dead", own_lines(said)[-1])
         self.assertIn("token t", self.read("a.h5.lease"))
+
+
+class Places(Case):
+    """What cannot be a result file, or is something else's, is left alone, with one line that says what to do."""
+
+    def refused(self, code, words, path, **how):
+        said = self.ends(code, "run", "short.yaml", "-o", path, **how)
+        self.assertEqual(len(said), 1, said)
+        self.assertIn(words, said[0])
+        self.assertIn("by -o", said[0])
+
+    def test_no_file(self):
+        os.mkdir(self.path("folder"))
+        os.symlink("elsewhere.h5", self.path("link.h5"))
+        self.refused(2, "folder: is a directory", "folder")
+        self.refused(2, "new/: is a directory", "new/")
+        self.refused(2, "link.h5: is a symbolic link", "link.h5")
+        self.refused(2, "/dev/null: is no regular file", "/dev/null")
+        self.assertEqual(sorted(os.listdir(self.folder)), ["folder", "link.h5", "long.yaml", "short.yaml"])
+
+    def test_no_place(self):
+        self.refused(4, "short.yaml/a.h5.lease: cannot write", "short.yaml/a.h5")
+        os.mkdir(self.path("a.h5.lease"))
+        os.utime(self.path("a.h5.lease"), (1, 1))
+        said = self.ends(4, "run", "short.yaml", "-o", "a.h5")
+        self.assertIn("a.h5.lease: cannot replace what is there: Is a directory", said[-1])
+
+    def test_another_file(self):
+        self.refused(5, "short.yaml: not an HDF5 file", "short.yaml")
+        self.write("a.h5.journal", "precious")
+        self.refused(5, "a.h5.journal: not a vqsweep journal", "a.h5")
+        self.assertEqual((self.read("short.yaml"), self.read("a.h5.journal")), (SHORT, "precious"))
+
+
+class Terminal(Case):
+    def test_a_hangup_stops_the_run_in_order(self):
+        run = self.start_long("--grace", "1")
+        run.send_signal(signal.SIGHUP)
+        _, said = run.communicate(timeout=30)
+        self.assertEqual(run.returncode, 75, said)
+
+    def test_nohup_is_respected(self):
+        run = self.start_long(preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        run.send_signal(signal.SIGHUP)
+        time.sleep(1)
+        self.assertIsNone(run.poll())
+
+    def test_nobody_has_to_listen(self):
+        run = self.start_long("--time-limit", "2", "--grace", "1")
+        run.stderr.close()
+        run.stdout.close()
+        self.assertEqual(run.wait(30), 75)
+        run.stderr = run.stdout = None  # for the clean-up
 
 
 class Mixing(Case):
@@ -229,15 +291,34 @@ class Stops(Case):
         self.assertTrue(os.listdir(self.path("a.h5.trials")))
         self.finish(ranks=2)
 
-    def test_kill_9_costs_at_most_the_interval(self):
-        run = self.start_long("--trial-checkpoint", "1")
-        saved, until = self.path("a.h5.trials"), time.time() + 60
-        while time.time() < until and not (os.path.exists(saved) and os.listdir(saved)):
-            time.sleep(0.05)
-        run.kill()
-        run.communicate()
-        self.assertTrue(os.listdir(self.path("a.h5.trials")))
+    def saved(self):
+        """When each trial was saved last."""
+        folder = self.path("a.h5.trials")
+        names = [name for name in os.listdir(folder) if ".tmp" not in name] if os.path.exists(folder) else []
+        return {name: os.stat(os.path.join(folder, name)).st_mtime_ns for name in names}
+
+    def test_kill_9_costs_at_most_the_interval_and_is_not_held_against_trials_that_get_on(self):
+        for _ in range(2):
+            before, until = self.saved(), time.time() + 60
+            run = self.start_long("--trial-checkpoint", "1", "--threads", "1")
+            while time.time() < until and self.saved() in (before, {}):
+                time.sleep(0.05)
+            run.kill()
+            _, said = run.communicate()
+            self.assertNotIn("rank 0 died", said)
+        self.assertTrue(self.saved())
         self.finish()
+
+    def test_a_stop_that_ends_in_kill_9_is_not_held_against_what_ran(self):
+        run = self.start_long("--grace", "60")
+        run.send_signal(signal.SIGTERM)
+        while "trials that end within" not in run.stderr.readline():
+            self.assertIsNone(run.poll())
+        time.sleep(0.3)
+        run.kill()
+        run.wait()
+        said = self.ends(75, "run", "long.yaml", "-o", "a.h5", "--time-limit", "1")
+        self.assertNotIn("rank 0 died", "".join(said))
 
     def test_bad_times(self):
         for text in "", "x", "1x", "1:2:3:4", "-1", "0":
@@ -262,13 +343,12 @@ class Failing(Case):
         return int(shown.split("attempt ")[1].split(",")[0])
 
     def test_failed_trials_are_tried_again_up_to_a_point(self):
-        self.assertEqual(self.attempt(3), 1)
-        self.assertEqual(self.attempt(3, "--only-pending"), 1)
-        self.assertEqual(self.attempt(3), 2)
+        self.assertEqual(self.attempt(3, "--attempts", "2"), 2)
+        self.assertEqual(self.attempt(3, "--only-pending"), 2)
         self.assertEqual(self.attempt(3), 3)
         self.assertEqual(self.attempt(3), 3)  # given up
-        self.assertEqual(self.attempt(3, "--retry-failed"), 4)
+        self.assertEqual(self.attempt(3, "--retry-failed"), 6)
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1])
+    unittest.main(argv=sys.argv[:1] + sys.argv[4:])

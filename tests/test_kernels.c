@@ -63,7 +63,7 @@ static void try_outer(const struct vqs_kernels *k, uint64_t *state, const struct
     const size_t size = (size_t)p->C * p->ld;
     vqs_real *g = test_normals(state, (size_t)p->C * T), *acc = test_normals(state, size), *before = test_reals(size);
     memcpy(before, acc, size * sizeof *acc);
-    k->outer(p->C, p->ld, p->x, p->rows, g, add, acc);
+    k->outer(p->C, p->ld, p->x, p->rows, add ? p->rows : NULL, g, add, acc);
     for (int c = 0; c < p->C; c++) {
         for (size_t j = 0; j < p->ld; j++) {
             struct oracle o = {0};

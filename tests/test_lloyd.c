@@ -23,7 +23,7 @@ static struct fixture make(const struct vqs_kernels *k, const double *points, si
             f.z[(i / T * (size_t)d + (size_t)c) * T + i % T] = (vqs_real)value;
         }
     }
-    f.problem = (struct vqs_lloyd_problem){k, 1, f.z, n, d, K, 3, 100, 0};
+    f.problem = (struct vqs_lloyd_problem){k, 1, 0, f.z, (size_t)d * T, n, d, K, 3, 100, 0};
     vqs_lloyd_carve(&measure, n, d, K, &f.scratch);
     ck_assert_int_eq(vqs_arena_create(&f.arena, measure.used, NULL), VQS_OK);
     vqs_lloyd_carve(&f.arena, n, d, K, &f.scratch);

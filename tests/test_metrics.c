@@ -1,4 +1,5 @@
 /* test_metrics.c - evaluation against a naive one in double that forms every x^, and each metric by its definition. */
+#include "team.h"
 #include "testing.h"
 #include "vqsweep/metrics.h"
 
@@ -35,7 +36,7 @@ static struct vqs_settings small_settings(bool tied, bool bias) {
 static void carve(struct fixture *f, const struct vqs_kernels *k, struct vqs_arena *arena) {
     vqs_model_carve(&f->settings, k, arena, &f->model, &f->scratch);
     vqs_evaluation_carve(&f->settings, arena, &f->result);
-    f->y = vqs_arena_take(arena, 4 * (size_t)(f->model.rows + f->model.d) * T, sizeof *f->y);
+    f->y = vqs_arena_take(arena, 4 * (size_t)(f->model.rows + 3 * f->model.d) * T, sizeof *f->y);
 }
 
 static struct fixture make(const struct vqs_kernels *k, struct vqs_settings settings) {
@@ -52,8 +53,8 @@ static struct fixture make(const struct vqs_kernels *k, struct vqs_settings sett
 
 /* As after some training: nothing is zero, nothing is special. */
 static void disturb(struct fixture *f, uint64_t seed) {
-    for (int i = 0; i < f->model.d * f->model.K; i++) {
-        f->model.codes[i] = (vqs_real)(0.5 * test_normal(&seed));
+    for (int i = 0; i < f->model.d * f->model.quantizer.K; i++) {
+        f->model.quantizer.codes[i] = (vqs_real)(0.5 * test_normal(&seed));
     }
     for (int i = 0; i < f->model.d && f->model.bias; i++) {
         f->model.encoder_bias[i] = (vqs_real)(0.3 * test_normal(&seed));
@@ -65,7 +66,10 @@ static void disturb(struct fixture *f, uint64_t seed) {
 }
 
 static void evaluate(struct fixture *f, const struct vqs_samples *samples, int team) {
-    vqs_evaluate(&f->model, samples, team, &f->scratch, f->y, &f->result);
+    struct vqs_team *threads;
+    ck_assert_int_eq(vqs_team_create(team, &threads, NULL), VQS_OK);
+    vqs_evaluate(&f->model, samples, threads, &f->scratch, f->y, &f->result);
+    vqs_team_destroy(threads);
 }
 
 static void destroy(struct fixture *f) {
@@ -92,10 +96,10 @@ static void encode(const struct vqs_model *m, const vqs_real *x, double *z) {
 static int nearest(const struct vqs_model *m, const double *z, double *distance) {
     int best = 0;
     *distance = INFINITY;
-    for (int k = 0; k < m->K; k++) {
+    for (int k = 0; k < m->quantizer.K; k++) {
         double sum = 0;
         for (int i = 0; i < m->d; i++) {
-            sum += pow(z[i] - (double)m->codes[k * m->d + i], 2);
+            sum += pow(z[i] - (double)m->quantizer.codes[k * m->d + i], 2);
         }
         if (sum < *distance) {
             *distance = sum;
@@ -110,7 +114,7 @@ static double squared_error(const struct vqs_model *m, const vqs_real *x, int k)
     for (int j = 0; j < m->D; j++) {
         double decoded = m->bias ? (double)m->decoder_bias[j] : 0;
         for (int i = 0; i < m->d; i++) {
-            decoded += (double)m->V[(size_t)i * m->ld + (size_t)j] * (double)m->codes[k * m->d + i];
+            decoded += (double)m->V[(size_t)i * m->ld + (size_t)j] * (double)m->quantizer.codes[k * m->d + i];
         }
         sum += pow((double)x[j] - decoded, 2);
     }
@@ -144,7 +148,7 @@ static void compare(const struct fixture *f, const struct naive_result *naive) {
     ck_assert_double_eq_tol(f->result.squared_error, naive->squared_error, 1e-6 * naive->squared_error);
     ck_assert_double_eq_tol(f->result.distortion, naive->distortion, 1e-5 * naive->distortion);
     ck_assert_double_eq_tol(f->result.z_variance, naive->z_variance, 1e-5 * naive->z_variance);
-    ck_assert_mem_eq(f->result.usage, naive->usage, (size_t)f->model.K * sizeof *naive->usage);
+    ck_assert_mem_eq(f->result.usage, naive->usage, (size_t)f->model.quantizer.K * sizeof *naive->usage);
 }
 
 START_TEST(evaluation_is_the_naive_one) {
@@ -197,21 +201,21 @@ END_TEST
 
 START_TEST(entropy_and_dead_codes) {
     static const uint32_t even[] = {5, 5, 5, 5}, one[] = {0, 9, 0}, none[] = {0, 0}, some[] = {1, 0, 3};
-    ck_assert_double_eq_tol(vqs_entropy(even, 4), log(4), 1e-15);
-    ck_assert_double_eq_tol(vqs_entropy(some, 3), 0.25 * log(4) + 0.75 * log(4.0 / 3), 1e-15);
-    ck_assert(vqs_entropy(one, 3) == 0);
-    ck_assert(isnan(vqs_entropy(none, 2)));
-    ck_assert_int_eq(vqs_dead_codes(even, 4), 0);
-    ck_assert_int_eq(vqs_dead_codes(one, 3), 2);
-    ck_assert_int_eq(vqs_dead_codes(none, 2), 2);
+    ck_assert_double_eq_tol(vqs_entropy(even, 1, 4), log(4), 1e-15);
+    ck_assert_double_eq_tol(vqs_entropy(some, 1, 3), 0.25 * log(4) + 0.75 * log(4.0 / 3), 1e-15);
+    ck_assert(vqs_entropy(one, 1, 3) == 0);
+    ck_assert(isnan(vqs_entropy(none, 1, 2)));
+    ck_assert_int_eq(vqs_dead_codes(even, 1, 4), 0);
+    ck_assert_int_eq(vqs_dead_codes(one, 1, 3), 2);
+    ck_assert_int_eq(vqs_dead_codes(none, 1, 2), 2);
     static const uint32_t large[] = {UINT32_MAX, UINT32_MAX};
-    ck_assert_double_eq_tol(vqs_entropy(large, 2), log(2), 1e-15);
+    ck_assert_double_eq_tol(vqs_entropy(large, 1, 2), log(2), 1e-15);
 }
 END_TEST
 
 START_TEST(metrics_follow_their_definitions) {
     uint32_t usage[20] = {4, 4};
-    const struct vqs_model m = {.D = 3, .d = 2, .K = 20};
+    const struct vqs_model m = {.D = 3, .d = 2, .quantizer = {.n_codebooks = 1, .K = 20}};
     const struct vqs_samples samples = {.n = 8, .variance = 2};
     const struct vqs_evaluation e = {.squared_error = 12, .distortion = 6, .z_variance = 3, .usage = usage};
     double metric[VQS_N_METRICS];
@@ -354,7 +358,7 @@ START_TEST(initial_codes) {
     s.codebook_init = VQS_INIT_UNIFORM;
     struct fixture f = make(test_class(_i), s);
     for (int i = 0; i < s.K * s.d; i++) {
-        ck_assert(fabs((double)f.model.codes[i]) <= 1.0 / s.K);
+        ck_assert(fabs((double)f.model.quantizer.codes[i]) <= 1.0 / s.K);
     }
     for (int i = 0; i < s.d; i++) {
         ck_assert(f.model.encoder_bias[i] == 0);
@@ -366,7 +370,7 @@ START_TEST(initial_codes) {
     s.codebook_init = VQS_INIT_DATA; /* outputs of the encoder, each of a sample of its own */
     f = make(test_class(_i), s);
     evaluate(&f, &f.data->train, 1);
-    ck_assert_int_eq(vqs_dead_codes(f.result.usage, s.K), 0);
+    ck_assert_int_eq(vqs_dead_codes(f.result.usage, 1, s.K), 0);
     int exact = 0;
     for (size_t n = 0; n < f.data->train.n; n++) {
         double z[16], distance;

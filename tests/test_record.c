@@ -7,12 +7,16 @@
 #include <string.h>
 
 #include "make_record.h"
+#include "vqsweep/estimators.h"
 
 START_TEST(reset_empties_and_reuses) {
     struct vqs_record record = {0};
     make_record(&record, 7, 12, 3, 16, 4);
     const unsigned char *memory = record.memory.base;
-    ck_assert_int_eq(vqs_record_reset(&record, 5, 2, 8, 2, NULL), VQS_OK);
+    struct vqs_record_shape shape = {.n_epochs = 5, .n_snapshots = 2, .K = 8, .d = 2};
+    shape.array[VQS_ARRAY_level_metrics][0] = 3;
+    shape.array[VQS_ARRAY_level_metrics][1] = VQS_N_LEVEL_METRICS;
+    ck_assert_int_eq(vqs_record_reset(&record, &shape, NULL), VQS_OK);
     ck_assert_ptr_eq(record.memory.base, memory);
     ck_assert_uint_eq(record.key, 0);
     ck_assert_int_eq(record.message[0], 0);
@@ -30,7 +34,13 @@ START_TEST(reset_empties_and_reuses) {
             ck_assert(record.snapshots[i].codes[2 * k] == 0 && record.snapshots[i].codes[2 * k + 1] == 0);
         }
     }
-    ck_assert_int_eq(vqs_record_reset(&record, 500, 2, 80, 2, NULL), VQS_OK); /* grows */
+    for (int i = 0; i < 3 * VQS_N_LEVEL_METRICS; i++) {
+        ck_assert(isnan(record.arrays[VQS_ARRAY_level_metrics].values[i]));
+    }
+    ck_assert_ptr_null(record.arrays[VQS_ARRAY_probes].values);
+    shape.n_epochs = 500;
+    shape.K = 80;
+    ck_assert_int_eq(vqs_record_reset(&record, &shape, NULL), VQS_OK); /* grows */
     vqs_record_destroy(&record);
     vqs_record_destroy(&record);
 }
@@ -39,17 +49,51 @@ END_TEST
 START_TEST(reset_without_memory) {
     struct vqs_record record = {0};
     struct vqs_error err = {0};
-    ck_assert_int_eq(vqs_record_reset(&record, INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX, &err), VQS_ERR_MEMORY);
-    ck_assert_int_eq(record.n_epochs, 0);
-    ck_assert_int_eq(record.n_snapshots, 0);
+    struct vqs_record_shape shape = {INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX, {{0}}};
+    for (int round = 0; round < 2; round++) {
+        err.status = VQS_OK;
+        ck_assert_int_eq(vqs_record_reset(&record, &shape, &err), VQS_ERR_MEMORY);
+        ck_assert_int_eq(record.n_epochs, 0);
+        ck_assert_int_eq(record.n_snapshots, 0);
+        ck_assert_ptr_null(record.arrays[VQS_ARRAY_probes].values);
+        shape = (struct vqs_record_shape){.array[VQS_ARRAY_probes] = {INT32_MAX, INT32_MAX, INT32_MAX, 6}};
+    }
     vqs_record_destroy(&record);
+}
+END_TEST
+
+/* Kinds, dimensions and labels hang together; a size that they do not allow is the shape of no record. */
+START_TEST(arrays_have_dimensions_and_labels) {
+    for (int kind = 0; kind < VQS_N_ARRAYS; kind++) {
+        struct vqs_record_shape shape = {0};
+        test_array_size(kind, 0, shape.array[kind]);
+        ck_assert_ptr_nonnull(vqs_array_table[kind].dimension[0]);
+        ck_assert_ptr_null(vqs_array_table[kind].dimension[VQS_ARRAY_RANK]);
+        ck_assert_uint_ne(vqs_record_bytes(&shape), UINT64_MAX);
+        for (int i = 0; i < VQS_ARRAY_RANK; i++) {
+            const char *dimension = vqs_array_table[kind].dimension[i];
+            struct vqs_record_shape wrong = shape;
+            wrong.array[kind][i] += !dimension || vqs_dimension_label(dimension, 0) ? 1 : -9;
+            ck_assert_uint_eq(vqs_record_bytes(&wrong), UINT64_MAX);
+        }
+        for (int other = 0; other < kind; other++) {
+            ck_assert_uint_ne(vqs_array_tag(kind), vqs_array_tag((enum vqs_array_kind)other));
+        }
+    }
+    ck_assert_str_eq(vqs_dimension_label("quantity", VQS_QUANTITY_alignment), "alignment");
+    ck_assert_str_eq(vqs_dimension_label("estimator", 0), "ste");
+    ck_assert_str_eq(vqs_dimension_label("estimator", vqs_estimator_count()), "smoothed");
+    ck_assert_ptr_null(vqs_dimension_label("estimator", vqs_estimator_count() + 1));
+    ck_assert_ptr_null(vqs_dimension_label("region", VQS_N_REGIONS));
+    ck_assert_ptr_null(vqs_dimension_label("region", INT32_MAX));
+    ck_assert_ptr_null(vqs_dimension_label("probe", 0));
 }
 END_TEST
 
 START_TEST(pack_round_trip) {
     struct vqs_record in = {0}, out = {0};
-    for (int shape = 0; shape < 4; shape++) {
-        make_record(&in, 11 + (uint64_t)shape, shape & 1 ? 9 : 0, shape & 2 ? 3 : 0, 5, 3);
+    for (int shape = 0; shape < 8; shape++) { /* with all sets of arrays */
+        make_record(&in, 8 + (uint64_t)shape, shape & 1 ? 9 : 0, shape & 2 ? 3 : 0, 5, 3);
         struct vqs_bytes bytes = {0};
         ck_assert_int_eq(vqs_record_pack(&in, &bytes, NULL), VQS_OK);
         struct vqs_record_head head;
@@ -72,18 +116,21 @@ END_TEST
 /* The format and the digest are written to disk: they must not change unnoticed. */
 START_TEST(format_is_frozen) {
     struct vqs_record record = {0};
-    ck_assert_int_eq(vqs_record_reset(&record, 1, 1, 1, 1, NULL), VQS_OK);
+    const struct vqs_record_shape shape = {1, 1, 1, 1, {[VQS_ARRAY_level_metrics] = {1, 2}}};
+    ck_assert_int_eq(vqs_record_reset(&record, &shape, NULL), VQS_OK);
     record.key = UINT64_C(0x0102030405060708);
     record.outcome = VQS_OUTCOME_COMPLETED;
     vqs_record_seal(&record);
     struct vqs_bytes bytes = {0};
     ck_assert_int_eq(vqs_record_pack(&record, &bytes, NULL), VQS_OK);
-    ck_assert_uint_eq(bytes.size, 44 + 28 + 8 * (VQS_N_METRICS + VQS_N_CURVES) + 16 + 4);
+    ck_assert_uint_eq(bytes.size, 44 + 32 + 24 + 8 * (VQS_N_METRICS + VQS_N_CURVES) + 16 + 8 + 4);
     static const unsigned char key_and_outcome[] = {8, 7, 6, 5, 4, 3, 2, 1, 1, 0, 0, 0, 1, 0, 0, 0};
     ck_assert_mem_eq(bytes.data + 44, key_and_outcome, sizeof key_and_outcome);
     static const unsigned char nan_bytes[] = {0, 0, 0, 0, 0, 0, 0xf8, 0x7f};
-    ck_assert_mem_eq(bytes.data + 72, nan_bytes, sizeof nan_bytes);
-    ck_assert_uint_eq(record.digest, UINT64_C(0x813cc95e40717a9));
+    static const unsigned char sizes[] = {1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0};
+    ck_assert_mem_eq(bytes.data + 80, sizes, sizeof sizes);
+    ck_assert_mem_eq(bytes.data + 100, nan_bytes, sizeof nan_bytes);
+    ck_assert_uint_eq(record.digest, UINT64_C(0x3ff01f0e50c2f036));
     vqs_bytes_destroy(&bytes);
     vqs_record_destroy(&record);
 }
@@ -112,10 +159,15 @@ START_TEST(digest_covers_the_result_only) {
     COVERED(r.curves[0], += 1);
     COVERED(r.curves[4 * VQS_N_CURVES - 1], += 1);
     COVERED(r.snapshots[1].epoch, ++);
-    COVERED(r.snapshots[1].level, ++);
+    COVERED(r.snapshots[1].codebook, ++);
     COVERED(r.snapshots[0].codes[0], += 1);
     COVERED(r.snapshots[1].codes[7], += 1);
     COVERED(r.snapshots[1].usage[3], ++);
+    COVERED(r.arrays[VQS_ARRAY_level_metrics].size[1], -= 1);
+    COVERED(r.arrays[VQS_ARRAY_level_metrics].values[1], += 1);
+    COVERED(r.arrays[VQS_ARRAY_probes].values[vqs_array_values(VQS_ARRAY_probes, r.arrays[VQS_ARRAY_probes].size) - 1],
+            += 1);
+    COVERED(r.arrays[VQS_ARRAY_probes], = (struct vqs_array){0});
 #undef COVERED
     vqs_record_destroy(&r);
 }
@@ -170,7 +222,7 @@ START_TEST(hostile_bytes) {
     for (int round = 0; round < 20000; round++) {
         memcpy(mutant, bytes.data, bytes.size);
         for (int i = 0; i < 1 + round % 4; i++) { /* mostly in the fields that hold sizes */
-            size_t range = round % 3 ? 72 : bytes.size, at = test_random(&state) % range;
+            size_t range = round % 3 ? 124 : bytes.size, at = test_random(&state) % range;
             mutant[at] =
                 (unsigned char)(test_random(&state) % 4 ? test_random(&state) : 255 * (test_random(&state) % 2));
         }
@@ -204,6 +256,7 @@ int main(void) {
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, reset_empties_and_reuses);
     tcase_add_test(tc, reset_without_memory);
+    tcase_add_test(tc, arrays_have_dimensions_and_labels);
     tcase_add_test(tc, pack_round_trip);
     tcase_add_test(tc, format_is_frozen);
     tcase_add_test(tc, digest_covers_the_result_only);

@@ -22,9 +22,11 @@ struct farm {
     size_t (*size)(uint32_t task); /* of description and result */
     double sleep_seconds;
     int64_t describe_fails_at, result_fails_at, stop_at; /* counts, or NEVER */
+    uint32_t failing;                                    /* task i comes to nothing i % failing times; 0: none does */
     /* what happened */
     atomic_uint runs, damaged; /* on this rank */
-    unsigned char *seen;       /* rank 0: results of each task */
+    unsigned char *seen;       /* rank 0: results of each task, */
+    unsigned char *failures;   /* and those that were none */
     uint32_t described, results, ticks;
     uint32_t *described_order;
     int from_rank_0;
@@ -92,10 +94,14 @@ static void farm_run(void *ctx, int slot, const void *data, size_t size, struct 
 }
 
 static enum vqs_status farm_on_result(void *ctx, uint32_t task, int rank, const void *result, size_t size,
-                                      struct vqs_error *err) {
+                                      enum vqs_sched_verdict *verdict, struct vqs_error *err) {
     struct farm *farm = ctx;
     if (farm->result_fails_at == (int64_t)farm->results) {
         return vqs_fail(err, VQS_ERR_IO, "no room for task %u", task);
+    }
+    if (farm->failing && farm->failures[task] < task % farm->failing) {
+        *verdict = farm->failures[task]++ ? VQS_SCHED_ALONE : VQS_SCHED_AGAIN;
+        return VQS_OK;
     }
     farm->results++;
     farm->from_rank_0 += rank == 0;
@@ -131,8 +137,9 @@ static void farm_create(struct farm *farm, uint32_t n) {
     farm->size = no_bytes;
     farm->describe_fails_at = farm->result_fails_at = farm->stop_at = NEVER;
     farm->order = calloc(n + 1, sizeof *farm->order);
-    farm->described_order = calloc(n + 1, sizeof *farm->described_order);
+    farm->described_order = calloc(4 * n + 1, sizeof *farm->described_order);
     farm->seen = calloc(n + 1, 1);
+    farm->failures = calloc(n + 1, 1);
     for (uint32_t i = 0; i < n; i++) {
         farm->order[i] = i;
     }
@@ -142,6 +149,7 @@ static void farm_destroy(struct farm *farm) {
     free(farm->order);
     free(farm->described_order);
     free(farm->seen);
+    free(farm->failures);
 }
 
 static enum vqs_status farm_go(struct farm *farm, int slots, int prefetch, struct vqs_sched_summary *summary,
@@ -160,7 +168,11 @@ static uint32_t runs_everywhere(struct farm *farm) {
 
 static void expect_complete(struct farm *farm, const struct vqs_sched_summary *summary) {
     ck_assert_uint_eq(atomic_load(&farm->damaged), 0);
-    ck_assert_uint_eq(runs_everywhere(farm), farm->n);
+    uint32_t in_vain = 0;
+    for (uint32_t i = 0; farm->failing && i < farm->n; i++) {
+        in_vain += i % farm->failing;
+    }
+    ck_assert_uint_eq(runs_everywhere(farm), farm->n + in_vain);
     if (my_rank() == 0) {
         ck_assert_uint_eq(summary->done, farm->n);
         ck_assert(!summary->stopped);
@@ -307,6 +319,19 @@ START_TEST(a_bad_configuration_of_one_rank_ends_all) {
 }
 END_TEST
 
+START_TEST(what_comes_to_nothing_is_tried_again) {
+    struct farm farm;
+    struct vqs_sched_summary summary;
+    struct vqs_error err = {0};
+    farm_create(&farm, 80);
+    farm.size = all_sizes;
+    farm.failing = 4;
+    ck_assert_int_eq(farm_go(&farm, 2, 3, &summary, &err), VQS_OK);
+    expect_complete(&farm, &summary);
+    farm_destroy(&farm);
+}
+END_TEST
+
 START_TEST(the_main_thread_does_not_spin) {
     struct farm farm;
     struct vqs_sched_summary summary;
@@ -386,15 +411,15 @@ START_TEST(dispatch_keeps_books_and_prefetches_less_as_tasks_run_out) {
     /* rank 0: 2 slots and, with 20 left, 20/6 = 3 more; rank 1: 1 slot and, with 16 left, 16/6 = 2 more */
     ck_assert_int_eq(given[0], 5);
     ck_assert_int_eq(given[1], 3);
-    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 1, 100, 1), VQS_DISPATCH_UNKNOWN); /* that is rank 0's */
-    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, 100, 1), VQS_DISPATCH_FIRST);
-    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, 100, 1), VQS_DISPATCH_UNKNOWN);
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 1, 100, 1, NULL), VQS_DISPATCH_UNKNOWN); /* that is rank 0's */
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, 100, 1, NULL), VQS_DISPATCH_FIRST);
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, 100, 1, NULL), VQS_DISPATCH_UNKNOWN);
     ck_assert_uint_eq(dispatch.in_flight, 7);
     ck_assert(!vqs_dispatch_over(&dispatch));
     vqs_dispatch_stop(&dispatch);
     ck_assert(!vqs_dispatch_next(&dispatch, 0, &task));
     for (uint32_t i = 101; i < 108; i++) {
-        ck_assert_int_eq(vqs_dispatch_finish(&dispatch, i < 105 ? 0 : 1, i, 1), VQS_DISPATCH_FIRST);
+        ck_assert_int_eq(vqs_dispatch_finish(&dispatch, i < 105 ? 0 : 1, i, 1, NULL), VQS_DISPATCH_FIRST);
     }
     ck_assert(vqs_dispatch_over(&dispatch));
     vqs_dispatch_destroy(&dispatch);
@@ -431,7 +456,7 @@ static void expect_loss(struct vqs_dispatch *dispatch, double now, enum vqs_disp
     if (cause != VQS_DISPATCH_SILENT) {
         ck_assert_uint_eq(loss.task, task);
         ck_assert_int_eq(loss.begun, begun);
-        vqs_dispatch_retry(dispatch, &loss);
+        vqs_dispatch_retry(dispatch, &loss, false);
     }
 }
 
@@ -452,12 +477,12 @@ START_TEST(a_silent_rank_is_lost_with_its_tasks_and_may_come_back) {
     ck_assert_int_eq(deal(&dispatch, 1), 0);
     ck_assert(vqs_dispatch_next(&dispatch, 2, &task));
     ck_assert_uint_eq(task, 2);                                                    /* what only waited goes first */
-    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 1, 1, 1), VQS_DISPATCH_FIRST); /* it was only slow */
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 1, 1, 1, NULL), VQS_DISPATCH_FIRST); /* it was only slow */
     ck_assert(vqs_dispatch_heard(&dispatch, 1, 11));
     ck_assert(!vqs_dispatch_heard(&dispatch, 1, 11));
-    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 2, 2, 1), VQS_DISPATCH_FIRST);
-    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 1, 2, 1), VQS_DISPATCH_LATE); /* a second result: dropped */
-    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 1, 2, 1), VQS_DISPATCH_UNKNOWN);
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 2, 2, 1, NULL), VQS_DISPATCH_FIRST);
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 1, 2, 1, NULL), VQS_DISPATCH_LATE); /* a second result: dropped */
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 1, 2, 1, NULL), VQS_DISPATCH_UNKNOWN);
     ck_assert(vqs_dispatch_next(&dispatch, 1, &task));
     ck_assert_uint_eq(task, 3); /* 1 has its result and is not tried again */
     vqs_dispatch_destroy(&dispatch);
@@ -479,15 +504,15 @@ START_TEST(a_stuck_task_costs_its_slot_until_it_ends) {
         }
         ck_assert(!vqs_dispatch_overdue(&dispatch, now, &loss));
     }
-    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, 0, 1), VQS_DISPATCH_FIRST);
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, 0, 1, NULL), VQS_DISPATCH_FIRST);
     ck_assert_int_eq(deal(&dispatch, 0), 1); /* one slot is left */
-    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, 1, 30), VQS_DISPATCH_FIRST);
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, 1, 30, NULL), VQS_DISPATCH_FIRST);
     ck_assert_int_eq(deal(&dispatch, 0), 1); /* and the other is back */
     ck_assert_int_eq(deal(&dispatch, 1), 1); /* the same for a rank's last slot */
     vqs_dispatch_running(&dispatch, 1, 4, 0, 20);
     expect_loss(&dispatch, 26, VQS_DISPATCH_STUCK, 1, 4, true);
     ck_assert_int_eq(deal(&dispatch, 1), 0);
-    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 1, 4, 30), VQS_DISPATCH_FIRST);
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 1, 4, 30, NULL), VQS_DISPATCH_FIRST);
     ck_assert_int_eq(deal(&dispatch, 1), 1);
     vqs_dispatch_destroy(&dispatch);
 }
@@ -510,7 +535,7 @@ START_TEST(what_waits_behind_hanging_slots_goes_elsewhere) {
     for (uint32_t i = 1; i <= 12; i++) { /* the suspect comes last */
         ck_assert(vqs_dispatch_next(&dispatch, 0, &task));
         ck_assert_uint_eq(task, i % 12);
-        ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, task, 1), VQS_DISPATCH_FIRST);
+        ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, task, 1, NULL), VQS_DISPATCH_FIRST);
     }
     ck_assert(vqs_dispatch_over(&dispatch));
     vqs_dispatch_destroy(&dispatch);
@@ -527,11 +552,86 @@ START_TEST(patience_follows_what_tasks_are_known_to_cost) {
     ck_assert_int_eq(deal(&dispatch, 0), 3);
     vqs_dispatch_running(&dispatch, 0, 1, 0, 0);
     vqs_dispatch_running(&dispatch, 0, 2, 0, 0);
-    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, 0, 4), VQS_DISPATCH_FIRST); /* four times what was expected */
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, 0, 4, NULL), VQS_DISPATCH_FIRST); /* four times what was expected */
     ck_assert(!vqs_dispatch_overdue(&dispatch, 7.5, &loss));
     expect_loss(&dispatch, 8.5, VQS_DISPATCH_STUCK, 0, 1, true); /* 2 x 4 x 1 s */
     ck_assert(!vqs_dispatch_overdue(&dispatch, 79, &loss));
     expect_loss(&dispatch, 81, VQS_DISPATCH_STUCK, 0, 2, true); /* 2 x 4 x 10 s */
+    vqs_dispatch_destroy(&dispatch);
+}
+END_TEST
+
+START_TEST(a_result_that_is_none_sends_its_task_out_again_last) {
+    static const int rooms[][2] = {{2, 0}, {2, 0}};
+    struct vqs_dispatch dispatch;
+    struct vqs_dispatch_loss failure;
+    dispatch_create(&dispatch, 2, rooms, &impatient);
+    ck_assert_int_eq(deal(&dispatch, 0), 2);
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, 0, 1, &failure), VQS_DISPATCH_FIRST);
+    ck_assert_uint_eq(dispatch.n_settled, 1);
+    vqs_dispatch_retry(&dispatch, &failure, false);
+    ck_assert_uint_eq(dispatch.n_settled, 0);
+    for (uint32_t task = 1, next; task < 12; task++) {
+        ck_assert(vqs_dispatch_next(&dispatch, 0, &next));
+        ck_assert_uint_eq(next, task == 11 ? 0 : task + 1); /* rank 0 may have it: no rank was lost over it */
+        ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, task, 1, NULL), VQS_DISPATCH_FIRST);
+    }
+    ck_assert(!vqs_dispatch_over(&dispatch));
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, 0, 1, NULL), VQS_DISPATCH_FIRST);
+    ck_assert(vqs_dispatch_over(&dispatch));
+    vqs_dispatch_destroy(&dispatch);
+}
+END_TEST
+
+START_TEST(what_is_to_be_alone_waits_for_a_free_rank_and_fills_it) {
+    static const int rooms[][2] = {{3, 0}, {3, 0}};
+    struct vqs_dispatch dispatch;
+    struct vqs_dispatch_loss failure;
+    dispatch_create(&dispatch, 2, rooms, &impatient);
+    vqs_dispatch_suspect(&dispatch, 3, 2); /* 9, and alone 10 and 11 */
+    uint32_t task;
+    for (uint32_t i = 0; i < 9; i++) {
+        ck_assert(vqs_dispatch_next(&dispatch, 0, &task));
+        ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, task, 1, &failure), VQS_DISPATCH_FIRST);
+    }
+    vqs_dispatch_retry(&dispatch, &failure, true); /* 8, but not dangerous */
+    ck_assert(vqs_dispatch_next(&dispatch, 1, &task));
+    ck_assert_uint_eq(task, 9);
+    ck_assert(!vqs_dispatch_next(&dispatch, 1, &task)); /* it is not free */
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 1, 9, 1, &failure), VQS_DISPATCH_FIRST);
+    ck_assert_int_eq(deal(&dispatch, 1), 1);
+    vqs_dispatch_retry(&dispatch, &failure, false); /* 9 need not be alone, but 10 is */
+    ck_assert_int_eq(deal(&dispatch, 1), 0);
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 1, 10, 1, NULL), VQS_DISPATCH_FIRST);
+    ck_assert_int_eq(deal(&dispatch, 1), 1);
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 1, 11, 1, NULL), VQS_DISPATCH_FIRST);
+    ck_assert_int_eq(deal(&dispatch, 0), 1); /* 8 */
+    ck_assert_int_eq(deal(&dispatch, 1), 1); /* 9 */
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, 8, 1, NULL), VQS_DISPATCH_FIRST);
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 1, 9, 1, NULL), VQS_DISPATCH_FIRST);
+    ck_assert(vqs_dispatch_over(&dispatch));
+    vqs_dispatch_destroy(&dispatch);
+}
+END_TEST
+
+START_TEST(nobody_is_told_of_the_loss_of_a_task_that_has_its_result) {
+    static const int rooms[][2] = {{1, 0}, {1, 0}, {1, 0}};
+    struct vqs_dispatch dispatch;
+    struct vqs_dispatch_loss loss;
+    dispatch_create(&dispatch, 3, rooms, &impatient);
+    ck_assert_int_eq(deal(&dispatch, 1), 1);
+    expect_loss(&dispatch, 11, VQS_DISPATCH_SILENT, 1, 0, false);
+    dispatch.ranks[2].heard = 11;
+    expect_loss(&dispatch, 11, VQS_DISPATCH_LOST, 1, 0, true);
+    dispatch.next = dispatch.n_tasks; /* nothing else is left */
+    ck_assert_int_eq(deal(&dispatch, 2), 1);
+    vqs_dispatch_heard(&dispatch, 1, 12);
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 1, 0, 1, NULL), VQS_DISPATCH_FIRST);
+    dispatch.ranks[1].heard = 30;
+    expect_loss(&dispatch, 30, VQS_DISPATCH_SILENT, 2, 0, false);
+    ck_assert(!vqs_dispatch_overdue(&dispatch, 30, &loss));
+    ck_assert(vqs_dispatch_idle(&dispatch));
+    ck_assert_uint_eq(dispatch.n_settled, 1);
     vqs_dispatch_destroy(&dispatch);
 }
 END_TEST
@@ -541,7 +641,7 @@ START_TEST(what_may_end_its_rank_never_goes_to_rank_0) {
     for (int ranks = 1; ranks <= 2; ranks++) {
         struct vqs_dispatch dispatch;
         dispatch_create(&dispatch, ranks, rooms, &impatient);
-        vqs_dispatch_suspect(&dispatch, 2);
+        vqs_dispatch_suspect(&dispatch, 2, 0);
         ck_assert_int_eq(deal(&dispatch, 0), ranks == 1 ? 12 : 10); /* unless it is alone */
         if (ranks == 2) {
             struct vqs_dispatch_loss loss;
@@ -569,6 +669,9 @@ int main(int argc, char **argv) {
     tcase_add_test(tests, a_stuck_task_costs_its_slot_until_it_ends);
     tcase_add_test(tests, what_waits_behind_hanging_slots_goes_elsewhere);
     tcase_add_test(tests, patience_follows_what_tasks_are_known_to_cost);
+    tcase_add_test(tests, a_result_that_is_none_sends_its_task_out_again_last);
+    tcase_add_test(tests, what_is_to_be_alone_waits_for_a_free_rank_and_fills_it);
+    tcase_add_test(tests, nobody_is_told_of_the_loss_of_a_task_that_has_its_result);
     tcase_add_test(tests, what_may_end_its_rank_never_goes_to_rank_0);
     tcase_add_test(tests, agreement_is_on_the_lowest_failing_rank);
     tcase_add_test(tests, a_broadcast_brings_rank_0s_bytes);
@@ -580,6 +683,7 @@ int main(int argc, char **argv) {
     tcase_add_test(tests, a_stop_drains_what_runs_and_leaves_the_rest_undone);
     tcase_add_test(tests, a_failure_stops_every_rank_with_its_status_and_text);
     tcase_add_test(tests, a_bad_configuration_of_one_rank_ends_all);
+    tcase_add_test(tests, what_comes_to_nothing_is_tried_again);
     tcase_add_test(tests, the_main_thread_does_not_spin);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

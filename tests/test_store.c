@@ -1,7 +1,7 @@
 /* test_store.c - the result file: round trip, failing disks, files that are not ours, damaged files.
  *
- * `test_store --write FILE` writes the sweep of these tests to FILE and what is in it to FILE.tsv, for check_store.py
- * to compare with what h5py, xarray and others read. */
+ * `test_store --write FILE` writes the sweep of these tests to FILE, the records of its pending trials to FILE.journal,
+ * and what is in both to FILE.tsv, for check_store.py to compare with what h5py, xarray and others read. */
 #include "vqsweep/store.h"
 
 #include <check.h>
@@ -19,6 +19,7 @@
 #include "make_record.h"
 #include "store_common.h"
 #include "test_files.h"
+#include "vqsweep/journal.h"
 
 /* Two shapes of codebooks, settings with and without effect, trials without epochs, two studies that share trials. */
 static const char small_job[] = "# \xc3\xa0 la carte\n"
@@ -72,11 +73,12 @@ static enum vqs_status give_record(void *ctx, size_t trial, struct vqs_record *r
     return VQS_OK;
 }
 
-static const struct vqs_provenance_item items[] = {
-    {"code_version", "1.2.3"}, {"compiler", "gcc \xc3\xa9"}, {"hosts", ""}};
-
 static enum vqs_status write_sweep(const char *path, const char *job, struct source source, struct vqs_error *err) {
     struct vqs_plan *plan = make_plan(job);
+    char key[17];
+    const struct vqs_provenance_item items[] = {
+        {"code_version", "1.2.3"}, {"compiler", "gcc \xc3\xa9"}, {"hosts", ""}, {"plan_key", key}};
+    snprintf(key, sizeof key, "%016" PRIx64, vqs_plan_key(plan));
     source.plan = plan;
     const struct vqs_store_content content = {.plan = plan,
                                               .job_text = job,
@@ -170,7 +172,7 @@ START_TEST(round_trip) {
     ck_assert_str_eq(vqs_store_provenance(store, "hosts"), "");
     ck_assert_ptr_null(vqs_store_provenance(store, "no such item"));
     const struct vqs_provenance_item *all;
-    ck_assert_uint_eq(vqs_store_provenance_items(store, &all), 3);
+    ck_assert_uint_eq(vqs_store_provenance_items(store, &all), 4);
     ck_assert_str_eq(all[0].name, "code_version");
     vqs_store_close(store);
     vqs_store_close(NULL);
@@ -381,6 +383,69 @@ START_TEST(spoilt_values) {
 }
 END_TEST
 
+/* What arrays can be wrong in: a file that lies is damaged, one of other labels is of another version. */
+START_TEST(spoilt_arrays) {
+    static const struct {
+        const char *from, *to, *says; /* to: NULL, the link is deleted */
+    } moves[] = {{"arrays/level_metrics_3x6/trial", NULL, "missing"},
+                 {"arrays/level_metrics_3x6/value", NULL, "missing"},
+                 {"arrays/level_metrics_3x6", "arrays/level_metrics_6x3", "wrong shape"},
+                 {"arrays/level_metrics_3x6/value", "arrays/level_metrics_3x6/trial", "wrong type or shape"},
+                 {"arrays", NULL, "damaged"},
+                 {"epoch", "arrays/none", "missing"}};
+    for (size_t i = 0; i < sizeof moves / sizeof moves[0]; i++) {
+        ck_assert_int_eq(write_sweep("s.h5", small_job, faithful, NULL), VQS_OK);
+        hid_t file = H5Fopen("s.h5", H5F_ACC_RDWR, H5P_DEFAULT);
+        if (moves[i].to && H5Lexists(file, moves[i].to, H5P_DEFAULT) > 0) {
+            H5Ldelete(file, moves[i].to, H5P_DEFAULT);
+        }
+        ck_assert_int_ge(moves[i].to ? H5Lmove(file, moves[i].from, file, moves[i].to, H5P_DEFAULT, H5P_DEFAULT)
+                                     : H5Ldelete(file, moves[i].from, H5P_DEFAULT),
+                         0);
+        H5Fclose(file);
+        refuse("s.h5", VQS_ERR_STORE, moves[i].says);
+    }
+}
+END_TEST
+
+/* _i: other labels; a trial that stands in two groups */
+START_TEST(arrays_of_others) {
+    struct vqs_record record = {0};
+    ck_assert_int_eq(write_sweep("s.h5", small_job, faithful, NULL), VQS_OK);
+    hid_t file = H5Fopen("s.h5", H5F_ACC_RDWR, H5P_DEFAULT);
+    if (_i == 0) {
+        const int64_t tag = 1;
+        hid_t group = H5Gopen2(file, "arrays/level_metrics_3x6", H5P_DEFAULT);
+        ck_assert_int_ge(H5Adelete(group, "tag"), 0);
+        hid_t space = H5Screate(H5S_SCALAR);
+        hid_t attribute = H5Acreate2(group, "tag", H5T_NATIVE_INT64, space, H5P_DEFAULT, H5P_DEFAULT);
+        ck_assert_int_ge(H5Awrite(attribute, H5T_NATIVE_INT64, &tag), 0);
+        H5Aclose(attribute);
+        H5Sclose(space);
+        H5Gclose(group);
+    } else {
+        const int64_t trials[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+        for (int probes = 2; probes <= 3; probes++) {
+            int32_t size[VQS_ARRAY_RANK] = {0};
+            char name[80];
+            test_array_size(VQS_ARRAY_probes, 0, size);
+            snprintf(name, sizeof name, "arrays/probes_%dx%dx%dx%d/trial", probes, size[1], size[2], size[3]);
+            hid_t set = H5Dopen2(file, name, H5P_DEFAULT);
+            ck_assert_int_ge(H5Dwrite(set, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, trials), 0);
+            H5Dclose(set);
+        }
+    }
+    H5Fclose(file);
+    struct vqs_store *store = open_sweep("s.h5");
+    struct vqs_error err = {0};
+    ck_assert_int_eq(vqs_store_read(store, 0, &record, NULL), VQS_OK); /* has none, and is sound */
+    ck_assert_int_eq(vqs_store_read(store, 1, &record, &err), VQS_ERR_STORE);
+    ck_assert_msg(strstr(err.text, _i ? "two arrays" : "another version") != NULL, "%s", err.text);
+    vqs_record_destroy(&record);
+    vqs_store_close(store);
+}
+END_TEST
+
 /* ---- hostile files --------------------------------------------------------------------------------------------- */
 
 /* Opens and reads all of it, in a process of its own. Returns the signal that ended it, or 0. */
@@ -457,6 +522,28 @@ END_TEST
 
 static const char *python_file; /* given on the command line */
 
+/* A record to the journal, and what of it stands before and after its arrays to the list. */
+static void journal_for_python(struct vqs_journal *journal, const struct vqs_record *r, FILE *out) {
+    struct vqs_bytes packed = {0};
+    ck_assert_int_eq(vqs_record_pack(r, &packed, NULL), VQS_OK);
+    ck_assert_int_eq(vqs_journal_append(journal, packed.data, packed.size, NULL), VQS_OK);
+    fprintf(out, "%u\tjournal\t%016" PRIx64 "\t%.17g\t%s\t%s\n", r->trial, r->digest, r->metric[0], r->host,
+            r->message);
+    vqs_bytes_destroy(&packed);
+}
+
+static void arrays_for_python(const struct vqs_record *r, FILE *out) {
+    for (int kind = 0; kind < VQS_N_ARRAYS; kind++) {
+        const size_t n = vqs_array_values(kind, r->arrays[kind].size);
+        for (size_t i = 0; i < n; i++) {
+            if (i == 0) {
+                fprintf(out, "%u\tarray\t%s", r->trial, vqs_array_table[kind].quantity.name);
+            }
+            fprintf(out, "\t%.9g%s", (double)r->arrays[kind].values[i], i + 1 == n ? "\n" : "");
+        }
+    }
+}
+
 START_TEST(write_for_python) {
     struct vqs_plan *plan = make_plan(small_job);
     struct vqs_record r = {0};
@@ -464,11 +551,17 @@ START_TEST(write_for_python) {
     snprintf(path, sizeof path, "%s.tsv", python_file);
     FILE *out = fopen(path, "w");
     ck_assert_ptr_nonnull(out);
+    const struct vqs_journal_header header = {.plan_key = vqs_plan_key(plan), .code_version = "1.2.3"};
+    struct vqs_journal *journal;
+    snprintf(path, sizeof path, "%s.journal", python_file);
+    unlink(path);
+    ck_assert_int_eq(vqs_journal_create(path, &header, &journal, NULL), VQS_OK);
     ck_assert_int_eq(write_sweep(python_file, small_job, faithful, NULL), VQS_OK);
     for (size_t trial = 0; trial < vqs_plan_n_trials(plan); trial++) {
         struct vqs_settings settings;
         char text[VQS_PATH_MAX];
         vqs_plan_trial_settings(plan, trial, &settings);
+        make_trial(plan, trial, &r);
         fprintf(out, "%zu\tkey\t%016" PRIx64 "\n", trial, vqs_plan_trial_key(plan, trial));
         for (int i = 0; i < VQS_N_SETTINGS; i++) {
             vqs_setting_print((enum vqs_setting_id)i, &settings, text, sizeof text);
@@ -480,9 +573,10 @@ START_TEST(write_for_python) {
                     "%zu\tstatus\tpending\n%zu\trank\t-1\n%zu\tattempt\t0\n%zu\tcodebook_row\t-1\n%zu\thost\t\n"
                     "%zu\twall_seconds\t\n%zu\tmse_eval\t\n%zu\tdigest\t0000000000000000\n",
                     trial, trial, trial, trial, trial, trial, trial, trial);
+            journal_for_python(journal, &r, out);
             continue;
         }
-        make_trial(plan, trial, &r);
+        arrays_for_python(&r, out);
         fprintf(out, "%zu\tstatus\t%s\n%zu\tdigest\t%016" PRIx64 "\n%zu\thost\t%s\n%zu\tmessage\t%s\n%zu\trank\t%d\n",
                 trial, vqs_outcome_text(r.outcome), trial, r.digest, trial, r.host, trial, r.message, trial,
                 (int)r.rank);
@@ -507,6 +601,7 @@ START_TEST(write_for_python) {
     }
     vqs_record_destroy(&r);
     vqs_plan_destroy(plan);
+    ck_assert_int_eq(vqs_journal_close(journal, NULL), VQS_OK);
     ck_assert_int_eq(fclose(out), 0);
 }
 END_TEST
@@ -532,6 +627,8 @@ int main(int argc, char **argv) {
     tcase_add_test(tc, foreign_files);
     tcase_add_test(tc, spoilt_files);
     tcase_add_test(tc, spoilt_values);
+    tcase_add_test(tc, spoilt_arrays);
+    tcase_add_loop_test(tc, arrays_of_others, 0, 2);
     tcase_add_test(tc, truncations);
     tcase_add_test(tc, flipped_bytes);
     return run_in_scratch(suite);

@@ -60,7 +60,7 @@ def kmeans(**settings):
 
 def write(path, trials, studies):
     with h5py.File(path, "w") as file:
-        file.attrs["vqsweep_schema"] = 1
+        file.attrs["vqsweep_schema"] = vqsweep_store.SCHEMA
         file["trial"] = numpy.arange(len(trials))
         file["trial"].make_scale("trial")
         file["epoch"] = numpy.arange(len(trials))  # of the same length, and not a column
@@ -126,7 +126,7 @@ class Tables(unittest.TestCase):
         self.assertEqual(trials.entropy_train[1], 1.5)
         self.assertEqual(sorted(trials.attrs["settings"]), sorted(SETTINGS))
         self.assertEqual(trials.attrs["studies"]["scaling"].tolist(), [0, 1])
-        self.assertEqual(trials.attrs["file"]["vqsweep_schema"], 1)
+        self.assertEqual(trials.attrs["file"]["vqsweep_schema"], vqsweep_store.SCHEMA)
 
     def test_each_regime_is_a_cell(self):
         self.store([trial(decoder=d, codebook_init=i, entropy=n) for n, (d, i) in
@@ -215,7 +215,7 @@ class Tables(unittest.TestCase):
         refused(5, "not a result of vqsweep")
         with h5py.File(self.path, "w") as file:
             file.attrs["vqsweep_schema"] = 99
-        refused(5, "schema version 99; this reader knows version 1")
+        refused(5, "schema version 99; this reader knows version 2")
         self.store([trial()], other=[0])
         refused(5, "no study called scaling or noise or commitment; it has: other")
         refused(5, "no study called noise; it has: other", "--table", "noise")

@@ -2,6 +2,7 @@
  * double, in every CPU class. */
 #include "lanes.h"
 #include "tile.h"
+#include "vqsweep/rng.h"
 
 /* ---- assign ------------------------------------------------------------------------------------------------------ */
 
@@ -212,67 +213,80 @@ END_TEST
 /* A step and one tile of it with all they point at, in one piece of memory. */
 struct tile_case {
     struct vqs_step step;
+    struct vqs_quantizer quantizer;
+    struct vqs_settings settings;
     struct vqs_tile tile;
     int rows; /* of y */
     struct packing packed;
     vqs_real *codes, *gram, *encoder_bias, *decoded_bias;
+    struct vqs_arena scratch;
 };
 
-static struct tile_case make_tile_case(const struct vqs_kernels *k, uint64_t *state, int d, int K, bool tied, bool bias,
-                                       int n) {
-    const size_t D = (size_t)d, lanes = D * T;
-    const size_t rows = T * vqs_row_stride(d);
-    struct tile_case c = {.rows = (tied ? 1 : 2) * d + bias};
-    c.codes = test_normals(state, (size_t)K * D);
-    c.packed = pack_codes(k, K, d, c.codes);
-    c.gram = test_normals(state, D * D);
-    c.encoder_bias = test_normals(state, D);
-    c.decoded_bias = test_normals(state, D);
-    c.step = (struct vqs_step){
-        .estimator = &k->estimators[vqs_estimator_find("ste")],
+static void make_tile_case(const struct vqs_kernels *k, const char *estimator, uint64_t *state, int d, int K, bool tied,
+                           bool bias, int n, struct tile_case *c) {
+    const size_t D = (size_t)d;
+    memset(c, 0, sizeof *c);
+    vqs_settings_default(&c->settings);
+    c->settings.d = d;
+    c->settings.K = K;
+    c->rows = (tied ? 1 : 2) * d + bias;
+    c->codes = test_normals(state, (size_t)K * D + VQS_ROW_UNIT);
+    c->packed = pack_codes(k, K, d, c->codes);
+    c->gram = test_normals(state, D * D);
+    c->encoder_bias = test_normals(state, D);
+    c->decoded_bias = test_normals(state, D);
+    c->quantizer = (struct vqs_quantizer){.levels = 1,
+                                          .groups = 1,
+                                          .n_codebooks = 1,
+                                          .K = K,
+                                          .width = d,
+                                          .codes = c->codes,
+                                          .packed = c->packed.codes,
+                                          .half_norm = c->packed.half_norm};
+    c->step = (struct vqs_step){
+        .settings = &c->settings,
+        .estimator = &k->estimators[vqs_estimator_find(estimator)],
         .kernels = k,
+        .quantizer = &c->quantizer,
+        .each = true,
         .d = d,
-        .K = K,
         .tied = tied,
         .bias = bias,
-        .codes = c.codes,
-        .packed_codes = c.packed.codes,
-        .half_norm = c.packed.half_norm,
-        .gram = c.gram,
-        .encoder_bias = c.encoder_bias,
-        .decoded_bias = c.decoded_bias,
+        .gram = c->gram,
+        .encoder_bias = c->encoder_bias,
+        .decoded_bias = c->decoded_bias,
         .bias_norm2 = 3,
         .rec_scale = (vqs_real)0.01,
-        .vq_scale = (vqs_real)0.02,
-        .beta = (vqs_real)0.25,
+        .code_scale = (vqs_real)0.02,
+        .commit_scale = (vqs_real)0.005,
+        .tau = 1,
     };
-    c.tile.n = n;
-    c.tile.y = test_normals(state, (size_t)c.rows * T);
-    c.tile.outer = test_reals((size_t)c.rows * T);
-    c.tile.gc = test_reals(rows);
-    vqs_real **const pieces[] = {&c.tile.z, &c.tile.q, &c.tile.g, &c.tile.gz, &c.tile.ge};
-    for (size_t i = 0; i < COUNT_OF(pieces); i++) {
-        *pieces[i] = test_reals(lanes);
-    }
-    c.tile.k = test_alloc(T, sizeof *c.tile.k);
-    c.tile.gsum = test_normals(state, D); /* is added to */
+    vqs_tile_carve(&c->settings, c->step.estimator, c->rows, &c->scratch, &c->tile);
+    ck_assert(vqs_arena_create(&c->scratch, c->scratch.used, NULL) == VQS_OK);
+    vqs_tile_carve(&c->settings, c->step.estimator, c->rows, &c->scratch, &c->tile);
+    vqs_real *y = test_normals(state, (size_t)c->rows * T);
+    memcpy(c->tile.y, y, (size_t)c->rows * T * sizeof *y);
+    free(y);
+    c->tile.n = n;
+    c->tile.gc = test_reals(T * vqs_row_stride(d));
+    c->tile.k = test_alloc(T, sizeof *c->tile.k);
+    c->tile.gsum = test_normals(state, D); /* is added to */
     for (int l = 0; l < T; l++) {
-        c.tile.sq[l] = (vqs_real)(10 + test_uniform(state));
+        c->tile.sq[l] = (vqs_real)(10 + test_uniform(state));
     }
-    return c;
 }
 
 static void free_tile_case(struct tile_case *c) {
     free_packing(c->packed);
+    vqs_arena_destroy(&c->scratch);
     free(c->codes), free(c->gram), free(c->encoder_bias), free(c->decoded_bias);
-    free(c->tile.y), free(c->tile.outer), free(c->tile.z), free(c->tile.gc), free(c->tile.q), free(c->tile.g);
-    free(c->tile.gz), free(c->tile.ge), free(c->tile.k), free(c->tile.gsum);
+    free(c->tile.gc), free(c->tile.k), free(c->tile.gsum);
 }
 
 static void expect(const struct tile_case *c, const char *what, int i, int l, vqs_real value, struct oracle o) {
     const struct vqs_step *s = &c->step;
     ASSERT_IN_LOOP(close_to(value, o, s->d * T), "d %d K %d tied %d bias %d n %d: %s[%d], lane %d: %.9g, not %.9g",
-                   s->d, s->K, s->tied, s->bias, c->tile.n, what, i, l, (double)value, o.sum);
+                   s->d, s->quantizer->K, s->tied, s->bias, c->tile.n, what, i, l, (double)value, o.sum);
 }
 
 static struct oracle scaled(double factor, struct oracle o) {
@@ -325,10 +339,10 @@ static void check_sample(const struct tile_case *c, int l, struct tile_sums *sum
         oracle_add(&e, -(double)t->z[i * T + l]);
         sums->vq = plus(sums->vq, (struct oracle){e.sum * e.sum, e.sum * e.sum});
         const struct oracle g = gradient_of(c, i, l, &rec);
-        const struct oracle gz = plus(g, scaled(-(double)s->beta * (double)s->vq_scale, e));
+        const struct oracle gz = plus(g, scaled(-(double)s->commit_scale, e));
         expect(c, "g", i, l, t->g[i * T + l], g);
         expect(c, "gz", i, l, t->gz[i * T + l], gz);
-        expect(c, "gc", i, l, t->gc[(size_t)l * vqs_row_stride(d) + (size_t)i], scaled((double)s->vq_scale, e));
+        expect(c, "gc", i, l, t->gc[(size_t)l * vqs_row_stride(d) + (size_t)i], scaled((double)s->code_scale, e));
         const struct oracle q = {(double)code[i], fabs((double)code[i])};
         if (s->tied) {
             expect(c, "outer", i, l, t->outer[i * T + l], plus(gz, scaled(-(double)s->rec_scale, q)));
@@ -360,7 +374,8 @@ static void check_spare_lanes(const struct tile_case *c) {
 }
 
 static void try_tile(const struct vqs_kernels *k, uint64_t *state, int d, int K, bool tied, bool bias, int n) {
-    struct tile_case c = make_tile_case(k, state, d, K, tied, bias, n);
+    struct tile_case c;
+    make_tile_case(k, "ste", state, d, K, tied, bias, n, &c);
     struct tile_sums *sums = test_alloc(1, sizeof *sums);
     int *first_equal = test_alloc((size_t)K, sizeof *first_equal);
     for (int i = 0; i < d; i++) {
@@ -400,13 +415,14 @@ START_TEST(tile_does_not_depend_on_the_lane) {
     for (size_t i = 0; i < COUNT_OF(latents); i++) {
         const int d = latents[i], kind = (int)(i % 4);
         const size_t stride = vqs_row_stride(d);
-        struct tile_case c = make_tile_case(test_class(_i), &state, d, 19, kind & 1, kind >> 1, T);
+        struct tile_case c;
+        make_tile_case(test_class(_i), "ste", &state, d, 19, kind & 1, kind >> 1, T, &c);
         int lanes[T];
         draw_lanes(&state, lanes);
-        vqs_real *y = c.tile.y, *gc = c.tile.gc, *moved_sq = move_lanes(1, lanes, c.tile.sq);
+        vqs_real *gc = c.tile.gc, *moved_sq = move_lanes(1, lanes, c.tile.sq);
         test_class(_i)->tile_step(&c.step, &c.tile);
-        vqs_real *outer = move_lanes(c.rows, lanes, c.tile.outer);
-        c.tile.y = move_lanes(c.rows, lanes, y);
+        vqs_real *outer = move_lanes(c.rows, lanes, c.tile.outer), *y = move_lanes(c.rows, lanes, c.tile.y);
+        memcpy(c.tile.y, y, (size_t)c.rows * T * sizeof *y);
         c.tile.gc = test_reals(T * stride);
         memcpy(c.tile.sq, moved_sq, sizeof c.tile.sq);
         test_class(_i)->tile_step(&c.step, &c.tile);
@@ -420,6 +436,42 @@ START_TEST(tile_does_not_depend_on_the_lane) {
 }
 END_TEST
 
+/* The estimator's random numbers are those of (seed, step, tile), whichever row asks, and a row that draws none is given
+ * none. */
+static void check_draws(const struct vqs_kernels *k, const struct vqs_estimator *e, int d, int K) {
+    enum { NUMBER = 5, TILE = 3, GROUP = VQS_RNG_GROUP };
+    const size_t latent = (size_t)d * T, choices = (size_t)K * T, stride = vqs_row_stride(d);
+    vqs_real *noise = test_reals(latent);
+    uint32_t *words = test_alloc(choices, sizeof *words);
+    uint64_t state = 12;
+    struct tile_case c;
+    make_tile_case(k, e->name, &state, d, K, false, false, T, &c);
+    c.tile.fsum = test_reals(stride);
+    c.tile.moments = e->needs & VQS_GIVES_VALUE ? test_reals(stride * (size_t)d) : NULL;
+    c.tile.gcodes = test_reals((size_t)(K * d));
+    c.tile.number = TILE;
+    c.step.number = NUMBER;
+    k->tile_step(&c.step, &c.tile);
+    const struct vqs_stream stream = {k, c.settings.seed, VQS_RNG_ESTIMATOR, NUMBER};
+    vqs_rng_normal(&stream, TILE * ((latent + GROUP - 1) / GROUP * GROUP), latent, 1, noise);
+    vqs_rng_words(&stream, TILE * ((choices + GROUP - 1) / GROUP * GROUP), choices, words);
+    ck_assert(!(e->needs & VQS_NEEDS_NOISE) == !c.tile.noise && !(e->needs & VQS_NEEDS_CHOICES) == !c.tile.words);
+    ck_assert_msg(!c.tile.noise || same_bits(noise, c.tile.noise, latent), "%s: noise", e->name);
+    ck_assert_msg(!c.tile.words || !memcmp(words, c.tile.words, choices * sizeof *words), "%s: words", e->name);
+    free(noise), free(words), free(c.tile.fsum), free(c.tile.moments), free(c.tile.gcodes);
+    free_tile_case(&c);
+}
+
+START_TEST(random_numbers_do_not_depend_on_the_estimator) {
+    for (int i = 0; i < vqs_estimator_count(); i++) {
+        if (test_class(_i)->estimators[i].backward) {
+            check_draws(test_class(_i), &test_class(_i)->estimators[i], 3, 7);
+            check_draws(test_class(_i), &test_class(_i)->estimators[i], 8, 16);
+        }
+    }
+}
+END_TEST
+
 int main(void) {
     const int classes = test_class_count();
     Suite *suite = suite_create("tile");
@@ -429,6 +481,7 @@ int main(void) {
     tcase_add_loop_test(tests, sums_over_codes, 0, classes);
     tcase_add_loop_test(tests, tile_of_a_step, 0, classes);
     tcase_add_loop_test(tests, tile_does_not_depend_on_the_lane, 0, classes);
+    tcase_add_loop_test(tests, random_numbers_do_not_depend_on_the_estimator, 0, classes);
     suite_add_tcase(suite, tests);
     return run_unforked(suite);
 }

@@ -73,6 +73,31 @@ START_TEST(same_bits_for_any_team_and_history) {
 }
 END_TEST
 
+/* Every row, in every class of CPU: batches of several tiles with a short one, an odd number of codes. */
+START_TEST(every_estimator_has_the_same_bits_for_any_team) {
+    struct vqs_record record = {0};
+    const char *before = getenv("VQSWEEP_CPU_CLASS"), *cpu_class = test_class(_i)->cpu_class;
+    setenv("VQSWEEP_CPU_CLASS", cpu_class, 1);
+    for (int i = 0; i < vqs_estimator_count(); i++) {
+        uint64_t digest = 0;
+        for (int team = 1; team <= 4; team++) {
+            struct vqs_trainer *trainer = trainer_of(team);
+            struct vqs_settings s;
+            settings_of("epochs=2 D=33 d=5 r=3 N=300 N_eval=40 batch=130 K=37 bias=true gap_restarts=0", &s);
+            s.estimator = i;
+            ck_assert(vqs_trainer_run(trainer, &s, &record, NULL) == VQS_OK);
+            ck_assert_str_eq(record.cpu_class, cpu_class);
+            ck_assert(record.outcome == VQS_OUTCOME_COMPLETED);
+            ck_assert_msg(team == 1 || record.digest == digest, "%s differs at team %d", vqs_estimator_get(i)->name, team);
+            digest = record.digest;
+            vqs_trainer_destroy(trainer);
+        }
+    }
+    before ? setenv("VQSWEEP_CPU_CLASS", before, 1) : unsetenv("VQSWEEP_CPU_CLASS");
+    vqs_record_destroy(&record);
+}
+END_TEST
+
 START_TEST(divergence_is_an_outcome) {
     struct vqs_settings s;
     struct vqs_record record = {0};
@@ -156,6 +181,7 @@ int main(void) {
     TCase *tests = tcase_create("trials");
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, same_bits_for_any_team_and_history);
+    tcase_add_loop_test(tests, every_estimator_has_the_same_bits_for_any_team, 0, test_class_count());
     tcase_add_test(tests, divergence_is_an_outcome);
     tcase_add_test(tests, a_failure_is_a_record);
     tcase_add_test(tests, tied_makes_rotation_and_ste_the_same);

@@ -138,7 +138,7 @@ static inline int test_class_count(void) {
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
 
-/* Runs the suite without forking (OpenMP does not survive a fork). Returns the program's exit code. */
+/* Runs the suite without forking (a team of threads does not survive a fork). Returns the program's exit code. */
 static inline int run_unforked(Suite *suite) {
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);

@@ -32,7 +32,7 @@ typedef float vqs_real;
     X(VQS_ERR_STORE, 5, "not a usable result file")                                                                    \
     X(VQS_ERR_MEMORY, 6, "out of memory")                                                                              \
     X(VQS_ERR_ENVIRONMENT, 7, "the machine or the launcher is not set up for this run")                                \
-    X(VQS_ERR_BUSY, 8, "another run writes this output")                                                              \
+    X(VQS_ERR_BUSY, 8, "another run writes this output")                                                               \
     X(VQS_ERR_INTERNAL, 70, "internal error, please report")                                                           \
     X(VQS_ERR_UNFINISHED, 75, "unfinished, run the same command again")
 

@@ -6,7 +6,7 @@
  * Life cycle: vqs_dataset_create, read by any number of threads, vqs_dataset_destroy.
  *
  * Sources: `subspace`, x = U s + sigma e with U a Haar-random orthonormal basis (MATH: sigma scales e and does not change
- * its draws); `csv`, numbers separated by commas, semicolons or blanks, one sample a line, `label_columns` trailing
+ * its draws); `plane2d`, the same in the plane with the axes for U; `csv`, numbers separated by commas, semicolons or blanks, one sample a line, `label_columns` trailing
  * columns left out; `idx`, the format of the MNIST files, of any element type, samples along the first axis. Files may
  * be gzipped. A file's samples are shuffled by the seed; the first N train, the next N_eval are held out.
  */

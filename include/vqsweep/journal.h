@@ -60,8 +60,8 @@ struct vqs_journal_index {
     struct vqs_journal_header header;
     struct vqs_journal_entry *entries; /* sorted by key; owned */
     size_t n_entries;
-    size_t n_duplicates;        /* record frames passed over for another of their key */
-    size_t n_damaged;           /* stretches skipped: bad magic, length or checksum, or no record of this version */
+    size_t n_duplicates; /* record frames passed over for another of their key */
+    size_t n_damaged;    /* stretches skipped: bad magic, length or checksum, or no record of this version */
     uint64_t damaged_bytes;
     uint64_t torn_bytes; /* after the last whole frame: an append that did not end, or damage */
     int fd;              /* open for vqs_journal_read */

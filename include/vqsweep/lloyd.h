@@ -13,8 +13,10 @@
 
 struct vqs_lloyd_problem {
     const struct vqs_kernels *kernels;
-    uint64_t seed;     /* streams: purpose VQS_RNG_KMEANS, restart number */
-    const vqs_real *z; /* [tiles][d][VQS_TILE], lanes past n arbitrary but finite */
+    uint64_t seed;
+    uint32_t codebook; /* its number: streams are of purpose VQS_RNG_KMEANS, 65536 codebook + restart */
+    const vqs_real *z; /* tiles [d][VQS_TILE], lanes past n arbitrary but finite, */
+    size_t stride;     /* values from one to the next */
     size_t n;
     int d, K;
     int restarts, iterations;

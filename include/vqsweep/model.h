@@ -1,7 +1,8 @@
 /* model.h - the linear vector-quantised autoencoder: parameters, their initial values, and what is derived from them.
  *
- * z = W x + b,  q = c_k,  x^ = V q + C.  W is [d][ld] with orthonormal rows; V is kept as its transpose, [d][ld], so that
- * W, V^T and C are rows of one matrix, which one product takes x through. Tied: V^T is W itself.
+ * z = W x + b,  q = c_k,  x^ = V q + C.  W is [d][ld] with orthonormal rows; V is kept as its transpose, [d][ld], so
+ * that W, V^T and C are rows of one matrix, which one product takes x through. Tied: V^T is W itself. With encoder: identity,
+ * W is the identity (d = D) and stays it.
  *
  * The one rule: whoever changes a parameter calls vqs_model_refresh before the model is used again.
  *
@@ -11,11 +12,11 @@
 #define VQSWEEP_MODEL_H
 
 #include "vqsweep/data.h"
-#include "vqsweep/lloyd.h"
+#include "vqsweep/quantizer.h"
 
 struct vqs_model {
     const struct vqs_kernels *kernels;
-    int D, d, K;
+    int D, d;
     size_t ld;
     bool tied, bias;
     int rows; /* of the product with x: d or 2d, and C with bias */
@@ -26,12 +27,10 @@ struct vqs_model {
     vqs_real *V;            /* [d][ld] V^T; W when tied */
     vqs_real *decoder_bias; /* [ld] C; NULL without bias */
     vqs_real *encoder_bias; /* [d] b; NULL without bias */
-    vqs_real *codes;        /* [K][d] */
+    struct vqs_quantizer quantizer;
     /* derived */
     vqs_real *packed;       /* for project() of `rows` rows */
     vqs_real *gram;         /* [d][d] V^T V; NULL when tied */
-    vqs_real *packed_codes; /* for assign(), with half_norm */
-    vqs_real *half_norm;
     vqs_real *decoded_bias; /* [d] V^T C; NULL without bias */
     vqs_real bias_norm2;
 };
@@ -53,14 +52,16 @@ void vqs_model_carve(const struct vqs_settings *settings, const struct vqs_kerne
 void vqs_model_init(const struct vqs_settings *settings, const struct vqs_dataset *data, struct vqs_model *model,
                     struct vqs_model_scratch *scratch);
 void vqs_model_refresh(struct vqs_model *model);
+/* The same in pieces, which threads may share. */
+enum { VQS_MODEL_PARTS = 3 };
+void vqs_model_refresh_part(struct vqs_model *model, int part);
 
 /* Sample numbers of tile `tile` of n samples in order; returns how many are real, the rest repeat the last. */
 int vqs_tile_rows(size_t n, size_t tile, uint32_t rows[VQS_TILE]);
 /* z [d][VQS_TILE] of the given samples. `y` is scratch of rows x VQS_TILE. */
-void vqs_model_encode(const struct vqs_model *model, const vqs_real *x, const uint32_t *rows, vqs_real *y,
-                      vqs_real *z);
-/* The k-means baseline: W = V^T the first d principal directions of the training samples (of E x x^T), codes the best of
- * kmeans_restarts by vqs_lloyd on W x. VQS_ERR_MEMORY. */
+void vqs_model_encode(const struct vqs_model *model, const vqs_real *x, const uint32_t *rows, vqs_real *y, vqs_real *z);
+/* The k-means baseline: W = V^T the first d principal directions of the training samples (of E x x^T), codes the best
+ * of kmeans_restarts by vqs_lloyd on W x. VQS_ERR_MEMORY. */
 enum vqs_status vqs_model_kmeans(const struct vqs_settings *settings, const struct vqs_dataset *data,
                                  struct vqs_model *model, struct vqs_model_scratch *scratch, struct vqs_error *err);
 

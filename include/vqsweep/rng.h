@@ -18,11 +18,12 @@ enum vqs_purpose {
     VQS_RNG_NOISE = 2,     /* e of x = U s + sigma e */
     VQS_RNG_ENCODER = 3,   /* initial W */
     VQS_RNG_DECODER = 4,   /* initial V */
-    VQS_RNG_CODEBOOK = 5,  /* initial codes */
+    VQS_RNG_CODEBOOK = 5,  /* initial codes; where they are samples, stream = codebook */
     VQS_RNG_BATCHES = 6,   /* order of samples; stream = epoch */
     VQS_RNG_ESTIMATOR = 7, /* an estimator's own noise; stream = step */
-    VQS_RNG_KMEANS = 8,    /* k-means++; stream = restart */
-    VQS_RNG_EVALUATION = 9 /* held-out latents; noise of held-out samples */
+    VQS_RNG_KMEANS = 8,     /* k-means++; stream = 65536 codebook + restart */
+    VQS_RNG_EVALUATION = 9, /* held-out latents; noise of held-out samples */
+    VQS_RNG_PROBE = 10      /* smoothing of the loss; stream = probe */
 };
 
 struct vqs_stream {

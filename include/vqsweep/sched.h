@@ -12,9 +12,10 @@
  * worker has begun are handed back and stay undone.
  *
  * A rank that is silent for too long is lost, and a task without progress for too long is stuck, with its slot (a
- * thread cannot be ended from outside). on_loss decides whether the task is tried again elsewhere. The run goes on with
- * what is left, as long as rank 0 lives; a result that comes after all counts if it is the first. A rank that hears
- * nothing of rank 0 leaves. After a loss nothing collective works: see the summary's `lost`.
+ * thread cannot be ended from outside). on_loss decides whether the task is tried again elsewhere, as on_result does of
+ * one that failed by itself. The run goes on with what is left, as long as rank 0 lives; a result that comes after all
+ * counts if it is the first. A rank that hears nothing of rank 0 leaves. After a loss nothing collective works: see the
+ * summary's `lost`.
  */
 #ifndef VQSWEEP_SCHED_H
 #define VQSWEEP_SCHED_H
@@ -29,19 +30,27 @@ enum vqs_sched_order {
     VQS_SCHED_STOP  /* hand out no more, and drain */
 };
 
+/* What becomes of a task. */
+enum vqs_sched_verdict {
+    VQS_SCHED_DONE,  /* it is done with */
+    VQS_SCHED_AGAIN, /* it is tried again when all others are under way */
+    VQS_SCHED_ALONE  /* the same, and no other runs at its rank meanwhile: a loss is its own fault then */
+};
+
 struct vqs_sched_ops {
     void *ctx;
     /* rank 0, main thread: append the description of task `task` to `bytes`. */
     enum vqs_status (*describe)(void *ctx, uint32_t task, struct vqs_bytes *bytes, struct vqs_error *err);
     /* any rank, worker thread `slot`: run a described task and append its result. A failure is a result too. */
     void (*run)(void *ctx, int slot, const void *task, size_t size, struct vqs_bytes *result);
-    /* rank 0, main thread: a result arrived. A failure stops the run, and no further results are delivered. An empty
-     * result may also mean that the rank had no memory for one. */
+    /* rank 0, main thread: a result arrived. *verdict is VQS_SCHED_DONE; another means that the result is none. A
+     * failure stops the run, and no further results are delivered. An empty result may also mean that the rank had no
+     * memory for one. */
     enum vqs_status (*on_result)(void *ctx, uint32_t task, int rank, const void *result, size_t size,
-                                 struct vqs_error *err);
+                                 enum vqs_sched_verdict *verdict, struct vqs_error *err);
     /* rank 0, main thread: `task` was running at `rank`, which is lost, or where it is stuck; `why` says so in words.
-     * True: try it again. False: it is done with. NULL: always try again. */
-    bool (*on_loss)(void *ctx, uint32_t task, int rank, const char *why);
+     * NULL: always try again. */
+    enum vqs_sched_verdict (*on_loss)(void *ctx, uint32_t task, int rank, const char *why);
     /* rank 0, main thread: `rank` is lost after so many seconds of silence, or is back. May be NULL. */
     void (*on_rank)(void *ctx, int rank, bool back, double seconds);
     /* any rank, main thread: a number that changes while worker `slot` gets on with its task. NULL: it never does. */
@@ -55,7 +64,9 @@ struct vqs_sched_ops {
 struct vqs_sched_config {
     const uint32_t *order; /* rank 0: tasks in the order to hand them out; borrowed */
     uint32_t n_tasks;      /* rank 0 */
-    uint32_t n_suspects; /* rank 0: so many at the end of `order` may end their rank; rank 0 gets them only if alone */
+    uint32_t n_suspects; /* rank 0: so many at the end of `order` may end their rank; rank 0 gets them only if there is
+                          * no other */
+    uint32_t n_alone;    /* rank 0: so many of these, the last, run with no other at their rank */
     int slots;           /* worker threads of this rank, >= 1 */
     int prefetch;        /* tasks kept waiting at a rank beyond its slots, >= 0 */
     /* When to give up; all 0: never. `seconds` and the stall are rank 0's. */

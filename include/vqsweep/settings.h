@@ -13,13 +13,16 @@
 #include "vqsweep/base.h"
 
 /* Part of every trial key. Raised when the meaning of a setting, a default or the arithmetic of a trial changes. */
-#define VQS_SETTINGS_VERSION 1
+#define VQS_SETTINGS_VERSION 2
 
-enum vqs_data_kind { VQS_DATA_SUBSPACE, VQS_DATA_CSV, VQS_DATA_IDX };
+enum vqs_data_kind { VQS_DATA_SUBSPACE, VQS_DATA_CSV, VQS_DATA_IDX, VQS_DATA_PLANE2D };
 enum vqs_latent { VQS_LATENT_GAUSSIAN, VQS_LATENT_UNIFORM, VQS_LATENT_MIXTURE };
+enum vqs_encoder { VQS_ENCODER_LINEAR, VQS_ENCODER_IDENTITY };
 enum vqs_decoder { VQS_DECODER_FREE, VQS_DECODER_TIED };
 enum vqs_retraction { VQS_RETRACTION_MGS, VQS_RETRACTION_POLAR, VQS_RETRACTION_QR, VQS_RETRACTION_QR_RAW };
+enum vqs_estimator_scope { VQS_SCOPE_TOTAL, VQS_SCOPE_EACH };
 enum vqs_codebook_init { VQS_INIT_UNIFORM, VQS_INIT_NORMAL, VQS_INIT_DATA, VQS_INIT_KMEANS };
+enum vqs_tau_schedule { VQS_TAU_CONSTANT, VQS_TAU_LINEAR, VQS_TAU_EXPONENTIAL, VQS_TAU_COSINE };
 
 /* Epochs at which the codebook is kept, besides the last one. Ascending, no duplicates. 0 is the initial codebook. */
 #define VQS_MAX_SNAPSHOTS 15
@@ -34,13 +37,20 @@ struct vqs_epochs {
 enum vqs_when {
     VQS_ALWAYS,
     VQS_WHEN_SUBSPACE, /* data: subspace */
-    VQS_WHEN_MIXTURE,  /* data: subspace with latent: mixture */
+    VQS_WHEN_DRAWN,    /* data: subspace or plane2d */
+    VQS_WHEN_MIXTURE,  /* the same with latent: mixture */
     VQS_WHEN_FILE,     /* data read from a file */
     VQS_WHEN_CSV,      /* data: csv */
     VQS_WHEN_TRAINED,  /* trained by gradients: every estimator but the k-means baseline */
+    VQS_WHEN_SEVERAL,  /* trained, and more than one codebook */
+    VQS_WHEN_LINEAR,   /* trained, with encoder: linear */
+    VQS_WHEN_PROBED,   /* trained, with probe_epochs */
+    VQS_WHEN_FIELD,    /* probed, with field_grid over 0 */
     VQS_WHEN_NORMAL,   /* codebook_init: normal */
     VQS_WHEN_KMEANS,   /* estimator: kmeans or codebook_init: kmeans */
-    VQS_WHEN_PARAM     /* the trial's estimator declares a parameter of this name */
+    VQS_WHEN_LOSSES,   /* trained by gradients with codebook loss and commitment */
+    VQS_WHEN_PARAM,    /* the trial's estimator declares a parameter of this name */
+    VQS_WHEN_TAU_MOVES /* the same, and tau_schedule: not constant */
 };
 
 /* X(KIND, C type, name, default, low, high, when, unit, long name)
@@ -55,24 +65,37 @@ enum vqs_when {
     X(BOOL, center, 1, 0, 1, VQS_WHEN_FILE, "1", "subtract the training mean")                                         \
     X(INT, D, 128, 1, 4096, VQS_ALWAYS, "1", "input dimension")                                                        \
     X(INT, r, 2, 1, 4096, VQS_WHEN_SUBSPACE, "1", "true subspace dimension")                                           \
-    X(REAL, sigma, 0.1, 0.0, 1e6, VQS_WHEN_SUBSPACE, "1", "standard deviation of the noise")                           \
-    X(ENUM, latent, VQS_LATENT_GAUSSIAN, 0, 0, VQS_WHEN_SUBSPACE, "1", "distribution of the true latent")              \
-    X(REAL, latent_scale, 1.0, 0.0, 1e6, VQS_WHEN_SUBSPACE, "1", "scale of the true latent")                           \
+    X(REAL, sigma, 0.1, 0.0, 1e6, VQS_WHEN_DRAWN, "1", "standard deviation of the noise")                           \
+    X(ENUM, latent, VQS_LATENT_GAUSSIAN, 0, 0, VQS_WHEN_DRAWN, "1", "distribution of the true latent")              \
+    X(REAL, latent_scale, 1.0, 0.0, 1e6, VQS_WHEN_DRAWN, "1", "scale of the true latent")                           \
     X(INT, mixture_centres, 8, 1, 65536, VQS_WHEN_MIXTURE, "1", "centres of the latent mixture")                       \
     X(REAL, mixture_spread, 0.1, 0.0, 1e6, VQS_WHEN_MIXTURE, "1", "standard deviation within a mixture component")     \
     X(INT, N, 4096, 1, 100000000, VQS_ALWAYS, "samples", "training samples")                                           \
     X(INT, N_eval, 4096, 1, 100000000, VQS_ALWAYS, "samples", "held-out samples")                                      \
     X(INT, d, 2, 1, 512, VQS_ALWAYS, "1", "latent dimension")                                                          \
+    X(ENUM, encoder, VQS_ENCODER_LINEAR, 0, 0, VQS_WHEN_TRAINED, "1", "encoder: learned rows, or z = x")                \
     X(ENUM, decoder, VQS_DECODER_FREE, 0, 0, VQS_WHEN_TRAINED, "1", "decoder")                                         \
     X(BOOL, bias, 0, 0, 1, VQS_WHEN_TRAINED, "1", "biases in encoder and decoder")                                     \
-    X(ENUM, retraction, VQS_RETRACTION_MGS, 0, 0, VQS_WHEN_TRAINED, "1", "how encoder rows are kept orthonormal")      \
+    X(ENUM, retraction, VQS_RETRACTION_MGS, 0, 0, VQS_WHEN_LINEAR, "1", "how encoder rows are kept orthonormal")      \
     X(INT, K, 16, 1, 65536, VQS_ALWAYS, "codes", "codebook size")                                                      \
+    X(INT, levels, 1, 1, 16, VQS_ALWAYS, "1", "levels of residual quantisation")                                       \
+    X(INT, groups, 1, 1, 512, VQS_ALWAYS, "1", "groups of components with a codebook each, in every level")            \
     X(ENUM, codebook_init, VQS_INIT_UNIFORM, 0, 0, VQS_WHEN_TRAINED, "1", "initial codebook")                          \
     X(REAL, codebook_scale, 1.0, 0.0, 1e6, VQS_WHEN_NORMAL, "1", "standard deviation of the initial codebook")         \
     X(ENUM, estimator, 0, 0, 0, VQS_ALWAYS, "1", "gradient estimator, or the k-means baseline")                        \
+    X(ENUM, estimator_scope, VQS_SCOPE_TOTAL, 0, 0, VQS_WHEN_SEVERAL, "1",                                             \
+      "what the estimator sees: all codebooks' sum, or each one")                                                      \
     X(REAL, a, 1.0, -1e6, 1e6, VQS_WHEN_PARAM, "1", "projector: weight along u")                                       \
     X(REAL, b, 0.0, -1e6, 1e6, VQS_WHEN_PARAM, "1", "projector: weight across u")                                      \
-    X(REAL, beta, 0.25, 0.0, 1e6, VQS_WHEN_TRAINED, "1", "commitment weight")                                          \
+    X(REAL, kappa, 0.0, 0.0, 1e6, VQS_WHEN_PARAM, "1", "scaled: divisor of the gradient; 0 stands for d")              \
+    X(BOOL, times_d, 1, 0, 1, VQS_WHEN_PARAM, "1", "random_direction: times d, which keeps the mean")                  \
+    X(REAL, diveq_sigma, 1e-3, 0.0, 1e6, VQS_WHEN_PARAM, "1", "diveq: standard deviation of its noise")                \
+    X(REAL, nu, 1.0, -1e6, 1e6, VQS_WHEN_PARAM, "1", "sync: share of the gradient that codes get")                     \
+    X(REAL, logit_scale, 1.0, 0.0, 1e6, VQS_WHEN_PARAM, "1", "logits are -logit_scale |z - c_j|^2")                    \
+    X(REAL, tau, 1.0, 1e-3, 1e3, VQS_WHEN_PARAM, "1", "temperature, of the first step")                                \
+    X(ENUM, tau_schedule, VQS_TAU_EXPONENTIAL, 0, 0, VQS_WHEN_PARAM, "1", "how tau goes to tau_end")                   \
+    X(REAL, tau_end, 0.0625, 1e-3, 1e3, VQS_WHEN_TAU_MOVES, "1", "temperature of the last step")                       \
+    X(REAL, beta, 0.25, 0.0, 1e6, VQS_WHEN_LOSSES, "1", "commitment weight")                                           \
     X(REAL, lr, 0.002, 0.0, 1e30, VQS_WHEN_TRAINED, "1", "Adam's learning rate")                                       \
     X(REAL, adam_beta1, 0.9, 0.0, 0.999999, VQS_WHEN_TRAINED, "1", "Adam's decay of the first moment")                 \
     X(REAL, adam_beta2, 0.999, 0.0, 0.99999999, VQS_WHEN_TRAINED, "1", "Adam's decay of the second moment")            \
@@ -80,6 +103,13 @@ enum vqs_when {
     X(INT, batch, 256, 1, 1048576, VQS_WHEN_TRAINED, "samples", "batch size")                                          \
     X(INT, epochs, 50, 1, 100000, VQS_WHEN_TRAINED, "epochs", "epochs trained")                                        \
     X(EPOCHS, snapshots, 0, 0, 0, VQS_WHEN_TRAINED, "epochs", "epochs whose codebook is kept besides the last")        \
+    X(EPOCHS, probe_epochs, 0, 0, 0, VQS_WHEN_TRAINED, "epochs", "epochs after which gradients are probed")            \
+    X(INT, probe_samples, 256, 1, 1000000, VQS_WHEN_PROBED, "samples", "held-out samples of a probe")                  \
+    X(REAL, probe_h, 0.5, 1e-6, 1e6, VQS_WHEN_PROBED, "1", "smoothing of the loss, in units of sqrt(E|z - q|^2 / d)")   \
+    X(REAL, probe_error, 0.01, 1e-6, 1.0, VQS_WHEN_PROBED, "1", "standard error of the smoothed gradient to stop at")  \
+    X(INT, probe_pairs, 65536, 1024, 100000000, VQS_WHEN_PROBED, "1", "most antithetic pairs of draws a point")        \
+    X(INT, field_grid, 0, 0, 256, VQS_WHEN_PROBED, "points", "side of the grid that gradients are mapped on, 0: none") \
+    X(REAL, field_extent, 3.0, 1e-6, 1e6, VQS_WHEN_FIELD, "1", "half the width of that grid")                          \
     X(INT, kmeans_restarts, 10, 1, 1000, VQS_WHEN_KMEANS, "1", "k-means++ starts, the best is kept")                   \
     X(INT, kmeans_iterations, 100, 1, 100000, VQS_WHEN_KMEANS, "1", "most Lloyd iterations a start")                   \
     X(INT, gap_restarts, 1, 0, 1000, VQS_ALWAYS, "1", "k-means starts behind lloyd_gap, 0 leaves it out")              \
@@ -99,6 +129,14 @@ struct vqs_settings {
     VQS_SETTINGS_TABLE(VQS_X)
 #undef VQS_X
 };
+
+/* Codebooks of a trial, and components of one of their codes (quantizer.h). */
+static inline int vqs_n_codebooks(const struct vqs_settings *s) {
+    return s->levels * s->groups;
+}
+static inline int vqs_code_width(const struct vqs_settings *s) {
+    return s->d / s->groups;
+}
 
 enum vqs_setting_kind {
     VQS_KIND_INT,
@@ -142,9 +180,10 @@ bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *setting
 /* All defaults. Padding is zeroed, so that equal settings are equal bytes. */
 void vqs_settings_default(struct vqs_settings *settings);
 
-/* Checks what no single row can: K > N, d > D, a file kind without a path, a snapshot past the last epoch, a range left
- * by a caller that set fields directly. On failure returns VQS_ERR_JOB with a text "KEY: what is wrong; what was
- * expected", and *culprit is the setting to point at. The caller prefixes file and line. */
+/* Checks what no single row can: K > N, d > D, groups of unequal width, an estimator that cannot be applied in the
+ * scope asked for, a file kind without a path, a snapshot past the last epoch, a range left by a caller that set fields
+ * directly. On failure returns VQS_ERR_JOB with a text "KEY: what is wrong; what was expected", and *culprit is the
+ * setting to point at. The caller prefixes file and line. */
 enum vqs_status vqs_settings_check(const struct vqs_settings *settings, enum vqs_setting_id *culprit,
                                    struct vqs_error *err);
 
@@ -157,7 +196,8 @@ enum vqs_status vqs_setting_parse(enum vqs_setting_id id, const char *text, stru
                                   struct vqs_error *err);
 
 /* The trial key: XXH3-64 of the canonical text, which is "vqsweep settings VERSION\n" and then "name=value\n" for each
- * used setting in order of name. Independent of the order of the table, of the job and of unused settings. */
+ * used setting that is not at its default, in order of name. Independent of the order of the table, of the job, of unused
+ * settings, and of settings that are new and at their default: results of older versions are found again. */
 uint64_t vqs_settings_key(const struct vqs_settings *settings);
 /* The same over the settings that decide the data set (data, its parameters, D, N, N_eval, seed): trials of equal data
  * key see the same samples. */
@@ -168,7 +208,7 @@ uint64_t vqs_settings_data_key(const struct vqs_settings *settings);
 #define VQS_KEY_LINE (VQS_PATH_MAX + 32)
 struct vqs_keyer {
     enum vqs_setting_id order[VQS_N_SETTINGS]; /* by name */
-    struct vqs_settings last;
+    struct vqs_settings defaults, last;
     size_t length[VQS_N_SETTINGS]; /* of the line; 0 before the first use */
     char line[VQS_N_SETTINGS][VQS_KEY_LINE];
 };

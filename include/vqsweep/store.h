@@ -3,7 +3,7 @@
  * The one rule: a result file is never modified. It is built whole beside its place (temporary, closed, fsynced,
  * renamed over the old one, directory fsynced), so that whatever dies, the file at `path` is complete and readable.
  *
- * Schema, version 1. The file is HDF5 and keeps the conventions of netCDF-4: every dimension is a dimension scale with
+ * Schema, version 2. The file is HDF5 and keeps the conventions of netCDF-4: every dimension is a dimension scale with
  * its coordinate, every dataset has `long_name` and, where it has a unit, `units`; metrics and curves have `formula`.
  *   /                      attributes vqsweep_schema (this version), title, source (program and version), created
  *                          (ISO 8601, UTC), how_to_read
@@ -19,9 +19,12 @@
  *   /NAME (trial)          for each metric of record.h, double, NaN where undefined
  *   /curve_NAME (trial, epoch)  for each curve of record.h, double, NaN past the trial's n_epochs
  *   /studies/NAME (NAME)   the trials of a study, ascending; attributes axis_1, axis_2, ..., merged_points
- *   /codebooks/K16_d2      for each shape of codebook: codes (snapshot, code, component) float32, usage (snapshot,
- *                          code) uint32, and trial, epoch, level (snapshot), sorted by trial. A trial's n_snapshots
- *                          codebooks stand from its codebook_row on
+ *   /codebooks/K16_d2      for each shape of codebook, K x d / groups: codes (snapshot, code, component) float32, usage
+ *                          (snapshot, code) uint32, and trial, epoch, codebook (snapshot), sorted by trial. A trial's
+ *                          n_snapshots codebooks stand from its codebook_row on, by epoch and number
+ *   /arrays/probes_3x6x3x6 for each array of record.h and each size of it: value (row, ...) float32 over the dimensions
+ *                          of the kind, and trial (row), ascending. A dimension is a dataset of its labels, or of 0, 1,
+ *                          ...; attribute tag: a hash of the labels
  *   /job                   text, a scalar: the job as it was given; attributes name, plan_key
  *   /provenance            an attribute for each item
  * Texts are UTF-8 of variable length.
@@ -38,7 +41,7 @@
 #include "vqsweep/plan.h"
 #include "vqsweep/record.h"
 
-#define VQS_SCHEMA_VERSION 1
+#define VQS_SCHEMA_VERSION   2
 #define VQS_SCHEMA_ATTRIBUTE "vqsweep_schema"
 
 /* name/value pairs of where the results come from: code version, compiler, MPI, HDF5, OpenBLAS, CPU, launcher, hosts */
@@ -93,7 +96,7 @@ struct vqs_store_summary {
 /* Of trials first .. first + n - 1, which must exist. */
 enum vqs_status vqs_store_summaries(struct vqs_store *store, size_t first, size_t n, struct vqs_store_summary *out,
                                     struct vqs_error *err);
-/* A whole record with curves and snapshots, as it was written. VQS_ERR_STORE when pending or damaged. */
+/* A whole record with curves, snapshots and arrays, as it was written. VQS_ERR_STORE when pending or damaged. */
 enum vqs_status vqs_store_read(struct vqs_store *store, size_t trial, struct vqs_record *record, struct vqs_error *err);
 
 #endif

@@ -17,7 +17,7 @@
 struct vqs_trainer;
 struct vqs_data_cache; /* data.h */
 
-/* `team`: OpenMP threads that share one trial, >= 1. `cache`: data sets shared with other trainers, which outlives this
+/* `team`: threads that share one trial, >= 1. `cache`: data sets shared with other trainers, which outlives this
  * one; NULL for a cache of its own. */
 enum vqs_status vqs_trainer_create(int team, struct vqs_data_cache *cache, struct vqs_trainer **out,
                                    struct vqs_error *err);
@@ -29,6 +29,7 @@ void vqs_trainer_destroy(struct vqs_trainer *trainer);
 enum vqs_status vqs_trainer_run(struct vqs_trainer *trainer, const struct vqs_settings *settings,
                                 struct vqs_record *record, struct vqs_error *err);
 
+enum { VQS_STATE_PARTS = 4 };
 /* Where a trial stands between two epochs: everything that what follows depends on. */
 struct vqs_trial_state {
     int epoch;       /* the next to run, from 0 */
@@ -36,9 +37,11 @@ struct vqs_trial_state {
     int64_t steps;   /* taken so far */
     int64_t flips;   /* rows that changed sign in them */
     double zero;     /* samples too close to their code in them */
-    size_t n_params; /* of each of the following, which belong to the trial */
-    vqs_real *params, *moment1, *moment2;
-    struct vqs_record *record; /* its curves and snapshots so far */
+    struct {         /* parameters, Adam's moments of them, the codebook's own state; they belong to the trial */
+        vqs_real *data;
+        size_t n;
+    } part[VQS_STATE_PARTS];
+    struct vqs_record *record; /* its curves, arrays and snapshots so far */
 };
 /* Lets a caller follow a trial from epoch to epoch, leave it and come back to it later, to the same bits. */
 struct vqs_trial_hooks {
@@ -53,7 +56,7 @@ void vqs_trainer_set_hooks(struct vqs_trainer *trainer, const struct vqs_trial_h
 
 /* Memory of one trial in bytes: workspace, data, record. Exact for the workspace. Checked settings only. */
 size_t vqs_trial_memory(const struct vqs_settings *settings);
-/* Of these, curves and codebooks of the record: what a trial leaves on disk, about. */
+/* Of these, curves, codebooks and arrays of the record: what a trial leaves on disk, about. */
 size_t vqs_trial_record_bytes(const struct vqs_settings *settings);
 /* Expected seconds of one trial on one core, from counted operations and a nominal rate; good for order and for an
  * estimate within a factor of two. */

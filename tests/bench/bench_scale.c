@@ -137,7 +137,7 @@ static bool hand_out(struct model *m, int rank, double now) {
 
 static void collect(struct model *m, struct event e) {
     master_works(m, e.time, options.cost / 2);
-    if (vqs_dispatch_finish(&m->dispatch, e.rank, e.task, m->mean) != VQS_DISPATCH_FIRST) {
+    if (vqs_dispatch_finish(&m->dispatch, e.rank, e.task, m->mean, NULL) != VQS_DISPATCH_FIRST) {
         fprintf(stderr, "bench_scale: the bookkeeping does not know task %u\n", e.task);
         exit(70);
     }

@@ -30,8 +30,9 @@ static void run(void *ctx, int slot, const void *task, size_t size, struct vqs_b
 }
 
 static enum vqs_status on_result(void *ctx, uint32_t task, int rank, const void *result, size_t size,
-                                 struct vqs_error *err) {
+                                 enum vqs_sched_verdict *verdict, struct vqs_error *err) {
     (void)ctx;
+    (void)verdict;
     (void)task;
     (void)rank;
     (void)result;

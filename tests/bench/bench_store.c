@@ -34,7 +34,7 @@ static void report(const char *what, double seconds, size_t n, const char *path)
 
 static void fill(const struct vqs_plan *plan, size_t trial, struct vqs_record *r, struct vqs_error *err) {
     uint64_t state = trial;
-    check(vqs_record_reset(r, EPOCHS, 2, 8, 2, err), err);
+    check(vqs_record_reset(r, &(struct vqs_record_shape){EPOCHS, 2, 8, 2, {{0}}}, err), err);
     r->key = vqs_plan_trial_key(plan, trial);
     r->outcome = VQS_OUTCOME_COMPLETED;
     r->trial = (uint32_t)trial;

@@ -54,7 +54,7 @@ static void write_start(FILE *file, const struct vqs_settings *s) {
     write_rows(file, data->train.x, data->train.n, (size_t)s->D, data->ld);
     write_rows(file, model.W, (size_t)s->d, (size_t)s->D, model.ld);
     write_rows(file, model.V, (size_t)s->d, (size_t)s->D, model.ld);
-    write_rows(file, model.codes, (size_t)s->K, (size_t)s->d, (size_t)s->d);
+    write_rows(file, model.quantizer.codes, (size_t)s->K, (size_t)s->d, (size_t)s->d);
     for (int epoch = 0; epoch < s->epochs; epoch++) {
         const struct vqs_stream order = {kernels, s->seed, VQS_RNG_BATCHES, (uint32_t)epoch};
         vqs_rng_permutation(&order, (uint32_t)s->N, scratch.order);

@@ -1,0 +1,386 @@
+/* step.c - one step of training over a batch. */
+#include "step.h"
+
+#include "vqsweep/orthonormal.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { T = VQS_TILE, PARTIALS = VQS_PARTIALS };
+
+/* ---- memory -------------------------------------------------------------------------------------------------------
+ */
+
+static const struct vqs_estimator *estimator_of(const struct vqs_settings *s, const struct vqs_kernels *kernels) {
+    return &kernels->estimators[s->estimator];
+}
+
+/* Room for n random numbers, which are drawn in whole groups. */
+static size_t whole_groups(size_t n) {
+    return (n + VQS_RNG_GROUP - 1) / VQS_RNG_GROUP * VQS_RNG_GROUP;
+}
+
+static bool is_for_each(const struct vqs_settings *s) {
+    return vqs_n_codebooks(s) == 1 || s->estimator_scope == VQS_SCOPE_EACH;
+}
+
+/* Whether what is decoded is always a code, so that sums over samples are sums over codes. */
+static bool decodes_codes(const struct vqs_settings *s, const struct vqs_estimator *estimator) {
+    return vqs_n_codebooks(s) == 1 && !(estimator->needs & VQS_GIVES_VALUE);
+}
+
+void vqs_tile_carve(const struct vqs_settings *s, const struct vqs_estimator *estimator, int rows,
+                    struct vqs_arena *arena, struct vqs_tile *t) {
+    const unsigned needs = estimator->needs;
+    const bool each = is_for_each(s), chain = each && s->levels > 1, value = needs & VQS_GIVES_VALUE;
+    const size_t latent = (size_t)s->d * T, choices = (size_t)s->K * T, all = (size_t)s->levels * latent;
+    const size_t seen = each ? (size_t)s->levels : 1; /* how often the estimator sees d components */
+    t->y = vqs_arena_take(arena, (size_t)rows * T, sizeof(vqs_real));
+    t->outer = vqs_arena_take(arena, (size_t)rows * T, sizeof(vqs_real));
+    t->z = vqs_arena_take(arena, all, sizeof(vqs_real));
+    t->q = vqs_arena_take(arena, all, sizeof(vqs_real));
+    t->v = each && value ? vqs_arena_take(arena, all, sizeof(vqs_real)) : t->q;
+    t->sum = s->levels > 1 ? vqs_arena_take(arena, latent, sizeof(vqs_real)) : t->v;
+    t->f = !each && value ? vqs_arena_take(arena, latent, sizeof(vqs_real)) : t->sum;
+    t->g = vqs_arena_take(arena, latent, sizeof(vqs_real));
+    t->gz = vqs_arena_take(arena, latent, sizeof(vqs_real));
+    t->ge = vqs_arena_take(arena, latent, sizeof(vqs_real));
+    t->rest = chain ? vqs_arena_take(arena, latent, sizeof(vqs_real)) : NULL;
+    t->back = chain ? vqs_arena_take(arena, latent, sizeof(vqs_real)) : NULL;
+    t->square = decodes_codes(s, estimator) ? NULL : vqs_arena_take(arena, (size_t)(s->d * s->d), sizeof(vqs_real));
+    t->at_z = needs & VQS_NEEDS_AT_Z ? vqs_arena_take(arena, latent, sizeof(vqs_real)) : NULL;
+    t->noise_stride = whole_groups(latent);
+    t->noise = needs & VQS_NEEDS_NOISE ? vqs_arena_take(arena, seen * t->noise_stride, sizeof(vqs_real)) : NULL;
+    t->gq = needs & VQS_GIVES_CODES ? vqs_arena_take(arena, seen * latent, sizeof(vqs_real)) : NULL;
+    t->words = needs & VQS_NEEDS_CHOICES ? vqs_arena_take(arena, whole_groups(choices), sizeof *t->words) : NULL;
+    const size_t weights = (size_t)vqs_n_codebooks(s) * 3 * choices;
+    t->weights = needs & VQS_NEEDS_CHOICES ? vqs_arena_take(arena, weights, sizeof(vqs_real)) : NULL;
+}
+
+static void carve_partials(const struct vqs_settings *s, const struct vqs_estimator *estimator,
+                           struct vqs_arena *arena, struct vqs_work *w) {
+    const bool code = decodes_codes(s, estimator);
+    const size_t outer = (size_t)w->model.rows * w->model.ld, vector = vqs_row_stride(s->d);
+    const size_t moments = code ? 0 : (size_t)s->d * vector;
+    const size_t fsum = code ? 0 : vector;
+    const size_t codes = estimator->needs & VQS_NEEDS_CHOICES ? w->model.quantizer.n_params : 0;
+    w->partial_stride = outer + vector + fsum + moments + codes;
+    vqs_real *sums = vqs_arena_take(arena, PARTIALS * w->partial_stride, sizeof(vqs_real));
+    for (size_t p = 0; sums && p < PARTIALS; p++) {
+        struct vqs_partial *part = &w->partial[p];
+        part->outer = sums + p * w->partial_stride;
+        part->gsum = part->outer + outer;
+        part->fsum = fsum ? part->gsum + vector : NULL;
+        part->moments = moments ? part->fsum + fsum : NULL;
+        part->gcodes = codes ? part->gsum + vector + fsum + moments : NULL;
+    }
+}
+
+void vqs_work_carve(const struct vqs_settings *s, const struct vqs_kernels *kernels, int team, struct vqs_arena *arena,
+                    struct vqs_work *w) {
+    const struct vqs_estimator *estimator = estimator_of(s, kernels);
+    vqs_model_carve(s, kernels, arena, &w->model, &w->scratch);
+    const struct vqs_model *m = &w->model;
+    const size_t d = (size_t)s->d, books = (size_t)m->quantizer.n_codebooks;
+    w->tiles = (s->batch + T - 1) / T;
+    vqs_evaluation_carve(s, arena, &w->train);
+    vqs_evaluation_carve(s, arena, &w->eval);
+    w->codes_before = vqs_arena_take(arena, m->quantizer.n_codes, sizeof(vqs_real));
+    w->evaluation = vqs_arena_take(arena, (size_t)team * (size_t)(m->rows + 3 * s->d) * T, sizeof(vqs_real));
+    if (!estimator->backward) {
+        return;
+    }
+    const size_t samples = books * (size_t)w->tiles * T;
+    w->usage = vqs_arena_take(arena, books * (size_t)s->K, sizeof *w->usage);
+    w->grad = vqs_arena_take(arena, m->n_params, sizeof(vqs_real));
+    w->moment1 = vqs_arena_take(arena, m->n_params, sizeof(vqs_real));
+    w->moment2 = vqs_arena_take(arena, m->n_params, sizeof(vqs_real));
+    w->k = vqs_arena_take(arena, samples, sizeof *w->k);
+    w->gc = vqs_arena_take(arena, samples * vqs_row_stride(m->quantizer.width), sizeof(vqs_real));
+    w->count = vqs_arena_take(arena, books * (size_t)s->K, sizeof *w->count);
+    w->used = vqs_arena_take(arena, (size_t)team * ((size_t)s->K + 1), sizeof *w->used);
+    w->moments = vqs_arena_take(arena, d * vqs_row_stride(s->d), sizeof(vqs_real));
+    carve_partials(s, estimator, arena, w);
+    w->tile = vqs_arena_take(arena, (size_t)team, sizeof *w->tile);
+    for (int i = 0; i < team; i++) {
+        struct vqs_tile measured;
+        vqs_tile_carve(s, estimator, m->rows, arena, w->tile ? &w->tile[i] : &measured);
+    }
+    if (vqs_setting_used(VQS_SETTING_probe_samples, s)) {
+        vqs_probe_carve(s, m, arena, &w->probe);
+    }
+}
+
+/* ---- one step ------------------------------------------------------------------------------------------------------
+ */
+
+/* Temperature of the step `number`, from 1: from tau in the first step of the trial to tau_end in the last. */
+static double temperature(const struct vqs_settings *s, int64_t number) {
+    const int64_t steps = (int64_t)s->epochs * ((s->N + s->batch - 1) / s->batch);
+    const double from = s->tau, to = s->tau_end, x = steps > 1 ? (double)(number - 1) / (double)(steps - 1) : 0;
+    switch ((enum vqs_tau_schedule)s->tau_schedule) {
+    case VQS_TAU_LINEAR:
+        return from + (to - from) * x;
+    case VQS_TAU_EXPONENTIAL:
+        return from * pow(to / from, x);
+    case VQS_TAU_COSINE:
+        return to + (from - to) * (1 + cos(acos(-1) * x)) / 2;
+    case VQS_TAU_CONSTANT:
+        break;
+    }
+    return from;
+}
+
+void vqs_batch_begin(const struct vqs_settings *s, const struct vqs_work *w, const uint32_t *order, int n,
+                     int64_t number, struct vqs_batch *b) {
+    const struct vqs_model *m = &w->model;
+    const struct vqs_estimator *estimator = estimator_of(s, m->kernels);
+    const double code_scale = estimator->needs & VQS_WITHOUT_LOSSES ? 0 : 2.0 / ((double)n * m->d);
+    b->order = order;
+    b->n = n;
+    b->step = (struct vqs_step){
+        .settings = s,
+        .estimator = estimator,
+        .kernels = m->kernels,
+        .quantizer = &m->quantizer,
+        .each = is_for_each(s),
+        .d = m->d,
+        .tied = m->tied,
+        .bias = m->bias,
+        .gram = m->gram,
+        .encoder_bias = m->encoder_bias,
+        .decoded_bias = m->decoded_bias,
+        .bias_norm2 = m->bias_norm2,
+        .rec_scale = (vqs_real)(2.0 / ((double)n * m->D)),
+        .code_scale = (vqs_real)code_scale,
+        .commit_scale = (vqs_real)s->beta * (vqs_real)code_scale,
+        .tau = (vqs_real)temperature(s, number),
+        .number = (uint32_t)number,
+    };
+}
+
+/* Run `p` of the batch's tiles, by member `me`. */
+static void run_of_tiles(struct vqs_work *w, const struct vqs_batch *b, int p, int me) {
+    const struct vqs_model *m = &w->model;
+    const int tiles = (b->n + T - 1) / T, per_run = (tiles + PARTIALS - 1) / PARTIALS;
+    struct vqs_partial *part = &w->partial[p];
+    struct vqs_tile *t = &w->tile[me];
+    t->gsum = part->gsum;
+    t->fsum = part->fsum;
+    t->moments = part->moments;
+    t->gcodes = part->gcodes;
+    t->rec = t->vq = t->zero = 0;
+    if (p * per_run >= tiles) { /* a short batch leaves runs empty */
+        memset(part->outer, 0, (size_t)m->rows * m->ld * sizeof *part->outer);
+    }
+    memset(part->gsum, 0, (w->partial_stride - (size_t)m->rows * m->ld) * sizeof *part->gsum);
+    for (int tile = p * per_run; tile < tiles && tile < (p + 1) * per_run; tile++) {
+        uint32_t rows[T];
+        t->number = tile;
+        t->n = b->n - tile * T < T ? b->n - tile * T : T;
+        for (int l = 0; l < T; l++) {
+            rows[l] = b->order[tile * T + (l < t->n ? l : 0)];
+            t->sq[l] = b->samples->sq[rows[l]];
+        }
+        t->k = w->k + tile * T;
+        t->gc = w->gc + (size_t)tile * T * vqs_row_stride(m->quantizer.width);
+        t->book_stride = (size_t)w->tiles * T;
+        m->kernels->project(m->rows, m->ld, b->samples->x, rows, m->W, m->packed, t->y);
+        m->kernels->tile_step(&b->step, t);
+        const uint32_t *next = (tile + 2) * T <= b->left ? b->order + (tile + 1) * T : NULL;
+        m->kernels->outer(m->rows, m->ld, b->samples->x, rows, next, t->outer, tile > p * per_run, part->outer);
+    }
+    part->rec = t->rec;
+    part->vq = t->vq;
+    part->zero = t->zero;
+}
+
+static void add_losses(struct vqs_work *w) {
+    for (int p = 0; p < PARTIALS; p++) {
+        w->sums.rec += w->partial[p].rec;
+        w->sums.vq += w->partial[p].vq;
+        w->sums.zero += w->partial[p].zero;
+    }
+}
+
+/* ---- the gradients -------------------------------------------------------------------------------------------------
+ */
+
+/* Gradients of the codes [first, last) of each codebook, gathered in the order of the batch. */
+static void code_gradients(struct vqs_work *w, const struct vqs_batch *b, int first, int last) {
+    const struct vqs_quantizer *q = &w->model.quantizer;
+    const size_t samples = (size_t)w->tiles * T, stride = samples * vqs_row_stride(q->width), K = (size_t)q->K;
+    vqs_real *grad = w->grad + (q->params - w->model.params);
+    for (size_t c = 0; c < (size_t)q->n_codebooks; c++) {
+        uint32_t *count = w->count + c * K, *usage = w->usage + c * K;
+        w->model.kernels->scatter(b->n, q->width, w->k + c * samples, w->gc + c * stride, first, last,
+                                  grad + c * K * (size_t)q->width, count);
+        for (int k = first; k < last; k++) {
+            usage[k] += count[k];
+        }
+    }
+}
+
+/* Lists the codes of the batch in `used`; returns how many. */
+static int list_used(const struct vqs_work *w, uint32_t *used) {
+    int n = 0;
+    for (int k = 0; k < w->model.quantizer.K; k++) { /* without a branch: which codes are used cannot be foretold */
+        used[n] = (uint32_t)k;
+        n += w->count[k] != 0;
+    }
+    return n;
+}
+
+/* Component i of sum f over the batch. */
+static vqs_real sum_of_values(const struct vqs_work *w, size_t i) {
+    const struct vqs_quantizer *q = &w->model.quantizer;
+    vqs_real sum = 0;
+    if (w->partial[0].fsum) {
+        return w->partial[0].fsum[i]; /* all of it, after add_partials */
+    }
+    for (size_t k = 0; k < (size_t)q->K; k++) {
+        sum += (vqs_real)w->count[k] * q->codes[k * (size_t)q->width + i];
+    }
+    return sum;
+}
+
+/* dC = (2/(B D)) (V sum f + B C - sum x) and db = sum gz; grad_C holds sum x. */
+static void bias_gradients(struct vqs_work *w, const struct vqs_batch *b, const vqs_real *gsum) {
+    const struct vqs_model *m = &w->model;
+    const size_t ld = m->ld, d = (size_t)m->d;
+    vqs_real *grad_C = w->grad + (size_t)(m->rows - 1) * ld, *grad_V = w->grad + (m->V - m->params);
+    for (size_t i = 0; i < ld; i++) {
+        grad_C[i] = b->step.rec_scale * ((vqs_real)b->n * m->decoder_bias[i] - grad_C[i]);
+    }
+    for (size_t i = 0; i < d; i++) {
+        const vqs_real sum = sum_of_values(w, i);
+        m->kernels->axpy(ld, b->step.rec_scale * sum, m->V + i * ld, grad_C);
+        m->kernels->axpy(ld, b->step.rec_scale * sum, m->decoder_bias, grad_V + i * ld);
+    }
+    memcpy(w->grad + (size_t)m->rows * ld, gsum, d * sizeof *w->grad);
+}
+
+/* What the runs of tiles summed besides `outer`, into the first of them. */
+static void add_partials(struct vqs_work *w) {
+    const struct vqs_model *m = &w->model;
+    const size_t outer = (size_t)m->rows * m->ld, rest = w->partial_stride - outer;
+    m->kernels->add_up(0, rest, PARTIALS, w->partial_stride, w->partial[0].gsum, w->partial[0].gsum);
+}
+
+/* Rows [first, last) of dV = (2/(B D)) (V sum f f^T + C sum f^T - sum f x^T), V^T that is, but for C; grad holds
+ * sum f x^T. Tied, the rows of W already hold sum (gz - (2/(B D)) f) x^T. */
+static void decoder_gradients(struct vqs_work *w, const struct vqs_batch *b, int first, int last, int me) {
+    const struct vqs_model *m = &w->model;
+    const vqs_real scale = b->step.rec_scale, *moments = w->partial[0].moments;
+    if (!moments) { /* f are codes */
+        uint32_t *used = w->used + (size_t)me * ((size_t)m->quantizer.K + 1);
+        m->kernels->code_moments(list_used(w, used), used, m->d, m->quantizer.codes, w->count, first, last, w->moments);
+        moments = w->moments;
+    }
+    m->kernels->combine(m->d, m->ld, moments, m->V, scale, m->tied ? 1 : -scale, first, last,
+                        w->grad + (m->V - m->params));
+}
+
+/* ---- phases --------------------------------------------------------------------------------------------------------
+ */
+
+/* Where part `part` of `parts` of n things begins: at a multiple of `unit`, or the end. */
+static int begin_of(int n, int unit, int part, int parts) {
+    const int units = (n + unit - 1) / unit, begin = (int)((int64_t)units * part / parts) * unit;
+    return begin < n ? begin : n;
+}
+
+/* Sums over the runs of tiles, by rows; what codes gather, by codes; and what else the runs summed. */
+static void add_up(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team) {
+    const struct vqs_model *m = &w->model;
+    const int parts = vqs_team_threads(team);
+    for (int part; (part = vqs_team_claim(team)) < 2 * parts + 1;) {
+        if (part < parts) {
+            code_gradients(w, b, begin_of(m->quantizer.K, 1, part, parts),
+                           begin_of(m->quantizer.K, 1, part + 1, parts));
+        } else if (part < 2 * parts) {
+            const size_t first = (size_t)begin_of(m->rows, 1, part - parts, parts);
+            const size_t last = (size_t)begin_of(m->rows, 1, part - parts + 1, parts);
+            m->kernels->add_up(first * m->ld, last * m->ld, PARTIALS, w->partial_stride, w->partial[0].outer, w->grad);
+        } else {
+            add_partials(w);
+            add_losses(w);
+        }
+    }
+    vqs_team_wait(team);
+}
+
+/* What needs the sums: the decoder's gradients, by rows unless biases want sums over all rows; and what an estimator
+ * gives to all codes. */
+static void complete_gradients(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team, int me) {
+    enum { ROWS = 4 }; /* at a time, in code_moments and combine */
+    const struct vqs_model *m = &w->model;
+    const int parts = m->bias ? 1 : vqs_team_threads(team);
+    for (int part; (part = vqs_team_claim(team)) < parts + 1;) {
+        if (part < parts) {
+            decoder_gradients(w, b, begin_of(m->d, ROWS, part, parts), begin_of(m->d, ROWS, part + 1, parts), me);
+            if (m->bias) {
+                bias_gradients(w, b, w->partial[0].gsum);
+            }
+        } else if (w->partial[0].gcodes) {
+            m->kernels->axpy(m->quantizer.n_codes, 1, w->partial[0].gcodes,
+                             w->grad + (m->quantizer.params - m->params));
+        }
+    }
+    vqs_team_wait(team);
+}
+
+static struct vqs_adam_step adam_step(const struct vqs_settings *s, int64_t number) {
+    return (struct vqs_adam_step){
+        .beta1 = (vqs_real)s->adam_beta1,
+        .beta2 = (vqs_real)s->adam_beta2,
+        .eps = (vqs_real)s->adam_eps,
+        .rest1 = (vqs_real)(1 - s->adam_beta1),
+        .rest2 = (vqs_real)(1 - s->adam_beta2),
+        .rate = (vqs_real)(s->lr / (1 - pow(s->adam_beta1, (double)number))),
+        .inv_sqrt_2 = (vqs_real)(1 / sqrt(1 - pow(s->adam_beta2, (double)number))),
+    };
+}
+
+/* The parameters [first, last); both are multiples of VQS_ROW_UNIT. */
+static void move(struct vqs_work *w, const struct vqs_adam_step *adam, size_t first, size_t last) {
+    w->model.kernels->adam(adam, last - first, w->grad + first, w->moment1 + first, w->moment2 + first,
+                           w->model.params + first);
+}
+
+/* W and its retraction; the rest by ranges. */
+static void move_parameters(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team) {
+    struct vqs_model *m = &w->model;
+    const struct vqs_settings *s = b->step.settings;
+    const struct vqs_adam_step adam = adam_step(s, b->step.number);
+    const size_t encoder = (size_t)m->d * m->ld;
+    const int parts = vqs_team_threads(team), rest = (int)(m->n_params - encoder);
+    for (int part; (part = vqs_team_claim(team)) < parts + 1;) {
+        if (part == 0) {
+            if (s->encoder == VQS_ENCODER_IDENTITY) { /* without a gradient Adam leaves it as it is */
+                memset(w->grad, 0, encoder * sizeof *w->grad);
+            }
+            move(w, &adam, 0, encoder);
+            w->sums.flips +=
+                vqs_retract(m->kernels, (enum vqs_retraction)s->retraction, m->d, m->ld, m->W, w->scratch.retract);
+        } else {
+            move(w, &adam, encoder + (size_t)begin_of(rest, VQS_ROW_UNIT, part - 1, parts),
+                 encoder + (size_t)begin_of(rest, VQS_ROW_UNIT, part, parts));
+        }
+    }
+    vqs_team_wait(team);
+}
+
+void vqs_step(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team, int me) {
+    for (int p; (p = vqs_team_claim(team)) < PARTIALS;) {
+        run_of_tiles(w, b, p, me);
+    }
+    vqs_team_wait(team);
+    add_up(w, b, team);
+    complete_gradients(w, b, team, me);
+    move_parameters(w, b, team);
+    for (int part; (part = vqs_team_claim(team)) < VQS_MODEL_PARTS;) {
+        vqs_model_refresh_part(&w->model, part);
+    }
+    vqs_team_wait(team);
+}

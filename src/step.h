@@ -1,0 +1,78 @@
+/* step.h - one step of training over a batch, by a team of threads.
+ *
+ * The one rule: a step's result does not depend on the number of threads. In the first phase the batch is cut into
+ * tiles of 32 samples and these into VQS_PARTIALS fixed runs of tiles, each with sums of its own; threads take whole
+ * runs. In the second, the sums are added up in the order of the runs, and codes gather their samples' gradients in the
+ * order of the batch; then the decoder's gradients are completed, the parameters move, and what is derived from them is
+ * made anew. In these phases threads divide the parameters, never the samples.
+ *
+ * Life cycle: vqs_work_carve from an arena, vqs_model_init; then for each batch every member of the team calls
+ * vqs_batch_begin and vqs_step. Nothing is allocated.
+ */
+#ifndef VQS_STEP_H
+#define VQS_STEP_H
+
+#include "probe.h"
+#include "team.h"
+#include "tile.h"
+#include "vqsweep/metrics.h"
+
+enum { VQS_PARTIALS = 8 };
+
+/* Sums of one run of tiles: one block of memory, [partial_stride]. */
+struct vqs_partial {
+    vqs_real *outer;   /* [rows][ld] sum of outer x^T */
+    vqs_real *gsum;    /* [d] sum of gz, with bias */
+    vqs_real *fsum;    /* [d], and */
+    vqs_real *moments; /* [d][vqs_row_stride(d)], where what is decoded is no single code; else NULL */
+    vqs_real *gcodes;  /* [n_codes], of an estimator that weighs all codes; else NULL */
+    double rec, vq, zero;
+};
+
+/* What an epoch adds up. */
+struct vqs_epoch_sums {
+    double rec, vq, zero;
+    int64_t flips; /* rows of W that changed sign in the retraction */
+};
+
+/* Everything one trial works in. Carved from one arena; nothing is allocated after that. */
+struct vqs_work {
+    struct vqs_model model;
+    struct vqs_model_scratch scratch;
+    struct vqs_evaluation train, eval;
+    vqs_real *evaluation; /* scratch of vqs_evaluate */
+    int tiles;            /* of a full batch */
+    /* step */
+    vqs_real *grad, *moment1, *moment2; /* [n_params] */
+    struct vqs_partial partial[VQS_PARTIALS];
+    size_t partial_stride; /* from one partial's sums to the next's, in values */
+    uint32_t *k;           /* [n_codebooks][tiles][T] codes of the batch */
+    vqs_real *gc;          /* [n_codebooks][tiles][T][vqs_row_stride(width)] gradients to them */
+    uint32_t *count;       /* [n_codebooks][K] samples of each code in the batch */
+    uint32_t *used;        /* [team][K + 1] the codes whose count is not 0, of a single codebook */
+    vqs_real *moments;     /* [d][vqs_row_stride(d)] sum q q^T over the batch */
+    struct vqs_tile *tile; /* [team] */
+    /* epoch */
+    struct vqs_epoch_sums sums;
+    vqs_real *codes_before; /* [n_codes] at the start of the epoch; also Lloyd's codebook at the end */
+    uint32_t *usage;        /* [n_codebooks][K] over the epoch */
+    struct vqs_probe probe; /* with probe_epochs */
+};
+void vqs_work_carve(const struct vqs_settings *settings, const struct vqs_kernels *kernels, int team,
+                    struct vqs_arena *arena, struct vqs_work *work);
+
+/* The batch in work. */
+struct vqs_batch {
+    const struct vqs_samples *samples;
+    const uint32_t *order; /* [n] sample numbers */
+    int n;
+    int left; /* sample numbers from `order` on, those of the batches to come included; 0 where there are none */
+    struct vqs_step step;
+};
+/* Batch of the step `number`, from 1, over samples already set. */
+void vqs_batch_begin(const struct vqs_settings *settings, const struct vqs_work *work, const uint32_t *order, int n,
+                     int64_t number, struct vqs_batch *batch);
+/* The step with that batch, of the same number, by member `me` of the team. Adds to the epoch's sums. */
+void vqs_step(struct vqs_work *work, const struct vqs_batch *batch, struct vqs_team *team, int me);
+
+#endif
