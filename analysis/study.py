@@ -8,6 +8,7 @@ import re
 from collections import namedtuple
 
 import numpy
+import pandas
 
 import inference
 import tables
@@ -169,6 +170,19 @@ def with_late_drift(trials, read_curve):
     trials.loc[done, "late_drift"] = numpy.where(late, drift, 0).sum(1) / late.sum(1)
     trials.attrs["long_names"]["late_drift"] = "code drift, mean of the last fifth of the epochs"
     return trials
+
+
+def with_codebook_metrics(trials, arrays):
+    """Adds a column for each metric of each codebook of residual or product quantisation: entropy_train_codebook0, ..."""
+    columns = {}
+    for found in arrays:
+        for c in found.labels["codebook"]:
+            for i, metric in enumerate(found.labels["level_metric"]):
+                column = columns.setdefault(f"{metric}_codebook{c}", pandas.Series(numpy.nan, trials.index))
+                column[found.trials] = found.values[:, c, i]
+    joined = trials.join(pandas.DataFrame(columns))
+    joined.attrs = {**trials.attrs, "metrics": trials.attrs["metrics"] + list(columns)}
+    return joined
 
 
 def claim_results(trials, planned):
