@@ -16,6 +16,9 @@ packages=(
     librandom123-dev   # counter-based random numbers
     libsleef-dev       # vectorised logarithm, sine and cosine
     zlib1g-dev         # gzipped data files
+    libpng-dev         # data from images: PNG ...
+    libjpeg62-turbo-dev # ... and JPEG
+    libsndfile1-dev    # data from recordings: WAV and FLAC
     check              # unit tests; the build makes them too
     python3-h5py       # analysis: reads the result file
     python3-numpy      # analysis: arithmetic
@@ -31,6 +34,7 @@ test_packages=( # what tests/run.sh wants besides
     python3-h5netcdf   # ... through this engine
     hdf5-tools         # ... in h5dump
     netcdf-bin         # ... and in ncdump
+    python3-pil        # reads images as the program should
     shellcheck         # reads these scripts
     chromium-driver    # reads the report as a person does, in chromium
 )

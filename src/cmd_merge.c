@@ -44,13 +44,17 @@ static void add_hosts(struct merge *merge, const char *hosts) {
     vqs_provenance_add(p, "hosts", "%s", hosts);
 }
 
-/* The plan is that of the first file. */
+/* The plan is that of the first file, and so are its data. */
 static enum vqs_status read_plan(struct merge *merge, struct vqs_store *first, struct vqs_error *err) {
     const char *seeds = vqs_store_provenance(first, "seeds");
+    const char *data_files = vqs_store_provenance(first, "data_files");
     size_t size;
     const char *job = vqs_store_job_text(first, &size);
     if (seeds && !(merge->seeds = strdup(seeds))) {
         return vqs_fail(err, VQS_ERR_MEMORY, "out of memory");
+    }
+    if (data_files) {
+        vqs_provenance_add(&merge->provenance, "data_files", "%s", data_files);
     }
     const struct vqs_plan_overrides overrides = {.seeds = merge->seeds};
     enum vqs_status status = vqs_bytes_append(&merge->job, job, size, err);

@@ -1,5 +1,6 @@
 /* cmd_plan.c - `vqsweep plan`: what a job would run, and what that would take. */
 #include "cli.h"
+#include "inputs.h"
 #include "progress.h"
 #include "vqsweep/plan.h"
 #include "vqsweep/train.h"
@@ -93,6 +94,17 @@ static void print_figures(const struct vqs_plan *plan) {
            vqs_plan_n_trials(plan), cost.memory, ceil(cost.seconds), ceil(cost.longest));
 }
 
+/* Last, for a file that cannot be read ends the command. */
+static enum vqs_status print_data(const struct vqs_plan *plan, struct vqs_error *err) {
+    struct vqs_bytes list = {0};
+    enum vqs_status status = vqs_inputs_list(plan, &list, err);
+    if (status == VQS_OK) {
+        status = vqs_inputs_print(&list, err);
+    }
+    vqs_bytes_destroy(&list);
+    return status;
+}
+
 enum vqs_status vqs_cmd_plan(const struct vqs_cli *cli, struct vqs_error *err) {
     struct vqs_bytes job = {0};
     struct vqs_plan *plan = NULL;
@@ -110,6 +122,7 @@ enum vqs_status vqs_cmd_plan(const struct vqs_cli *cli, struct vqs_error *err) {
         print_studies(plan);
         print_contrasts(plan);
         print_cost(plan);
+        status = print_data(plan, err);
     }
     vqs_plan_destroy(plan);
     vqs_bytes_destroy(&job);

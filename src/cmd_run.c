@@ -5,7 +5,9 @@
 #include "audit.h"
 #include "cli.h"
 #include "farm.h"
+#include "inputs.h"
 #include "node.h"
+#include "vqsweep/data.h"
 #include "vqsweep/kernels.h"
 #include "vqsweep/train.h"
 
@@ -149,35 +151,12 @@ static enum vqs_status read_plan(struct run *run, struct vqs_error *err) {
     return status;
 }
 
-/* Settings of one trial for each distinct data file and shape, for every node to check. */
-static enum vqs_status list_data(const struct vqs_plan *plan, struct vqs_bytes *list, struct vqs_error *err) {
-    enum vqs_status status = VQS_OK;
-    for (size_t t = 0; t < vqs_plan_n_trials(plan) && status == VQS_OK; t++) {
-        struct vqs_settings settings, *known = (struct vqs_settings *)(void *)list->data;
-        vqs_plan_trial_settings(plan, t, &settings);
-        if (!vqs_setting_used(VQS_SETTING_path, &settings)) {
-            continue;
-        }
-        settings.seed = 0; /* which rows are drawn does not matter, nor how they are scaled */
-        settings.value_scale = 1;
-        uint64_t key = vqs_settings_data_key(&settings);
-        size_t n = list->size / sizeof settings, i = 0;
-        while (i < n && vqs_settings_data_key(&known[i]) != key) {
-            i++;
-        }
-        if (i == n) {
-            status = vqs_bytes_append(list, &settings, sizeof settings, err);
-        }
-    }
-    return status;
-}
-
 /* Every node must see the data files that trials will read. */
 static enum vqs_status check_data(struct run *run, struct vqs_error *err) {
     struct vqs_bytes list = {0};
     enum vqs_status status = VQS_OK;
     if (run->rank == 0) {
-        status = list_data(run->plan, &list, err);
+        status = vqs_inputs_list(run->plan, &list, err);
     }
     if ((status = vqs_sched_agree(run->comm, status, err)) == VQS_OK) {
         status = vqs_sched_broadcast(run->comm, &list, err);
@@ -186,8 +165,13 @@ static enum vqs_status check_data(struct run *run, struct vqs_error *err) {
         for (size_t at = 0; at < list.size && run->node.rank == 0 && status == VQS_OK;
              at += sizeof(struct vqs_settings)) {
             struct vqs_settings settings;
+            struct vqs_dataset *data;
             memcpy(&settings, list.data + at, sizeof settings);
-            status = vqs_trial_check_data(&settings, err);
+            status = vqs_dataset_create(&settings, &vqs_source_hdf5, &data, err);
+            vqs_dataset_destroy(data);
+        }
+        if (status == VQS_OK && run->rank == 0) {
+            status = vqs_inputs_add_provenance(&list, &run->provenance, err);
         }
         status = vqs_sched_agree(run->comm, status, err);
     }

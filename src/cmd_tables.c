@@ -7,23 +7,42 @@
 #include <stdio.h>
 #include <string.h>
 
+/* name (parameter = default, ...) */
+static void print_head(const struct vqs_estimator *row, const struct vqs_settings *defaults) {
+    printf("%s", row->name);
+    for (int p = 0; p < VQS_MAX_PARAMS && row->params[p]; p++) {
+        char value[VQS_PATH_MAX];
+        vqs_setting_print((enum vqs_setting_id)vqs_setting_find(row->params[p]), defaults, value, sizeof value);
+        printf("%s%s = %s", p ? ", " : " (", row->params[p], value);
+    }
+    printf("%s\n", row->params[0] ? ")" : "");
+}
+
+static void print_line(const char *what, const char *text) {
+    if (text) {
+        printf("    %-8s %s\n", what, text);
+    }
+}
+
 enum vqs_status vqs_cmd_estimators(const struct vqs_cli *cli, struct vqs_error *err) {
     (void)cli;
     (void)err;
-    printf("%-16s %-68s %s\n", "estimator", "gradient to z from the reconstruction loss", "source");
+    struct vqs_settings defaults;
+    vqs_settings_default(&defaults);
+    printf("What the decoder is given in training, if not q, and what reaches z and the codes from the loss of\n"
+           "reconstruction. To this come commitment (z) and codebook loss (code k), where nothing else is said.\n"
+           "In evaluation every sample gets its nearest code.\n\n"
+           "  z  encoder output       q = c_k  its nearest code     g = dL_rec/df, f what the decoder is given\n"
+           "  u = (q - z)/|q - z|     zh = z/|z|, qh = q/|q|        a_j = c_j.g, J(p) a = p (a - p.a)\n\n");
     for (int i = 0; i < vqs_estimator_count(); i++) {
         const struct vqs_estimator *row = vqs_estimator_get(i);
-        char name[64];
-        size_t used = (size_t)snprintf(name, sizeof name, "%s", row->name);
-        for (int p = 0; p < VQS_MAX_PARAMS && row->params[p] && used < sizeof name; p++) {
-            used += (size_t)snprintf(name + used, sizeof name - used, "%s%s", p ? ", " : "(", row->params[p]);
-        }
-        if (row->params[0] && used < sizeof name) {
-            snprintf(name + used, sizeof name - used, ")");
-        }
-        printf("%-16s %-68s %s\n", name, row->formula, row->source);
+        print_head(row, &defaults);
+        print_line("decoder", row->value);
+        print_line("z", row->formula);
+        print_line("codes", row->to_codes);
+        print_line("losses", row->needs & VQS_WITHOUT_LOSSES ? "reconstruction alone" : NULL);
+        print_line("source", row->source);
     }
-    printf("\nz: encoder output, q: nearest code, g = dL_rec/dq, u = (q - z)/|q - z|, zh = z/|z|, qh = q/|q|\n");
     return VQS_OK;
 }
 
@@ -33,6 +52,10 @@ static void print_values(const struct vqs_setting *row, enum vqs_setting_id id, 
     text[0] = 0;
     switch (row->kind) {
     case VQS_KIND_ENUM:
+        if (id == VQS_SETTING_estimator) { /* too many for a line */
+            snprintf(text, size, "those of vqsweep estimators");
+            break;
+        }
         for (int i = 0; vqs_setting_choice(id, i) && used < size; i++) {
             used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", vqs_setting_choice(id, i));
         }
@@ -68,8 +91,14 @@ enum vqs_status vqs_cmd_settings(const struct vqs_cli *cli, struct vqs_error *er
             [VQS_WHEN_SUBSPACE] = " (data: subspace)",
             [VQS_WHEN_DRAWN] = " (data: subspace or plane2d)",
             [VQS_WHEN_MIXTURE] = " (the same with latent: mixture)",
-            [VQS_WHEN_FILE] = " (data: csv or idx)",
+            [VQS_WHEN_FILE] = " (data read from a file)",
             [VQS_WHEN_CSV] = " (data: csv)",
+            [VQS_WHEN_HDF5] = " (data: hdf5)",
+            [VQS_WHEN_IMAGES] = " (data: images)",
+            [VQS_WHEN_AUDIO] = " (data: audio)",
+            [VQS_WHEN_LOG_MEL] = " (data: audio, audio_features: log_mel)",
+            [VQS_WHEN_TEXT] = " (data: text)",
+            [VQS_WHEN_WHITENED] = " (the same with whiten: zca or pca)",
             [VQS_WHEN_TRAINED] = " (all estimators but kmeans)",
             [VQS_WHEN_LINEAR] = " (encoder: linear)",
             [VQS_WHEN_PROBED] = " (with probe_epochs)",

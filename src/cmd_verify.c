@@ -2,6 +2,7 @@
 #include "cli.h"
 #include "inspect.h"
 #include "provenance.h"
+#include "vqsweep/data.h"
 #include "vqsweep/kernels.h"
 #include "vqsweep/train.h"
 
@@ -87,6 +88,7 @@ static enum vqs_status run_again(struct verify *v, size_t trial, struct vqs_trai
 /* Draws `sample` of the trials that have a result, each at most once. */
 static enum vqs_status check_sample(struct verify *v, size_t sample, struct vqs_error *err) {
     size_t *trials = malloc(v->n_trials * sizeof *trials), n = 0;
+    struct vqs_data_cache *cache = NULL;
     struct vqs_trainer *trainer = NULL;
     if (!trials) {
         return vqs_fail(err, VQS_ERR_MEMORY, "out of memory");
@@ -96,13 +98,17 @@ static enum vqs_status check_sample(struct verify *v, size_t sample, struct vqs_
             trials[n++] = t;
         }
     }
-    enum vqs_status status = vqs_trainer_create(1, NULL, &trainer, err);
+    enum vqs_status status = vqs_data_cache_create(0, &vqs_source_hdf5, &cache, err);
+    if (status == VQS_OK) {
+        status = vqs_trainer_create(1, cache, &trainer, err);
+    }
     for (size_t i = 0; i < sample && i < n && status == VQS_OK; i++) {
         size_t pick = i + (size_t)(next_random(&v->random) % (n - i)), trial = trials[pick];
         trials[pick] = trials[i];
         status = run_again(v, trial, trainer, err);
     }
     vqs_trainer_destroy(trainer);
+    vqs_data_cache_destroy(cache);
     free(trials);
     return status;
 }

@@ -1,5 +1,5 @@
-/* data.c - data sets: drawn from a subspace, or taken from a file. */
-#include "vqsweep/data.h"
+/* data.c - data sets: drawn from a subspace here, or from a file in data_draw.c. */
+#include "data_draw.h"
 
 #include "vqsweep/orthonormal.h"
 #include "vqsweep/rng.h"
@@ -8,11 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Streams within purpose VQS_RNG_DATA (training) and VQS_RNG_EVALUATION (held-out). */
-enum { STREAM_BASIS, STREAM_LATENT, STREAM_CENTRES, STREAM_COMPONENT, STREAM_SHUFFLE, STREAM_NOISE };
-
-static void carve_samples(struct vqs_arena *arena, size_t n, size_t ld, struct vqs_samples *s) {
+static void carve_samples(struct vqs_arena *arena, size_t n, size_t ld, size_t n_bytes, struct vqs_samples *s) {
     s->n = n;
+    s->classes = n_bytes ? vqs_arena_take(arena, n * n_bytes, sizeof *s->classes) : NULL;
     s->x = vqs_arena_take(arena, n * ld, sizeof *s->x);
     s->sq = vqs_arena_take(arena, n, sizeof *s->sq);
 }
@@ -21,8 +19,9 @@ static void carve(const struct vqs_settings *s, struct vqs_arena *arena, struct 
     data->D = s->D;
     data->ld = vqs_row_stride(s->D);
     data->r = s->data == VQS_DATA_SUBSPACE ? s->r : s->data == VQS_DATA_PLANE2D ? 2 : 0;
-    carve_samples(arena, (size_t)s->N, data->ld, &data->train);
-    carve_samples(arena, (size_t)s->N_eval, data->ld, &data->eval);
+    const size_t n_bytes = s->data == VQS_DATA_TEXT ? (size_t)s->text_window : 0; /* of a sample */
+    carve_samples(arena, (size_t)s->N, data->ld, n_bytes, &data->train);
+    carve_samples(arena, (size_t)s->N_eval, data->ld, n_bytes, &data->eval);
     data->basis = vqs_arena_take(arena, (size_t)data->r * data->ld, sizeof *data->basis);
 }
 
@@ -33,7 +32,7 @@ size_t vqs_dataset_memory(const struct vqs_settings *settings) {
     return measure.used;
 }
 
-/* ---- x = U s + sigma e ---------------------------------------------------------------------------------------------- */
+/* ---- x = U s + sigma e ------------------------------------------------------------------------------------------- */
 
 /* Normals for rows [first, first + n) of a matrix with rows of D, spread out to rows of ld. */
 static void normal_rows(const struct vqs_stream *stream, size_t first, size_t n, int D, size_t ld, vqs_real scale,
@@ -118,81 +117,10 @@ static enum vqs_status make_drawn(const struct vqs_settings *s, const struct vqs
     return VQS_OK;
 }
 
-/* ---- from a file ---------------------------------------------------------------------------------------------------- */
+/* ---- both -------------------------------------------------------------------------------------------------------- */
 
-/* The mean of the training samples is subtracted from all. */
-static void subtract_mean(struct vqs_dataset *data) {
-    for (int j = 0; j < data->D; j++) {
-        double sum = 0;
-        for (size_t i = 0; i < data->train.n; i++) {
-            sum += data->train.x[i * data->ld + (size_t)j];
-        }
-        const vqs_real mean = (vqs_real)(sum / (double)data->train.n);
-        for (size_t i = 0; i < data->train.n; i++) {
-            data->train.x[i * data->ld + (size_t)j] -= mean;
-        }
-        for (size_t i = 0; i < data->eval.n; i++) {
-            data->eval.x[i * data->ld + (size_t)j] -= mean;
-        }
-    }
-}
-
-static void take_rows(const struct vqs_settings *s, const float *values, const uint32_t *order, size_t ld,
-                      struct vqs_samples *out) {
-    for (size_t i = 0; i < out->n; i++) {
-        const float *row = values + (size_t)order[i] * (size_t)s->D;
-        for (int j = 0; j < s->D; j++) {
-            out->x[i * ld + (size_t)j] = (vqs_real)(s->value_scale * (double)row[j]);
-        }
-    }
-}
-
-static enum vqs_status read_file(const struct vqs_settings *s, float **values, size_t *n, struct vqs_error *err) {
-    int D = 0;
-    enum vqs_status status = s->data == VQS_DATA_CSV ? vqs_csv_read(s->path, s->label_columns, 0, values, n, &D, err)
-                                                     : vqs_idx_read(s->path, 0, values, n, &D, err);
-    if (!status && D != s->D) {
-        status = vqs_fail(err, VQS_ERR_DATA, "%s: %d values a sample, but D is %d; set D: %d%s", s->path, D, s->D, D,
-                          s->data == VQS_DATA_CSV ? " or the right label_columns" : "");
-    }
-    const size_t wanted = (size_t)s->N + (size_t)s->N_eval;
-    if (!status && *n < wanted) {
-        status = vqs_fail(err, VQS_ERR_DATA, "%s: %zu samples, but N + N_eval is %zu; lower N or N_eval", s->path, *n,
-                          wanted);
-    }
-    if (!status && *n > UINT32_MAX) {
-        status = vqs_fail(err, VQS_ERR_DATA, "%s: %zu samples; at most %u can be read", s->path, *n, UINT32_MAX);
-    }
-    return status;
-}
-
-static enum vqs_status make_from_file(const struct vqs_settings *s, const struct vqs_kernels *k,
-                                      struct vqs_dataset *data, struct vqs_error *err) {
-    const struct vqs_stream shuffle = {k, s->seed, VQS_RNG_DATA, STREAM_SHUFFLE};
-    float *values = NULL;
-    uint32_t *order = NULL;
-    size_t n = 0;
-    enum vqs_status status = read_file(s, &values, &n, err);
-    if (!status && !(order = malloc(n * sizeof *order))) {
-        status = vqs_fail(err, VQS_ERR_MEMORY, "%s: no memory to shuffle %zu samples", s->path, n);
-    }
-    if (!status) {
-        vqs_rng_permutation(&shuffle, (uint32_t)n, order);
-        take_rows(s, values, order, data->ld, &data->train);
-        take_rows(s, values, order + data->train.n, data->ld, &data->eval);
-        if (s->center) {
-            subtract_mean(data);
-        }
-    }
-    free(order);
-    free(values);
-    return status;
-}
-
-/* ---- both ----------------------------------------------------------------------------------------------------------- */
-
-/* The mean of each column, padding included. Sums run over blocks of rows in `vqs_real` and over blocks in double. `sum`
- * is scratch of ld values. */
+/* The mean of each column, padding included. Sums run over blocks of rows in `vqs_real` and over blocks in double.
+ * `sum` is scratch of ld values. */
 static void column_means(const struct vqs_kernels *k, size_t ld, const struct vqs_samples *s, vqs_real *sum,
                          double *mean) {
     enum { ROWS = 256 };
@@ -232,8 +160,8 @@ static void summarize(const struct vqs_kernels *k, int D, size_t ld, vqs_real *s
     s->variance = total / ((double)s->n * D);
 }
 
-enum vqs_status vqs_dataset_create(const struct vqs_settings *settings, struct vqs_dataset **out,
-                                   struct vqs_error *err) {
+enum vqs_status vqs_dataset_create(const struct vqs_settings *settings, const struct vqs_source_reader *hdf5,
+                                   struct vqs_dataset **out, struct vqs_error *err) {
     const struct vqs_kernels *k = vqs_kernels_get();
     struct vqs_dataset *data = calloc(1, sizeof *data);
     vqs_real *sum = malloc(vqs_row_stride(settings->D) * sizeof *sum);
@@ -249,7 +177,7 @@ enum vqs_status vqs_dataset_create(const struct vqs_settings *settings, struct v
     }
     data->key = vqs_settings_data_key(settings);
     carve(settings, &data->arena, data);
-    status = data->r > 0 ? make_drawn(settings, k, data, err) : make_from_file(settings, k, data, err);
+    status = data->r > 0 ? make_drawn(settings, k, data, err) : vqs_data_draw(settings, hdf5, data, err);
     if (status) {
         goto done;
     }

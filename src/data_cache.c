@@ -18,18 +18,21 @@ struct vqs_data_cache {
     pthread_mutex_t lock;
     pthread_cond_t made;
     size_t limit, held; /* bytes */
+    const struct vqs_source_reader *hdf5;
     uint64_t tick;
     int n;
     struct entry entries[MAX_ENTRIES];
 };
 
-enum vqs_status vqs_data_cache_create(size_t bytes, struct vqs_data_cache **out, struct vqs_error *err) {
+enum vqs_status vqs_data_cache_create(size_t bytes, const struct vqs_source_reader *hdf5, struct vqs_data_cache **out,
+                                      struct vqs_error *err) {
     struct vqs_data_cache *cache = calloc(1, sizeof *cache);
     *out = cache;
     if (!cache) {
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate a cache of data sets");
     }
     cache->limit = bytes;
+    cache->hdf5 = hdf5;
     pthread_mutex_init(&cache->lock, NULL);
     pthread_cond_init(&cache->made, NULL);
     return VQS_OK;
@@ -79,7 +82,7 @@ static enum vqs_status make(struct vqs_data_cache *cache, const struct vqs_setti
         cache->entries[cache->n++] = (struct entry){.key = key, .users = 1};
     }
     pthread_mutex_unlock(&cache->lock);
-    enum vqs_status status = vqs_dataset_create(settings, out, err);
+    enum vqs_status status = vqs_dataset_create(settings, cache->hdf5, out, err);
     pthread_mutex_lock(&cache->lock);
     const int i = find(cache, key);
     if (status) {

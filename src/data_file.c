@@ -1,48 +1,64 @@
-/* data_file.c - readers of numeric files: CSV and IDX, plain or gzip (zlib reads both). */
-#include "vqsweep/data.h"
+/* data_file.c - a file read at any offset, plain or gzipped, and the readers of tables in one: IDX, NPY, raw float. */
+#include "data_readers.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
+#include <sys/stat.h>
 
-enum { MAX_COLUMNS = 65536, MAX_LINE = 1 << 20, MAX_AXES = 4 };
-static const size_t max_values = (size_t)1 << 33;
+/* ---- one file ---------------------------------------------------------------------------------------------------- */
 
-/* A growing [n][D] matrix. */
-struct matrix {
-    float *values;
-    size_t size, capacity;
-};
-
-static enum vqs_status matrix_push(struct matrix *m, float value, const char *path, struct vqs_error *err) {
-    if (m->size == m->capacity) {
-        size_t capacity = m->capacity ? 2 * m->capacity : 65536;
-        float *grown = capacity <= max_values ? realloc(m->values, capacity * sizeof *grown) : NULL;
-        if (!grown) {
-            return vqs_fail(err, VQS_ERR_MEMORY, "%s: no memory for more than %zu values", path, m->size);
-        }
-        m->values = grown;
-        m->capacity = capacity;
+enum vqs_status vqs_data_stat(const char *path, uint64_t *size, struct vqs_error *err) {
+    struct stat status;
+    if (stat(path, &status)) {
+        return vqs_fail(err, VQS_ERR_DATA, "%s: cannot open: %s; expected a readable data file", path, strerror(errno));
     }
-    m->values[m->size++] = value;
+    if (!S_ISREG(status.st_mode)) {
+        return vqs_fail(err, VQS_ERR_DATA, "%s: %s; expected a regular file", path,
+                        S_ISDIR(status.st_mode) ? strerror(EISDIR) : "not a file");
+    }
+    if (size) {
+        *size = (uint64_t)status.st_size;
+    }
     return VQS_OK;
 }
 
-static enum vqs_status open_file(const char *path, gzFile *file, struct vqs_error *err) {
+enum vqs_status vqs_data_file_open(const char *path, bool as_is, struct vqs_data_file *file, struct vqs_error *err) {
+    *file = (struct vqs_data_file){.path = path};
+    enum vqs_status status = vqs_data_stat(path, &file->size, err);
+    if (status) {
+        return status;
+    }
+    unsigned char magic[2];
     errno = 0;
-    *file = gzopen(path, "rb");
-    if (!*file) {
+    file->plain = fopen(path, "rb");
+    if (file->plain && !as_is && fread(magic, 1, 2, file->plain) == 2 && magic[0] == 0x1f && magic[1] == 0x8b) {
+        fclose(file->plain);
+        file->plain = NULL;
+        file->size = UINT64_MAX;
+        file->zipped = gzopen(path, "rb");
+    }
+    if (!file->plain && !file->zipped) {
         return vqs_fail(err, VQS_ERR_DATA, "%s: cannot open: %s; expected a readable data file", path,
                         errno ? strerror(errno) : "out of memory");
     }
-    gzbuffer(*file, 1 << 17);
     return VQS_OK;
 }
 
-/* A read error that zlib saw (damaged or truncated gzip, a directory), as one line. */
-static enum vqs_status check_stream(gzFile file, const char *path, struct vqs_error *err) {
+void vqs_data_file_close(struct vqs_data_file *file) {
+    if (file->plain) {
+        fclose(file->plain);
+    }
+    if (file->zipped) {
+        gzclose(file->zipped);
+    }
+    memset(file, 0, sizeof *file);
+}
+
+enum vqs_status vqs_data_gz_check(gzFile file, const char *path, struct vqs_error *err) {
     int code = Z_OK;
     const char *text = gzerror(file, &code);
     if (code == Z_OK || code == Z_STREAM_END) {
@@ -52,251 +68,339 @@ static enum vqs_status check_stream(gzFile file, const char *path, struct vqs_er
                     (long)gztell(file), code == Z_ERRNO ? strerror(errno) : text);
 }
 
-/* ---- CSV --------------------------------------------------------------------------------------------------------- */
-
-static bool is_blank(char c) {
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static bool is_separator(char c) {
-    return c == ',' || c == ';' || is_blank(c);
-}
-
-static char *skip_blanks(char *at) {
-    while (is_blank(*at)) {
-        at++;
+enum vqs_status vqs_data_file_read(struct vqs_data_file *file, uint64_t offset, void *bytes, size_t size, size_t *got,
+                                   struct vqs_error *err) {
+    *got = 0;
+    if (offset > INT64_MAX || size > INT_MAX) {
+        return vqs_fail(err, VQS_ERR_DATA, "%s: offset %" PRIu64 ": past what a file can hold", file->path, offset);
     }
-    return at;
+    if (file->zipped) {
+        const int n =
+            gzseek(file->zipped, (z_off_t)offset, SEEK_SET) < 0 ? -1 : gzread(file->zipped, bytes, (unsigned)size);
+        *got = n > 0 ? (size_t)n : 0;
+        return *got < size ? vqs_data_gz_check(file->zipped, file->path, err) : VQS_OK;
+    }
+    if ((uint64_t)ftello(file->plain) != offset) { /* a seek empties the buffer */
+        fseeko(file->plain, (off_t)offset, SEEK_SET);
+    }
+    *got = fread(bytes, 1, size, file->plain);
+    if (ferror(file->plain)) {
+        return vqs_fail(err, VQS_ERR_DATA, "%s: offset %" PRIu64 ": %s", file->path, offset, strerror(errno));
+    }
+    return VQS_OK;
 }
 
-/* Append the numbers of one line to `m`; *columns counts them. Between two there are blanks and at most one comma or
- * semicolon: an empty field is an error, or what follows it would move into another column. */
-static enum vqs_status parse_line(char *line, const char *path, long number, struct matrix *m, int *columns,
+enum vqs_status vqs_data_file_get(struct vqs_data_file *file, uint64_t offset, void *bytes, size_t size,
                                   struct vqs_error *err) {
-    *columns = 0;
-    for (char *at = skip_blanks(line); *at;) {
-        char *end;
-        double value = strtod(at, &end);
-        if (end == at || (*end && !is_separator(*end)) || !isfinite(value) || fabs(value) > 1e30) {
-            return vqs_fail(err, VQS_ERR_DATA, "%s:%ld: column %d: '%.20s' is not a finite number", path, number,
-                            *columns + 1, at);
-        }
-        if (++*columns > MAX_COLUMNS) {
-            return vqs_fail(err, VQS_ERR_DATA, "%s:%ld: more than %d columns", path, number, MAX_COLUMNS);
-        }
-        enum vqs_status status = matrix_push(m, (float)value, path, err);
+    size_t got;
+    enum vqs_status status = vqs_data_file_read(file, offset, bytes, size, &got, err);
+    if (!status && got < size) {
+        status = vqs_fail(err, VQS_ERR_DATA, "%s: offset %" PRIu64 ": the file ends early", file->path, offset + got);
+    }
+    return status;
+}
+
+enum vqs_status vqs_data_file_measure(struct vqs_data_file *file, uint64_t most, struct vqs_error *err) {
+    unsigned char block[1 << 16];
+    uint64_t size = 0;
+    enum vqs_status status = VQS_OK;
+    for (size_t got = 1; file->size == UINT64_MAX && got && size <= most && !status; size += got) {
+        status = vqs_data_file_read(file, size, block, sizeof block, &got, err);
+    }
+    if (file->size == UINT64_MAX) {
+        file->size = size;
+    }
+    return status;
+}
+
+/* ---- tables: equal elements of one type, sample after sample ----------------------------------------------------- */
+
+struct element {
+    char kind; /* 'u', 'i' or 'f': whole numbers without and with sign, IEEE 754 */
+    int size;  /* bytes */
+    bool big_endian;
+};
+
+struct table {
+    struct vqs_data_file file;
+    uint64_t start; /* offset of the first sample */
+    struct element type;
+    unsigned char *row; /* one sample as it stands in the file */
+};
+
+static double half_value(unsigned bits) {
+    const int exponent = bits >> 10 & 31;
+    const double fraction = bits & 1023, sign = bits & 0x8000 ? -1 : 1;
+    if (exponent == 31) {
+        return fraction > 0 ? NAN : sign * INFINITY;
+    }
+    return sign * (exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24));
+}
+
+static double element_value(struct element type, const unsigned char *p) {
+    uint64_t word = 0;
+    for (int i = 0; i < type.size; i++) {
+        word |= (uint64_t)p[type.big_endian ? type.size - 1 - i : i] << (8 * i);
+    }
+    const uint32_t low = (uint32_t)word;
+    const uint64_t sign = UINT64_C(1) << (8 * type.size - 1);
+    float single;
+    double value;
+    switch (type.kind) {
+    case 'u':
+        return (double)word;
+    case 'i':
+        return (double)(int64_t)((word ^ sign) - sign);
+    default:
+        memcpy(&single, &low, sizeof single);
+        memcpy(&value, &word, sizeof value);
+        return type.size == 2 ? half_value(low) : type.size == 4 ? (double)single : value;
+    }
+}
+
+static void table_close(struct vqs_source *source) {
+    struct table *table = source->state;
+    if (table) {
+        vqs_data_file_close(&table->file);
+        free(table->row);
+        free(table);
+    }
+}
+
+static enum vqs_status table_open(const struct vqs_settings *s, bool as_is, struct vqs_source *source,
+                                  struct vqs_error *err) {
+    struct table *table = source->state = calloc(1, sizeof *table);
+    return table ? vqs_data_file_open(s->path, as_is, &table->file, err)
+                 : vqs_fail(err, VQS_ERR_MEMORY, "%s: no memory to read it", s->path);
+}
+
+/* After the header: n samples of D elements are to follow, and nothing else. */
+static enum vqs_status table_check(struct vqs_source *source, uint64_t n, uint64_t D, const char *text,
+                                   struct vqs_error *err) {
+    struct table *table = source->state;
+    const char *path = table->file.path;
+    uint64_t row = D * (uint64_t)table->type.size, end;
+    source->n = n;
+    source->D = (int)D;
+    snprintf(source->text, sizeof source->text, "%s of %d-bit %s%s", text, 8 * table->type.size,
+             table->type.kind == 'f' ? "floats" : "integers", table->file.zipped ? ", gzipped" : "");
+    if (__builtin_mul_overflow(n, row, &end) || __builtin_add_overflow(end, table->start, &end) || end > INT64_MAX) {
+        return vqs_fail(err, VQS_ERR_DATA, "%s: its header names %" PRIu64 " samples, more than a file can hold", path,
+                        n);
+    }
+    enum vqs_status status = vqs_data_file_measure(&table->file, end, err);
+    if (status) {
+        return status;
+    }
+    if (table->file.size < end) {
+        return vqs_fail(err, VQS_ERR_DATA,
+                        "%s: offset %" PRIu64 ": ends in sample %" PRIu64 " of the %" PRIu64 " that its header names",
+                        path, table->file.size, (table->file.size - table->start) / row + 1, n);
+    }
+    if (table->file.size > end) {
+        return vqs_fail(err, VQS_ERR_DATA,
+                        "%s: offset %" PRIu64 ": goes on after the %" PRIu64 " samples that its header names", path,
+                        end, n);
+    }
+    table->row = malloc(row);
+    return table->row ? VQS_OK : vqs_fail(err, VQS_ERR_MEMORY, "%s: no memory for a sample", path);
+}
+
+static enum vqs_status table_read(struct vqs_source *source, uint64_t first, size_t n, float *rows,
+                                  struct vqs_error *err) {
+    struct table *table = source->state;
+    const size_t D = (size_t)source->D, item = (size_t)table->type.size;
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t at = table->start + (first + i) * D * item;
+        enum vqs_status status = vqs_data_file_get(&table->file, at, table->row, D * item, err);
         if (status) {
             return status;
         }
-        at = skip_blanks(end);
-        if (*at == ',' || *at == ';') {
-            at = skip_blanks(at + 1);
+        for (size_t j = 0; j < D; j++) {
+            rows[i * D + j] = (float)element_value(table->type, table->row + j * item);
         }
     }
     return VQS_OK;
 }
 
-static enum vqs_status csv_lines(gzFile file, const char *path, int label_columns, size_t limit, char *line,
-                                 struct matrix *m, size_t *n, int *D, struct vqs_error *err) {
-    enum vqs_status status = VQS_OK;
-    z_off_t seen = 0;
-    *n = 0;
-    *D = 0;
-    for (long number = 1; (!limit || *n < limit) && gzgets(file, line, MAX_LINE); number++) {
-        const size_t length = strlen(line);
-        if (length == MAX_LINE - 1) {
-            return vqs_fail(err, VQS_ERR_DATA, "%s:%ld: a line of more than %d characters", path, number, MAX_LINE);
-        }
-        seen += (z_off_t)length;
-        if (seen != gztell(file)) { /* more was read than the text that is seen */
-            return vqs_fail(err, VQS_ERR_DATA, "%s:%ld: a zero byte; expected plain text", path, number);
-        }
-        int columns;
-        status = parse_line(line, path, number, m, &columns, err);
-        if (status) {
-            return status;
-        }
-        if (columns == 0) {
-            continue;
-        }
-        if (columns <= label_columns) {
-            return vqs_fail(err, VQS_ERR_DATA, "%s:%ld: %d columns, of which label_columns takes %d and leaves none",
-                            path, number, columns, label_columns);
-        }
-        if (*n && columns - label_columns != *D) {
-            return vqs_fail(err, VQS_ERR_DATA, "%s:%ld: %d columns where the lines before have %d", path, number,
-                            columns, *D + label_columns);
-        }
-        *D = columns - label_columns;
-        m->size -= (size_t)label_columns;
-        ++*n;
+/* Multiplies an axis into n (the first) or D (the others). */
+static enum vqs_status add_axis(const char *path, long offset, int axis, uint64_t length, uint64_t *n, uint64_t *D,
+                                struct vqs_error *err) {
+    if (axis == 0) {
+        *n = length;
+    } else {
+        *D *= length <= VQS_MAX_COLUMNS ? length : VQS_MAX_COLUMNS + 1;
     }
-    return check_stream(file, path, err);
-}
-
-enum vqs_status vqs_csv_read(const char *path, int label_columns, size_t limit, float **values, size_t *n, int *D,
-                             struct vqs_error *err) {
-    struct matrix m = {0};
-    gzFile file = NULL;
-    char *line = NULL;
-    enum vqs_status status = open_file(path, &file, err);
-    if (status) {
-        goto done;
+    if (length == 0 || *D > VQS_MAX_COLUMNS) {
+        return vqs_fail(err, VQS_ERR_DATA,
+                        "%s: offset %ld: axis %d has %" PRIu64 " elements; expected 1 to %d a sample", path, offset,
+                        axis, length, VQS_MAX_COLUMNS);
     }
-    line = malloc(MAX_LINE);
-    if (!line) {
-        status = vqs_fail(err, VQS_ERR_MEMORY, "%s: no memory to read it", path);
-        goto done;
-    }
-    status = csv_lines(file, path, label_columns, limit, line, &m, n, D, err);
-    if (!status && *n == 0) {
-        status = vqs_fail(err, VQS_ERR_DATA, "%s: no samples; expected lines of numbers", path);
-    }
-done:
-    free(line);
-    if (file) {
-        gzclose(file);
-    }
-    if (status) {
-        free(m.values);
-        m.values = NULL;
-    }
-    *values = m.values;
-    return status;
+    return VQS_OK;
 }
 
 /* ---- IDX --------------------------------------------------------------------------------------------------------- */
 
-static uint32_t big_endian_32(const unsigned char *p) {
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
-/* Bytes of an element type, 0 for an unknown one. */
-static size_t idx_element_size(unsigned type) {
-    switch (type) {
-    case 0x08: /* uint8 */
-    case 0x09: /* int8 */
-        return 1;
-    case 0x0B: /* int16 */
-        return 2;
-    case 0x0C: /* int32 */
-    case 0x0D: /* float */
-        return 4;
-    case 0x0E: /* double */
-        return 8;
-    default:
-        return 0;
-    }
-}
-
-static double idx_element(unsigned type, const unsigned char *p) {
-    uint64_t word;
-    switch (type) {
+static struct element idx_type(unsigned code) {
+    switch (code) {
     case 0x08:
-        return p[0];
+        return (struct element){'u', 1, true};
     case 0x09:
-        return (int8_t)p[0];
+        return (struct element){'i', 1, true};
     case 0x0B:
-        return (int16_t)(uint16_t)(p[0] << 8 | p[1]);
+        return (struct element){'i', 2, true};
     case 0x0C:
-        return (int32_t)big_endian_32(p);
-    case 0x0D: {
-        uint32_t bits = big_endian_32(p);
-        float value;
-        memcpy(&value, &bits, sizeof value);
-        return value;
-    }
+        return (struct element){'i', 4, true};
+    case 0x0D:
+        return (struct element){'f', 4, true};
+    case 0x0E:
+        return (struct element){'f', 8, true};
     default:
-        word = (uint64_t)big_endian_32(p) << 32 | big_endian_32(p + 4);
-        double value;
-        memcpy(&value, &word, sizeof value);
-        return value;
+        return (struct element){0};
     }
 }
 
-struct idx_header {
-    unsigned type;
-    size_t n, D;
-};
-
-static enum vqs_status idx_read_header(gzFile file, const char *path, struct idx_header *h, struct vqs_error *err) {
-    unsigned char magic[4], axis[4];
-    if (gzread(file, magic, 4) != 4 || magic[0] || magic[1] || !idx_element_size(magic[2]) || magic[3] < 1 ||
-        magic[3] > MAX_AXES) {
-        return vqs_fail(err, VQS_ERR_DATA, "%s: offset 0: not an IDX file; expected the bytes 0 0 TYPE AXES", path);
-    }
-    h->type = magic[2];
-    h->D = 1;
-    for (int i = 0; i < magic[3]; i++) {
-        if (gzread(file, axis, 4) != 4) {
-            return vqs_fail(err, VQS_ERR_DATA, "%s: offset %d: the header ends early", path, 4 + 4 * i);
-        }
-        size_t length = big_endian_32(axis);
-        if (i == 0) {
-            h->n = length;
-        } else {
-            h->D *= length <= MAX_COLUMNS ? length : MAX_COLUMNS + 1;
-        }
-        if (length == 0 || h->D > MAX_COLUMNS) {
-            return vqs_fail(err, VQS_ERR_DATA, "%s: offset %d: axis %d has %zu elements; expected 1 to %d a sample",
-                            path, 4 + 4 * i, i, length, MAX_COLUMNS);
-        }
-    }
-    return VQS_OK;
-}
-
-static enum vqs_status idx_samples(gzFile file, const char *path, size_t limit, unsigned char *row, struct matrix *m,
-                                   const struct idx_header *h, size_t *n, struct vqs_error *err) {
-    const size_t item = idx_element_size(h->type), bytes = h->D * item;
-    for (*n = 0; *n < h->n && (!limit || *n < limit); ++*n) {
-        if (gzread(file, row, (unsigned)bytes) != (int)bytes) {
-            enum vqs_status status = check_stream(file, path, err);
-            return status ? status
-                          : vqs_fail(err, VQS_ERR_DATA, "%s: ends in sample %zu of the %zu that its header names", path,
-                                     *n + 1, h->n);
-        }
-        for (size_t j = 0; j < h->D; j++) {
-            double value = idx_element(h->type, row + j * item);
-            if (!isfinite(value) || fabs(value) > 1e30) {
-                return vqs_fail(err, VQS_ERR_DATA, "%s: sample %zu, value %zu is not a finite number", path, *n + 1,
-                                j + 1);
-            }
-            enum vqs_status status = matrix_push(m, (float)value, path, err);
-            if (status) {
-                return status;
-            }
-        }
-    }
-    if (*n == h->n && gzread(file, row, 1) == 1) {
-        return vqs_fail(err, VQS_ERR_DATA, "%s: goes on after the %zu samples that its header names", path, h->n);
-    }
-    return check_stream(file, path, err); /* a gzip file's checksum stands at its end */
-}
-
-enum vqs_status vqs_idx_read(const char *path, size_t limit, float **values, size_t *n, int *D, struct vqs_error *err) {
-    struct matrix m = {0};
-    struct idx_header header = {0};
-    unsigned char *row = NULL;
-    gzFile file = NULL;
-    enum vqs_status status = open_file(path, &file, err);
+static enum vqs_status idx_open(const struct vqs_settings *s, struct vqs_source *source, struct vqs_error *err) {
+    enum { MAX_AXES = 4 };
+    unsigned char magic[4] = {0}, axis[4];
+    uint64_t n = 0, D = 1;
+    size_t got = 0;
+    enum vqs_status status = table_open(s, false, source, err);
+    struct table *table = source->state;
     if (!status) {
-        status = idx_read_header(file, path, &header, err);
-    }
-    if (!status && !(row = malloc(header.D * idx_element_size(header.type)))) {
-        status = vqs_fail(err, VQS_ERR_MEMORY, "%s: no memory for a sample of %zu values", path, header.D);
-    }
-    if (!status) {
-        status = idx_samples(file, path, limit, row, &m, &header, n, err);
-        *D = (int)header.D;
-    }
-    free(row);
-    if (file) {
-        gzclose(file);
+        status = vqs_data_file_read(&table->file, 0, magic, 4, &got, err);
     }
     if (status) {
-        free(m.values);
-        m.values = NULL;
+        return status;
     }
-    *values = m.values;
+    table->type = idx_type(magic[2]);
+    if (got != 4 || magic[0] || magic[1] || !table->type.size || magic[3] < 1 || magic[3] > MAX_AXES) {
+        return vqs_fail(err, VQS_ERR_DATA, "%s: offset 0: not an IDX file; expected the bytes 0 0 TYPE AXES", s->path);
+    }
+    for (int i = 0; i < magic[3] && !status; i++) {
+        status = vqs_data_file_get(&table->file, 4 + 4 * (uint64_t)i, axis, 4, err);
+        if (!status) {
+            const uint64_t length =
+                (uint64_t)axis[0] << 24 | (uint64_t)axis[1] << 16 | (uint64_t)axis[2] << 8 | axis[3];
+            status = add_axis(s->path, 4 + 4 * i, i, length, &n, &D, err);
+        }
+    }
+    table->start = 4 + 4 * (uint64_t)magic[3];
+    return status ? status : table_check(source, n, D, "IDX", err);
+}
+
+const struct vqs_source_reader vqs_source_idx = {idx_open, table_read, table_close};
+
+/* ---- NPY: a Python dictionary in a fixed frame, then the elements ------------------------------------------------ */
+
+/* What follows 'key': in the header, or NULL. */
+static const char *npy_value(const char *header, const char *key) {
+    const char *at = strstr(header, key);
+    if (at) {
+        at += strlen(key);
+        at += strspn(at, " ");
+        at = *at == ':' ? at + 1 + strspn(at + 1, " ") : NULL;
+    }
+    return at;
+}
+
+/* '<f4' and the like. */
+static bool npy_type(const char *text, struct element *type) {
+    char order, kind, quote;
+    int size;
+    if (!text || sscanf(text, "'%c%c%2d%c", &order, &kind, &size, &quote) != 4 || quote != '\'' || !order ||
+        !strchr("<>|=", order)) {
+        return false;
+    }
+    *type = (struct element){kind == 'b' ? 'u' : kind, size, order == '>'};
+    const bool whole = size == 1 || size == 2 || size == 4 || size == 8;
+    return whole && (kind == 'u' || kind == 'i' || (kind == 'f' && size > 1) || (kind == 'b' && size == 1));
+}
+
+/* (3, 4) and the like. */
+static enum vqs_status npy_shape(const char *path, const char *header, uint64_t *n, uint64_t *D,
+                                 struct vqs_error *err) {
+    const char *at = npy_value(header, "'shape'");
+    enum vqs_status status = VQS_OK;
+    int axes = 0;
+    *D = 1;
+    for (at = at && *at == '(' ? at + 1 : ""; *at >= '0' && *at <= '9' && !status; axes++) {
+        char *end;
+        const uint64_t length = strtoull(at, &end, 10);
+        status = add_axis(path, 10, axes, length, n, D, err);
+        at = end + strspn(end, ", ");
+    }
+    if (!status && (!axes || *at != ')')) {
+        status = vqs_fail(err, VQS_ERR_DATA,
+                          "%s: offset 10: no shape of one or more axes; expected an array of samples", path);
+    }
     return status;
 }
+
+static enum vqs_status npy_open(const struct vqs_settings *s, struct vqs_source *source, struct vqs_error *err) {
+    enum { MAX_HEADER = 65535 };
+    unsigned char head[12] = {0};
+    uint64_t n = 0, D = 1;
+    size_t got = 0;
+    enum vqs_status status = table_open(s, false, source, err);
+    struct table *table = source->state;
+    if (!status) {
+        status = vqs_data_file_read(&table->file, 0, head, sizeof head, &got, err);
+    }
+    if (status) {
+        return status;
+    }
+    if (got < sizeof head || memcmp(head, "\x93NUMPY", 6) || head[6] < 1 || head[6] > 3) {
+        return vqs_fail(err, VQS_ERR_DATA, "%s: offset 0: not an NPY file; expected \\x93NUMPY and version 1 to 3",
+                        s->path);
+    }
+    const uint64_t from = head[6] == 1 ? 10 : 12;
+    const size_t size =
+        head[8] | (size_t)head[9] << 8 | (head[6] > 1 ? (size_t)head[10] << 16 | (size_t)head[11] << 24 : 0);
+    char *header = size <= MAX_HEADER ? calloc(1, size + 1) : NULL;
+    if (!header) {
+        return vqs_fail(err, VQS_ERR_DATA, "%s: offset 8: a header of %zu bytes; expected at most %d", s->path, size,
+                        MAX_HEADER);
+    }
+    status = vqs_data_file_get(&table->file, from, header, size, err);
+    table->start = from + size;
+    const char *order = npy_value(header, "'fortran_order'");
+    if (!status && !npy_type(npy_value(header, "'descr'"), &table->type)) {
+        status = vqs_fail(err, VQS_ERR_DATA,
+                          "%s: offset %d: elements of no type that is read here; expected integers, "
+                          "floats or booleans of 1 to 8 bytes",
+                          s->path, (int)from);
+    }
+    if (!status) {
+        status = npy_shape(s->path, header, &n, &D, err);
+    }
+    if (!status && (!order || strncmp(order, "False", 5)) && D > 1) {
+        status = vqs_fail(err, VQS_ERR_DATA, "%s: offset %d: in Fortran order; save numpy.ascontiguousarray of it",
+                          s->path, (int)from);
+    }
+    free(header);
+    return status ? status : table_check(source, n, D, "NPY", err);
+}
+
+const struct vqs_source_reader vqs_source_npy = {npy_open, table_read, table_close};
+
+/* ---- raw: little-endian float32 ---------------------------------------------------------------------------------- */
+
+static enum vqs_status raw_open(const struct vqs_settings *s, struct vqs_source *source, struct vqs_error *err) {
+    enum vqs_status status = table_open(s, true, source, err);
+    struct table *table = source->state;
+    if (status) {
+        return status;
+    }
+    table->type = (struct element){'f', 4, false};
+    const uint64_t row = 4 * (uint64_t)s->D, n = table->file.size / row;
+    if (n == 0 || table->file.size % row) {
+        return vqs_fail(err, VQS_ERR_DATA,
+                        "%s: %" PRIu64 " bytes are no whole number of samples of 4 x D = %" PRIu64
+                        " bytes; set the right D",
+                        s->path, table->file.size, row);
+    }
+    return table_check(source, n, (uint64_t)s->D, "raw file", err);
+}
+
+const struct vqs_source_reader vqs_source_raw = {raw_open, table_read, table_close};

@@ -184,7 +184,7 @@ const struct vqs_estimator VQS_ISA_NAME(vqs_estimator_table)[] = {
      .forward = KERNEL(gumbel_st_forward),
      .backward = KERNEL(gumbel_st_backward)},
     {.name = "reinmax",
-     .value = "code k drawn from pi = softmax(l), with gumbel_st's l and random numbers; D is 1 at k, else 0",
+     .value = "code k drawn from pi = softmax(l), l and draw as of gumbel_st; D is 1 at k, else 0",
      .formula = "as gumbel_st, with delta = 2 J((softmax(l/tau) + D)/2) a - J(pi) a / 2",
      .to_codes = "as gumbel_st",
      .source = "Liu et al. 2023",

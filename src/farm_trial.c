@@ -185,7 +185,7 @@ enum vqs_status vqs_farm_create_workers(struct vqs_farm *farm, struct vqs_error 
     if (!farm->workers) {
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate %d workers", farm->slots);
     }
-    enum vqs_status status = vqs_data_cache_create(CACHE_BYTES, &farm->cache, err);
+    enum vqs_status status = vqs_data_cache_create(CACHE_BYTES, &vqs_source_hdf5, &farm->cache, err);
     for (int s = 0; status == VQS_OK && s < farm->slots; s++) {
         struct vqs_farm_worker *worker = &farm->workers[s];
         const struct vqs_trial_hooks hooks = {.ctx = worker, .resume = resume_trial, .epoch = after_epoch};

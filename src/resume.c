@@ -68,7 +68,26 @@ static struct vqs_origin store_origin(const struct source *source) {
     return origin;
 }
 
-static enum vqs_status source_check(const struct source *source, const struct vqs_plan *plan, struct vqs_error *err) {
+/* Trials on other data are no part of the same sweep. Only a result file says which data there were. */
+static enum vqs_status check_data_files(const struct source *source, const struct vqs_provenance *provenance,
+                                        struct vqs_error *err) {
+    const char *there = vqs_store_provenance(source->store, "data_files"), *here = NULL;
+    for (size_t i = 0; i < provenance->n; i++) {
+        here = strcmp(provenance->items[i].name, "data_files") ? here : provenance->items[i].value;
+    }
+    if (there && here && strcmp(there, here)) {
+        return vqs_fail(
+            err, VQS_ERR_STORE,
+            "%s: the data files were others (%.120s; now %.120s); bring them back, give another file by -o, "
+            "remove this one, or mix both with --allow-mixed",
+            source->path, there, here);
+    }
+    return VQS_OK;
+}
+
+static enum vqs_status source_check(const struct source *source, const struct vqs_output *output,
+                                    struct vqs_error *err) {
+    const struct vqs_plan *plan = output->plan;
     enum vqs_status status = VQS_OK;
     if (source->has_journal) {
         const struct vqs_origin origin = journal_origin(source);
@@ -77,6 +96,9 @@ static enum vqs_status source_check(const struct source *source, const struct vq
     if (status == VQS_OK && source->store) {
         const struct vqs_origin origin = store_origin(source);
         status = vqs_origin_check(&origin, plan, err);
+    }
+    if (status == VQS_OK && source->store) {
+        status = check_data_files(source, output->provenance, err);
     }
     return status;
 }
@@ -308,7 +330,7 @@ static enum vqs_status adopt_store(struct vqs_output *output, const struct sourc
 
 static enum vqs_status go_on(struct vqs_output *output, const struct source *source, struct vqs_error *err) {
     bool complete = false;
-    enum vqs_status status = source_check(source, output->plan, output->allow_mixed ? NULL : err);
+    enum vqs_status status = source_check(source, output, output->allow_mixed ? NULL : err);
     if (status == VQS_ERR_STORE && output->allow_mixed) {
         return mix(output, source, err);
     }
@@ -367,7 +389,7 @@ enum vqs_status vqs_output_import(struct vqs_output *output, const char *path, s
     if (status != VQS_OK) {
         return status;
     }
-    status = source_check(&source, output->plan, output->allow_mixed ? NULL : err);
+    status = source_check(&source, output, output->allow_mixed ? NULL : err);
     if (status == VQS_ERR_STORE && output->allow_mixed) {
         note_mixing(output, &source);
         status = VQS_OK;

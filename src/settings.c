@@ -38,7 +38,14 @@ static const void *field_of(enum vqs_setting_id id, const struct vqs_settings *s
 #define COUNT(list) ((int)(sizeof(list) / sizeof *(list)))
 
 const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
-    static const char *const data[] = {"subspace", "csv", "idx", "plane2d"};
+    static const char *const data[] = {"subspace", "csv",  "idx",    "plane2d", "npy",
+                                       "raw",      "hdf5", "images", "audio",   "text"};
+    static const char *const colour[] = {"rgb", "grey"};
+    static const char *const patch_mean[] = {"keep", "remove"};
+    static const char *const frame_window[] = {"hann", "rectangular"};
+    static const char *const audio_features[] = {"samples", "log_mel"};
+    static const char *const alphabet[] = {"bytes", "occurring"};
+    static const char *const whiten[] = {"none", "zca", "pca"};
     static const char *const latent[] = {"gaussian", "uniform", "mixture"};
     static const char *const encoder[] = {"linear", "identity"};
     static const char *const decoder[] = {"free", "tied"};
@@ -52,6 +59,18 @@ const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
     switch (id) {
     case VQS_SETTING_data:
         return i < COUNT(data) ? data[i] : NULL;
+    case VQS_SETTING_colour:
+        return i < COUNT(colour) ? colour[i] : NULL;
+    case VQS_SETTING_patch_mean:
+        return i < COUNT(patch_mean) ? patch_mean[i] : NULL;
+    case VQS_SETTING_frame_window:
+        return i < COUNT(frame_window) ? frame_window[i] : NULL;
+    case VQS_SETTING_audio_features:
+        return i < COUNT(audio_features) ? audio_features[i] : NULL;
+    case VQS_SETTING_alphabet:
+        return i < COUNT(alphabet) ? alphabet[i] : NULL;
+    case VQS_SETTING_whiten:
+        return i < COUNT(whiten) ? whiten[i] : NULL;
     case VQS_SETTING_latent:
         return i < COUNT(latent) ? latent[i] : NULL;
     case VQS_SETTING_encoder:
@@ -111,6 +130,18 @@ bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *s) {
         return !is_drawn(s);
     case VQS_WHEN_CSV:
         return s->data == VQS_DATA_CSV;
+    case VQS_WHEN_HDF5:
+        return s->data == VQS_DATA_HDF5;
+    case VQS_WHEN_IMAGES:
+        return s->data == VQS_DATA_IMAGES;
+    case VQS_WHEN_AUDIO:
+        return s->data == VQS_DATA_AUDIO;
+    case VQS_WHEN_LOG_MEL:
+        return s->data == VQS_DATA_AUDIO && s->audio_features == VQS_AUDIO_LOG_MEL;
+    case VQS_WHEN_TEXT:
+        return s->data == VQS_DATA_TEXT;
+    case VQS_WHEN_WHITENED:
+        return !is_drawn(s) && s->whiten != VQS_WHITEN_NONE;
     case VQS_WHEN_TRAINED:
         return trained;
     case VQS_WHEN_SEVERAL:
@@ -186,6 +217,55 @@ static bool in_range(enum vqs_setting_id id, const struct vqs_settings *s) {
     return false;
 }
 
+/* The D that the plane, patches, frames and windows have, and in words why; s->D for all other data. */
+static int64_t implied_D(const struct vqs_settings *s, char *why, size_t size) {
+    const int channels = s->colour == VQS_COLOUR_RGB ? 3 : 1;
+    if (s->data == VQS_DATA_PLANE2D) {
+        snprintf(why, size, "plane2d, which lies in the plane");
+        return 2;
+    }
+    if (s->data == VQS_DATA_IMAGES) {
+        snprintf(why, size, "patches of %d x %d in %d channels", s->patch, s->patch, channels);
+        return (int64_t)s->patch * s->patch * channels;
+    }
+    if (s->data == VQS_DATA_AUDIO && s->audio_features == VQS_AUDIO_LOG_MEL) {
+        snprintf(why, size, "n_mels: %d", s->n_mels);
+        return s->n_mels;
+    }
+    if (s->data == VQS_DATA_AUDIO) {
+        snprintf(why, size, "frame: %d", s->frame);
+        return s->frame;
+    }
+    if (s->data == VQS_DATA_TEXT && s->alphabet == VQS_ALPHABET_BYTES) {
+        snprintf(why, size, "text_window: %d with 256 classes a byte", s->text_window);
+        return (int64_t)s->text_window * 256;
+    }
+    return s->D;
+}
+
+static enum vqs_status check_data(const struct vqs_settings *s, enum vqs_setting_id *culprit, struct vqs_error *err) {
+    char why[80];
+    const int64_t D = implied_D(s, why, sizeof why);
+    if (vqs_setting_used(VQS_SETTING_path, s) && !s->path[0]) {
+        *culprit = VQS_SETTING_data;
+        return vqs_fail(err, VQS_ERR_JOB, "data: %s reads a file; name it with 'path: FILE'",
+                        vqs_setting_choice(VQS_SETTING_data, s->data));
+    }
+    if (vqs_setting_used(VQS_SETTING_dataset, s) && !s->dataset[0]) {
+        *culprit = VQS_SETTING_data;
+        return vqs_fail(err, VQS_ERR_JOB, "data: hdf5 reads a dataset; name it with 'dataset: NAME'");
+    }
+    if (D != s->D) {
+        *culprit = VQS_SETTING_D;
+        return vqs_fail(err, VQS_ERR_JOB, "D: must be %lld with %s, not %d", (long long)D, why, s->D);
+    }
+    if (vqs_setting_used(VQS_SETTING_whiten_epsilon, s) && !s->center) {
+        *culprit = VQS_SETTING_whiten;
+        return vqs_fail(err, VQS_ERR_JOB, "whiten: needs center: true, for it whitens about the training mean");
+    }
+    return VQS_OK;
+}
+
 /* No epoch past the last one. */
 static enum vqs_status check_epochs(enum vqs_setting_id id, const struct vqs_settings *s, const struct vqs_epochs *list,
                                     enum vqs_setting_id *culprit, struct vqs_error *err) {
@@ -253,15 +333,6 @@ enum vqs_status vqs_settings_check(const struct vqs_settings *s, enum vqs_settin
         return vqs_fail(err, VQS_ERR_JOB, "r: a subspace of dimension %d does not fit into D = %d; r must be at most D",
                         s->r, s->D);
     }
-    if (vqs_setting_used(VQS_SETTING_path, s) && !s->path[0]) {
-        *culprit = VQS_SETTING_data;
-        return vqs_fail(err, VQS_ERR_JOB, "data: %s reads a file; name it with 'path: FILE'",
-                        vqs_setting_choice(VQS_SETTING_data, s->data));
-    }
-    if (s->data == VQS_DATA_PLANE2D && s->D != 2) {
-        *culprit = VQS_SETTING_D;
-        return vqs_fail(err, VQS_ERR_JOB, "D: plane2d lies in the plane; set D: 2, not %d", s->D);
-    }
     if (vqs_setting_used(VQS_SETTING_encoder, s) && s->encoder == VQS_ENCODER_IDENTITY && (s->d != s->D || s->bias)) {
         *culprit = VQS_SETTING_encoder;
         return vqs_fail(err, VQS_ERR_JOB, "encoder: identity means z = x; set d: %d (as D) and bias: false", s->D);
@@ -276,7 +347,8 @@ enum vqs_status vqs_settings_check(const struct vqs_settings *s, enum vqs_settin
     }
     enum vqs_status status = check_codebooks(s, culprit, err);
     status = status ? status : check_epochs(VQS_SETTING_snapshots, s, &s->snapshots, culprit, err);
-    return status ? status : check_epochs(VQS_SETTING_probe_epochs, s, &s->probe_epochs, culprit, err);
+    status = status ? status : check_epochs(VQS_SETTING_probe_epochs, s, &s->probe_epochs, culprit, err);
+    return status ? status : check_data(s, culprit, err);
 }
 
 /* ---- text -------------------------------------------------------------------------------------------------------- */
@@ -491,17 +563,7 @@ static void refresh_line(struct vqs_keyer *keyer, enum vqs_setting_id id, const 
 }
 
 static bool decides_data(enum vqs_setting_id id) {
-    switch (vqs_setting_table[id].when) {
-    case VQS_WHEN_SUBSPACE:
-    case VQS_WHEN_DRAWN:
-    case VQS_WHEN_MIXTURE:
-    case VQS_WHEN_FILE:
-    case VQS_WHEN_CSV:
-        return true;
-    default:
-        return id == VQS_SETTING_data || id == VQS_SETTING_D || id == VQS_SETTING_N || id == VQS_SETTING_N_eval ||
-               id == VQS_SETTING_seed;
-    }
+    return id <= VQS_SETTING_N_eval || id == VQS_SETTING_seed;
 }
 
 static uint64_t hash_lines(struct vqs_keyer *keyer, const struct vqs_settings *s, const char *what, bool data_only) {

@@ -353,7 +353,7 @@ enum vqs_status vqs_trainer_create(int team, struct vqs_data_cache *cache, struc
     (*out)->cache = cache;
     enum vqs_status status = vqs_team_create(team, &(*out)->team, err);
     if (!status && !cache) {
-        status = vqs_data_cache_create(own_cache_bytes, &(*out)->own, err);
+        status = vqs_data_cache_create(own_cache_bytes, NULL, &(*out)->own, err);
         (*out)->cache = (*out)->own;
     }
     if (status) {
@@ -379,6 +379,13 @@ void vqs_trainer_destroy(struct vqs_trainer *t) {
 /* ---- planning -----------------------------------------------------------------------------------------------------
  */
 
+/* What an estimator's random numbers cost a sample: normals, or exponentials and products of all codes. */
+static double seconds_of_randomness(const struct vqs_settings *s) {
+    const unsigned needs = vqs_estimator_get(s->estimator)->needs;
+    return (needs & VQS_NEEDS_NOISE ? s->d * 1.5e-9 : 0) +
+           (needs & VQS_NEEDS_CHOICES ? s->K * (3e-9 + 3 * s->d / 2e10) : 0);
+}
+
 double vqs_trial_seconds(const struct vqs_settings *s) {
     const double multiply_adds_per_second = 2e10, seconds_per_normal = 1.5e-9, seconds_per_sample_pass = 5e-9;
     const double D = s->D, d = s->d, N = s->N, samples = N + s->N_eval;
@@ -398,19 +405,10 @@ double vqs_trial_seconds(const struct vqs_settings *s) {
         const double steps = s->epochs * ceil(N / s->batch);
         training =
             s->epochs * N * ((products * D * d + K * d + d * d) / multiply_adds_per_second + seconds_per_sample_pass) +
-            steps * (products * D * d * 6 + D * d * d + 10 * K * d) / multiply_adds_per_second;
+            steps * (products * D * d * 6 + D * d * d + 10 * K * d) / multiply_adds_per_second +
+            s->epochs * N * seconds_of_randomness(s);
     } else {
         training = D * D * N / 2e9 + D * D * D / 1e9;
     }
     return data + training + probes + lloyd + 3 * samples * (2 * D * d + K * d) / multiply_adds_per_second;
-}
-
-enum vqs_status vqs_trial_check_data(const struct vqs_settings *s, struct vqs_error *err) {
-    if (!vqs_setting_used(VQS_SETTING_path, s)) {
-        return VQS_OK;
-    }
-    struct vqs_dataset *data = NULL;
-    enum vqs_status status = vqs_dataset_create(s, &data, err);
-    vqs_dataset_destroy(data);
-    return status;
 }

@@ -7,3 +7,8 @@ vqs_test(NAME test_allocation LABELS unit LIBS vqs_core)
 foreach(function malloc calloc realloc aligned_alloc posix_memalign)
     target_link_options(test_allocation PRIVATE -Wl,--wrap=${function})
 endforeach()
+
+# Trajectories against the papers' own formulation, by PyTorch's autograd where it is installed and by NumPy anyway.
+add_test(NAME test_trajectories COMMAND ${VQS_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/test_trajectories.py
+    $<TARGET_FILE:export_trial>)
+set_tests_properties(test_trajectories PROPERTIES LABELS "grad;python" TIMEOUT 120 SKIP_RETURN_CODE 77)

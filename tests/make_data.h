@@ -8,7 +8,7 @@
 static inline struct vqs_dataset *create(const struct vqs_settings *s) {
     struct vqs_dataset *data = NULL;
     struct vqs_error err = {0};
-    ck_assert_msg(vqs_dataset_create(s, &data, &err) == VQS_OK, "%s", err.text);
+    ck_assert_msg(vqs_dataset_create(s, NULL, &data, &err) == VQS_OK, "%s", err.text);
     ck_assert_uint_eq(data->key, vqs_settings_data_key(s));
     ck_assert_uint_eq(data->arena.used, vqs_dataset_memory(s));
     return data;

@@ -107,7 +107,7 @@ static void rotate(const struct frozen *at, double lam, const cdouble *z, cdoubl
     const double *q = chosen(at), zn = sqrt(dot(at->d, at->z, at->z)), qn = sqrt(dot(at->d, q, q));
     double zh[SURROGATE_MAX_D], qh[SURROGATE_MAX_D], w[SURROGATE_MAX_D];
     cdouble wz = 0, zhz = 0;
-    if (zn == 0 || qn == 0) {
+    if (zn <= 1e-12 || qn == 0) {
         affine(at, lam, 0, at->z, z, out);
         return;
     }
@@ -130,7 +130,7 @@ static void rotate(const struct frozen *at, double lam, const cdouble *z, cdoubl
 static void rotation_trick_surrogate(const struct frozen *at, const cdouble *z, const cdouble *codes, cdouble *out) {
     (void)codes;
     const double zn = sqrt(dot(at->d, at->z, at->z));
-    rotate(at, zn > 0 ? sqrt(dot(at->d, chosen(at), chosen(at))) / zn : 1, z, out);
+    rotate(at, zn > 1e-12 ? sqrt(dot(at->d, chosen(at), chosen(at))) / zn : 1, z, out);
 }
 
 /* q + sg(R) (z - sg(z)): R alone does not take z to q. */

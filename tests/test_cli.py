@@ -113,7 +113,7 @@ class Case(unittest.TestCase):
                 (["run", "-h", "--fly"], "--threads"),
                 (["--version"], "compiler", "mpi", "hdf5", "openblas_kernel", "cpu_class"),
                 (["version"], "compiler"),
-                (["estimators"], "ste", "rotation_trick", "projector(a, b)", "kmeans"),
+                (["estimators"], "ste", "rotation_trick", "projector (a = 1, b = 0)", "u (v.g) to code k", "kmeans"),
                 (["settings"], "beta", "commitment weight", "codebook_init"),
                 (["metrics"], "lloyd_gap", "code_drift"),
                 (["plan", SMOKE], "study    estimators: 6 trials", "memory", "core-seconds"),

@@ -4,7 +4,7 @@
 
 #include <zlib.h>
 
-/* ---- CSV --------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static void write_text(const char *path, const char *text) {
     scratch_write(path, text, strlen(text));
@@ -26,16 +26,44 @@ struct reading {
     struct vqs_error err;
 };
 
-static struct reading read_csv(const char *path, int label_columns, size_t limit) {
+/* All samples; or `only` that many of the first. */
+static struct reading read_all(const struct vqs_settings *s, size_t only) {
     struct reading r = {0};
-    r.status = vqs_csv_read(path, label_columns, limit, &r.values, &r.n, &r.D, &r.err);
+    struct vqs_source source;
+    r.status = vqs_source_open(s, NULL, &source, &r.err);
+    if (r.status) {
+        return r;
+    }
+    r.n = only ? only : source.n;
+    r.D = source.D;
+    ck_assert_uint_ge(source.n, r.n);
+    ck_assert_ptr_nonnull(r.values = malloc(r.n * (size_t)r.D * sizeof *r.values));
+    r.status = vqs_source_read(&source, 0, r.n, r.values, &r.err);
+    if (r.status) {
+        free(r.values);
+        r.values = NULL;
+    }
+    vqs_source_close(&source);
     return r;
 }
 
-static struct reading read_idx(const char *path, size_t limit) {
-    struct reading r = {0};
-    r.status = vqs_idx_read(path, limit, &r.values, &r.n, &r.D, &r.err);
-    return r;
+static struct vqs_settings settings_of(enum vqs_data_kind data, const char *path) {
+    struct vqs_settings s;
+    vqs_settings_default(&s);
+    s.data = data;
+    snprintf(s.path, sizeof s.path, "%s", path);
+    return s;
+}
+
+static struct reading read_csv(const char *path, int label_columns, size_t only) {
+    struct vqs_settings s = settings_of(VQS_DATA_CSV, path);
+    s.label_columns = label_columns;
+    return read_all(&s, only);
+}
+
+static struct reading read_idx(const char *path, size_t only) {
+    const struct vqs_settings s = settings_of(VQS_DATA_IDX, path);
+    return read_all(&s, only);
 }
 
 static void expect_values(struct reading r, size_t n, int D, const float *values) {
@@ -55,6 +83,8 @@ static void expect_refusal(struct reading r, const char *path, const char *text)
                   "'%s' should name '%s' and '%s'", r.err.text, path, text);
 }
 
+/* ---- CSV --------------------------------------------------------------------------------------------------------- */
+
 START_TEST(csv_of_every_style_is_read) {
     static const float values[] = {1, 2.5f, -3, 4, 5e-3f, 6};
     static const char *const texts[] = {"1,2.5,-3\n4,5e-3,6\n",
@@ -72,6 +102,37 @@ START_TEST(csv_of_every_style_is_read) {
     }
     static const float unlabelled[] = {1, 4};
     expect_values(read_csv("a.csv", 2, 0), 2, 1, unlabelled);
+}
+END_TEST
+
+/* What is read in any order is what is read in a row. */
+START_TEST(ranges_are_read_in_any_order) {
+    char text[4000];
+    size_t size = 0;
+    for (int i = 0; i < 50; i++) {
+        size += (size_t)sprintf(text + size, "%s%d,%d\n", i % 7 ? "" : "\n", i, -i);
+    }
+    scratch_write("order.csv", text, size);
+    write_gzip("order.csv.gz", text, size);
+    static const struct {
+        uint64_t first;
+        size_t n;
+    } ranges[] = {{0, 3}, {3, 1}, {10, 4}, {49, 1}, {2, 5}, {2, 1}, {0, 50}};
+    for (int zipped = 0; zipped < 2; zipped++) {
+        const struct vqs_settings s = settings_of(VQS_DATA_CSV, zipped ? "order.csv.gz" : "order.csv");
+        struct vqs_source source;
+        float rows[100];
+        ck_assert_int_eq(vqs_source_open(&s, NULL, &source, NULL), VQS_OK);
+        ck_assert_uint_eq(source.n, 50);
+        for (size_t r = 0; r < COUNT_OF(ranges); r++) {
+            ck_assert_int_eq(vqs_source_read(&source, ranges[r].first, ranges[r].n, rows, NULL), VQS_OK);
+            for (size_t i = 0; i < ranges[r].n; i++) {
+                const float number = (float)(ranges[r].first + i);
+                ck_assert(rows[2 * i] == number && rows[2 * i + 1] == -number);
+            }
+        }
+        vqs_source_close(&source);
+    }
 }
 END_TEST
 
@@ -222,7 +283,7 @@ START_TEST(bad_idx_is_refused) {
         {{0, 0, 0x0A, 1, 0, 0, 0, 1, 5}, 9, "offset 0: not an IDX file"},
         {{0, 0, 8, 0, 5}, 5, "offset 0: not an IDX file"},
         {{0, 0, 8, 5, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 5}, 25, "offset 0: not an IDX file"},
-        {{0, 0, 8, 2, 0, 0, 0, 1, 0, 0}, 10, "offset 8: the header ends early"},
+        {{0, 0, 8, 2, 0, 0, 0, 1, 0, 0}, 10, "offset 10: the file ends early"},
         {{0, 0, 8, 1, 0, 0, 0, 0}, 8, "offset 4: axis 0 has 0 elements"},
         {{0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 0}, 12, "offset 8: axis 1 has 0 elements"},
         {{0, 0, 8, 2, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 1}, 13, "offset 8: axis 1"},
@@ -323,10 +384,7 @@ static struct vqs_settings write_numbered(void) {
         size += (size_t)sprintf(text + size, "%d,%d,%d,7\n", i, i * i, 1000 + i);
     }
     scratch_write("numbered.csv", text, size);
-    struct vqs_settings s;
-    vqs_settings_default(&s);
-    s.data = VQS_DATA_CSV;
-    snprintf(s.path, sizeof s.path, "numbered.csv");
+    struct vqs_settings s = settings_of(VQS_DATA_CSV, "numbered.csv");
     s.label_columns = 1;
     s.D = 3;
     s.N = 25;
@@ -430,7 +488,7 @@ START_TEST(a_file_that_does_not_fit_is_refused) {
         s.D = cases[i].D;
         s.N = cases[i].N;
         vqs_dataset_destroy(data);
-        ck_assert_int_eq(vqs_dataset_create(&s, &data, &err), VQS_ERR_DATA);
+        ck_assert_int_eq(vqs_dataset_create(&s, NULL, &data, &err), VQS_ERR_DATA);
         ck_assert_ptr_null(data);
         ck_assert_msg(!strncmp(err.text, cases[i].text, strlen(cases[i].text)), "%s", err.text);
     }
@@ -443,6 +501,7 @@ int main(void) {
     TCase *tests = tcase_create("data_file");
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, csv_of_every_style_is_read);
+    tcase_add_test(tests, ranges_are_read_in_any_order);
     tcase_add_test(tests, long_csv_is_read);
     tcase_add_test(tests, bad_csv_is_refused);
     tcase_add_test(tests, csv_with_a_zero_byte_is_refused);

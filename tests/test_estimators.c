@@ -91,8 +91,8 @@ static void gradients_of_loss(int d, const vqs_real *x, vqs_real *g) {
     }
 }
 
-/* Codes and words drawn, z too: the first samples are special, z = q, z = 0, q = 0, opposite directions, z = q = 0.
- * Rows that do not choose get any code, not only the nearest. */
+/* Codes and words drawn, z too: the first samples are special, z = q, z = 0, q = 0, opposite directions, z = q = 0, z
+ * nearer to q than u is defined for. Rows that do not choose get any code, not only the nearest. */
 static void fill(const struct vqs_kernels *k, int d, int K, struct tile *t) {
     const struct vqs_stream draws = {k, (uint64_t)(100 * K + d), VQS_RNG_DATA, 0};
     memset(t, 0, sizeof *t);
@@ -112,6 +112,7 @@ static void fill(const struct vqs_kernels *k, int d, int K, struct tile *t) {
         t->z[i * T + 0] = t->codes[i];
         t->z[i * T + 1] = t->z[i * T + 4] = 0;
         t->z[i * T + 3] = -0.5 * t->codes[3 % K * d + i];
+        t->z[i * T + 5] = t->codes[5 % K * d + i] + (i == 0 ? 1e-13 : 0);
     }
     k->pack_codes(K, d, t->codes, t->packed, t->half_norm);
     gather(t);
@@ -220,7 +221,7 @@ START_TEST(gradient_is_that_of_the_frozen_surrogate) {
 }
 END_TEST
 
-/* u = 0 is counted by those that use u, where z = q and nowhere else. */
+/* u = 0 is counted by those that use u, where z is q or as good as q, and nowhere else. */
 static void check_zero(const struct vqs_estimator *e, const struct vqs_kernels *k) {
     static const char *const use_u[] = {"rotation", "projector", "nsvq", "diveq", "diveq_detach"};
     struct vqs_settings s;
@@ -233,7 +234,7 @@ static void check_zero(const struct vqs_estimator *e, const struct vqs_kernels *
     fill(k, 5, 7, &t);
     run(e, &s, &t);
     for (int l = 0; l < T; l++) {
-        ck_assert_msg(t.zero[l] == (uses && (l == 0 || l == 4)), "%s, lane %d", e->name, l);
+        ck_assert_msg(t.zero[l] == (uses && (l == 0 || l == 4 || l == 5)), "%s, lane %d", e->name, l);
     }
 }
 
@@ -297,6 +298,25 @@ static void check_lost(const struct vqs_estimator *e, const struct vqs_kernels *
 
 START_TEST(a_lost_sample_is_alone) {
     for_each_row(check_lost);
+}
+END_TEST
+
+/* Logits as far apart as settings allow, and the lowest temperature. */
+static void check_sharp(const struct vqs_estimator *e, const struct vqs_kernels *k) {
+    struct vqs_settings s;
+    struct tile t;
+    some_settings(&s);
+    s.logit_scale = 1e6;
+    fill(k, 4, 9, &t);
+    t.tau = 1e-3;
+    run(e, &s, &t);
+    for (int i = 0; i < 4 * T; i++) {
+        ck_assert(isfinite(t.gz[i]) && isfinite(t.gq[i]) && isfinite(t.gcodes[i % (9 * 4)]));
+    }
+}
+
+START_TEST(sharp_choices_are_finite) {
+    for_each_row(check_sharp);
 }
 END_TEST
 
@@ -587,6 +607,7 @@ int main(void) {
     tcase_add_test(conformance, missing_directions_are_counted);
     tcase_add_test(conformance, a_sample_does_not_see_its_neighbours);
     tcase_add_test(conformance, a_lost_sample_is_alone);
+    tcase_add_test(conformance, sharp_choices_are_finite);
     tcase_add_loop_test(identity, identities, 0, COUNT_OF(equal));
     tcase_add_test(identity, nothing_passes_the_empty_projector);
     tcase_add_test(identity, rotation_trick_at_equal_norms_is_a_rotation);

@@ -43,7 +43,7 @@ static struct fixture make(const struct vqs_kernels *k, struct vqs_settings sett
     struct fixture f = {.settings = settings};
     struct vqs_arena measure = {0};
     struct vqs_error err = {0};
-    ck_assert_msg(vqs_dataset_create(&settings, &f.data, &err) == VQS_OK, "%s", err.text);
+    ck_assert_msg(vqs_dataset_create(&settings, NULL, &f.data, &err) == VQS_OK, "%s", err.text);
     carve(&f, k, &measure);
     ck_assert_int_eq(vqs_arena_create(&f.arena, measure.used, &err), VQS_OK);
     carve(&f, k, &f.arena);

@@ -48,7 +48,7 @@ static void set_up(struct fixture *f) {
     f->s.field_grid = SIDE;
     f->s.field_extent = 1.5;
     f->values = malloc((size_t)(vqs_estimator_count() + 1) * SIDE * SIDE * 2 * sizeof *f->values);
-    ck_assert(vqs_dataset_create(&f->s, &f->data, NULL) == VQS_OK);
+    ck_assert(vqs_dataset_create(&f->s, NULL, &f->data, NULL) == VQS_OK);
     carve(f);
     ck_assert(vqs_arena_create(&f->arena, f->arena.used, NULL) == VQS_OK);
     carve(f);

@@ -43,6 +43,7 @@ START_TEST(table_is_consistent) {
     ck_assert_str_eq(vqs_setting_choice(VQS_SETTING_decoder, VQS_DECODER_TIED), "tied");
     ck_assert_str_eq(vqs_setting_choice(VQS_SETTING_retraction, VQS_RETRACTION_QR_RAW), "qr_raw");
     ck_assert_str_eq(vqs_setting_choice(VQS_SETTING_codebook_init, VQS_INIT_KMEANS), "kmeans");
+    ck_assert_str_eq(vqs_setting_choice(VQS_SETTING_tau_schedule, VQS_TAU_COSINE), "cosine");
     for (int i = 0; i < vqs_estimator_count(); i++) {
         ck_assert_str_eq(vqs_setting_choice(VQS_SETTING_estimator, i), vqs_estimator_get(i)->name);
         for (int p = 0; p < VQS_MAX_PARAMS && vqs_estimator_get(i)->params[p]; p++) {
@@ -181,6 +182,13 @@ static const struct {
     {"r=9 D=8", VQS_SETTING_r, "at most D"},
     {"data=csv", VQS_SETTING_data, "path"},
     {"data=idx", VQS_SETTING_data, "path"},
+    {"data=hdf5 path=x", VQS_SETTING_data, "dataset"},
+    {"data=images path=x patch=8 D=64", VQS_SETTING_D, "must be 192 with patches of 8 x 8 in 3 channels, not 64"},
+    {"data=images path=x patch=64 colour=grey D=64", VQS_SETTING_D, "must be 4096"},
+    {"data=audio path=x frame=200 D=64", VQS_SETTING_D, "must be 200 with frame: 200"},
+    {"data=audio path=x audio_features=log_mel n_mels=20 D=64", VQS_SETTING_D, "must be 20 with n_mels: 20"},
+    {"data=text path=x text_window=2 D=64", VQS_SETTING_D, "must be 512 with text_window: 2"},
+    {"data=csv path=x center=false whiten=pca", VQS_SETTING_whiten, "needs center: true"},
     {"epochs=10 snapshots=1,11", VQS_SETTING_snapshots, "epoch 11"},
     {"K=64 N=32 estimator=kmeans", VQS_SETTING_K, "64 codes"},
 };
@@ -197,6 +205,9 @@ END_TEST
 
 START_TEST(what_has_no_effect_is_not_checked_for_sense) {
     static const char *const fine[] = {"data=csv path=x r=9 D=8",
+                                       "data=text path=x alphabet=occurring text_window=2 D=64",
+                                       "data=images path=x patch=8 D=192 n_mels=20",
+                                       "center=false whiten=pca",
                                        "estimator=kmeans epochs=1 snapshots=5",
                                        "K=32 N=32",
                                        "d=8 D=8 r=8",
@@ -281,6 +292,12 @@ START_TEST(the_key_holds_what_has_an_effect_and_nothing_else) {
     ck_assert(!key_changes("", "a=0.5"));
     ck_assert(!key_changes("estimator=rotation", "b=0.5"));
     ck_assert(key_changes("estimator=projector", "a=0.5"));
+    ck_assert(!key_changes("estimator=nsvq", "beta=0.5"));
+    ck_assert(key_changes("estimator=gumbel_st", "beta=0.5"));
+    ck_assert(!key_changes("", "tau_schedule=constant"));
+    ck_assert(key_changes("estimator=gumbel_st", "tau_schedule=constant"));
+    ck_assert(key_changes("estimator=gumbel_st", "tau_end=0.5"));
+    ck_assert(!key_changes("estimator=gumbel_st tau_schedule=constant", "tau_end=0.5"));
     ck_assert(!key_changes("", "codebook_scale=2"));
     ck_assert(key_changes("codebook_init=normal", "codebook_scale=2"));
     ck_assert(!key_changes("codebook_init=normal estimator=kmeans", "codebook_scale=2"));

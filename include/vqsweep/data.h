@@ -5,23 +5,31 @@
  *
  * Life cycle: vqs_dataset_create, read by any number of threads, vqs_dataset_destroy.
  *
- * Sources: `subspace`, x = U s + sigma e with U a Haar-random orthonormal basis (MATH: sigma scales e and does not change
- * its draws); `plane2d`, the same in the plane with the axes for U; `csv`, numbers separated by commas, semicolons or blanks, one sample a line, `label_columns` trailing
- * columns left out; `idx`, the format of the MNIST files, of any element type, samples along the first axis. Files may
- * be gzipped. A file's samples are shuffled by the seed; the first N train, the next N_eval are held out.
+ * `data: subspace` is x = U s + sigma e with U a Haar-random orthonormal basis (MATH: sigma scales e and does not
+ * change its draws); `data: plane2d` is the same in the plane, with the axes for U. All other data come from files
+ * (source.h): N + N_eval different samples, each choice and order of them as likely as any other, are drawn by the
+ * seed; the first N train, the next N_eval are held out. Then, in this order, values are multiplied by `value_scale`,
+ * the mean of the training samples is subtracted from all (`center`), and all are whitened (`whiten`) by the covariance
+ * C = E diag(v) E^T of the training samples: with S = diag(1/sqrt(v + whiten_epsilon)), zca is x -> E S E^T x, and pca
+ * is x -> S E^T x, the largest v first, the largest component of each direction positive.
+ *
+ * Only the samples drawn are held, whatever the size of the file: vqs_dataset_memory says how many bytes. Making them
+ * takes besides 48 to 80 bytes a sample while they are drawn, what the reader needs (source.h), and for whitening five
+ * D x D matrices of doubles.
  */
 #ifndef VQSWEEP_DATA_H
 #define VQSWEEP_DATA_H
 
 #include "vqsweep/kernels.h"
-#include "vqsweep/settings.h"
+#include "vqsweep/source.h"
 
 /* One part of the data: x is [n][ld], rows padded with zeros (kernels.h). */
 struct vqs_samples {
     size_t n;
     vqs_real *x;
-    vqs_real *sq;    /* [n] |x_i|^2 */
-    double variance; /* E|x - mean|^2 / D */
+    vqs_real *sq;     /* [n] |x_i|^2 */
+    double variance;  /* E|x - mean|^2 / D */
+    uint8_t *classes; /* [n][D / n_classes]: what is one-hot in x before it was scaled; NULL unless n_classes */
 };
 
 struct vqs_dataset {
@@ -31,12 +39,15 @@ struct vqs_dataset {
     struct vqs_samples train, eval;
     int r;           /* rows of basis; 0 where the true subspace is unknown */
     vqs_real *basis; /* [r][ld], orthonormal rows: U^T */
+    int n_classes;   /* of text: a class stands for the byte symbols[class]; 0 for all other data */
+    unsigned char symbols[256];
     struct vqs_arena arena;
 };
 
-/* Make the data of checked settings. VQS_ERR_DATA names file and line or offset; VQS_ERR_MEMORY. */
-enum vqs_status vqs_dataset_create(const struct vqs_settings *settings, struct vqs_dataset **out,
-                                   struct vqs_error *err);
+/* Make the data of checked settings. `hdf5`: as for vqs_source_open. VQS_ERR_DATA names file and line or offset;
+ * VQS_ERR_MEMORY. */
+enum vqs_status vqs_dataset_create(const struct vqs_settings *settings, const struct vqs_source_reader *hdf5,
+                                   struct vqs_dataset **out, struct vqs_error *err);
 void vqs_dataset_destroy(struct vqs_dataset *data);
 /* Bytes that vqs_dataset_create will hold. */
 size_t vqs_dataset_memory(const struct vqs_settings *settings);
@@ -44,19 +55,15 @@ size_t vqs_dataset_memory(const struct vqs_settings *settings);
 /* Data sets shared by the trainers of a process. Trials of equal data key that run near each other in time pay for the
  * data once. Thread-safe; a thread that wants a data set which another is making waits for it. */
 struct vqs_data_cache;
-/* Data sets that nobody uses are kept while all together take at most `bytes`; those in use are always kept. */
-enum vqs_status vqs_data_cache_create(size_t bytes, struct vqs_data_cache **out, struct vqs_error *err);
+/* Data sets that nobody uses are kept while all together take at most `bytes`; those in use are always kept. `hdf5`: as
+ * for vqs_source_open. */
+enum vqs_status vqs_data_cache_create(size_t bytes, const struct vqs_source_reader *hdf5, struct vqs_data_cache **out,
+                                      struct vqs_error *err);
 /* No data set may be in use; NULL-safe. */
 void vqs_data_cache_destroy(struct vqs_data_cache *cache);
 /* The data set of checked settings, to be given back by vqs_data_cache_put. Errors as vqs_dataset_create. */
 enum vqs_status vqs_data_cache_get(struct vqs_data_cache *cache, const struct vqs_settings *settings,
                                    const struct vqs_dataset **out, struct vqs_error *err);
 void vqs_data_cache_put(struct vqs_data_cache *cache, const struct vqs_dataset *data);
-
-/* A whole numeric file: values is [n][D], D the columns that are data. Owned by the caller (free). `limit`: stop reading
- * after so many samples (0: all). VQS_ERR_DATA with file, line or offset, and what was expected. */
-enum vqs_status vqs_csv_read(const char *path, int label_columns, size_t limit, float **values, size_t *n, int *D,
-                             struct vqs_error *err);
-enum vqs_status vqs_idx_read(const char *path, size_t limit, float **values, size_t *n, int *D, struct vqs_error *err);
 
 #endif

@@ -15,7 +15,24 @@
 /* Part of every trial key. Raised when the meaning of a setting, a default or the arithmetic of a trial changes. */
 #define VQS_SETTINGS_VERSION 2
 
-enum vqs_data_kind { VQS_DATA_SUBSPACE, VQS_DATA_CSV, VQS_DATA_IDX, VQS_DATA_PLANE2D };
+enum vqs_data_kind {
+    VQS_DATA_SUBSPACE,
+    VQS_DATA_CSV,
+    VQS_DATA_IDX,
+    VQS_DATA_PLANE2D,
+    VQS_DATA_NPY,
+    VQS_DATA_RAW,
+    VQS_DATA_HDF5,
+    VQS_DATA_IMAGES,
+    VQS_DATA_AUDIO,
+    VQS_DATA_TEXT
+};
+enum vqs_colour { VQS_COLOUR_RGB, VQS_COLOUR_GREY };
+enum vqs_patch_mean { VQS_PATCH_MEAN_KEEP, VQS_PATCH_MEAN_REMOVE };
+enum vqs_frame_window { VQS_FRAME_HANN, VQS_FRAME_RECTANGULAR };
+enum vqs_audio_features { VQS_AUDIO_SAMPLES, VQS_AUDIO_LOG_MEL };
+enum vqs_alphabet { VQS_ALPHABET_BYTES, VQS_ALPHABET_OCCURRING };
+enum vqs_whiten { VQS_WHITEN_NONE, VQS_WHITEN_ZCA, VQS_WHITEN_PCA };
 enum vqs_latent { VQS_LATENT_GAUSSIAN, VQS_LATENT_UNIFORM, VQS_LATENT_MIXTURE };
 enum vqs_encoder { VQS_ENCODER_LINEAR, VQS_ENCODER_IDENTITY };
 enum vqs_decoder { VQS_DECODER_FREE, VQS_DECODER_TIED };
@@ -41,6 +58,12 @@ enum vqs_when {
     VQS_WHEN_MIXTURE,  /* the same with latent: mixture */
     VQS_WHEN_FILE,     /* data read from a file */
     VQS_WHEN_CSV,      /* data: csv */
+    VQS_WHEN_HDF5,     /* data: hdf5 */
+    VQS_WHEN_IMAGES,   /* data: images */
+    VQS_WHEN_AUDIO,    /* data: audio */
+    VQS_WHEN_LOG_MEL,  /* data: audio with audio_features: log_mel */
+    VQS_WHEN_TEXT,     /* data: text */
+    VQS_WHEN_WHITENED, /* data read from a file and whitened */
     VQS_WHEN_TRAINED,  /* trained by gradients: every estimator but the k-means baseline */
     VQS_WHEN_SEVERAL,  /* trained, and more than one codebook */
     VQS_WHEN_LINEAR,   /* trained, with encoder: linear */
@@ -56,13 +79,29 @@ enum vqs_when {
 /* X(KIND, C type, name, default, low, high, when, unit, long name)
  * KIND is INT (int32_t), REAL (double), BOOL (int32_t), ENUM (int32_t, an index into the setting's choices),
  * TEXT (char[VQS_PATH_MAX]), EPOCHS or SEED (uint64_t). low and high are inclusive and ignored for BOOL, ENUM, TEXT,
- * EPOCHS. Names are those of the mathematics: D, d, r, K, N as in the literature. */
+ * EPOCHS. Names are those of the mathematics: D, d, r, K, N as in the literature. The rows that decide the data set
+ * come first, to N_eval. */
 #define VQS_SETTINGS_TABLE(X)                                                                                          \
     X(ENUM, data, VQS_DATA_SUBSPACE, 0, 0, VQS_ALWAYS, "1", "source of the data")                                      \
-    X(TEXT, path, 0, 0, 0, VQS_WHEN_FILE, "1", "data file, plain or gzip")                                             \
+    X(TEXT, path, 0, 0, 0, VQS_WHEN_FILE, "1", "data file; for images and audio also a folder, or a .txt of paths")    \
+    X(TEXT, dataset, 0, 0, 0, VQS_WHEN_HDF5, "1", "path of the dataset within the file")                               \
     X(INT, label_columns, 0, 0, 1024, VQS_WHEN_CSV, "1", "trailing columns of a row that are not data")                \
+    X(INT, patch, 8, 1, 64, VQS_WHEN_IMAGES, "pixels", "width and height of a patch")                                  \
+    X(INT, patch_stride, 8, 1, 65536, VQS_WHEN_IMAGES, "pixels", "from one patch of an image to the next")             \
+    X(ENUM, colour, VQS_COLOUR_RGB, 0, 0, VQS_WHEN_IMAGES, "1", "channels of a patch")                                 \
+    X(ENUM, patch_mean, VQS_PATCH_MEAN_KEEP, 0, 0, VQS_WHEN_IMAGES, "1", "whether each patch keeps its own mean")      \
+    X(INT, frame, 256, 2, 65536, VQS_WHEN_AUDIO, "1", "audio samples of a frame")                                      \
+    X(INT, hop, 128, 1, 1000000, VQS_WHEN_AUDIO, "1", "audio samples from one frame to the next")                      \
+    X(ENUM, frame_window, VQS_FRAME_HANN, 0, 0, VQS_WHEN_AUDIO, "1", "weights of the samples of a frame")              \
+    X(ENUM, audio_features, VQS_AUDIO_SAMPLES, 0, 0, VQS_WHEN_AUDIO, "1", "what stands for a frame")                   \
+    X(INT, n_mels, 40, 1, 512, VQS_WHEN_LOG_MEL, "1", "bands of the mel scale")                                        \
+    X(INT, text_window, 8, 1, 4096, VQS_WHEN_TEXT, "1", "bytes of a sample, each one-hot")                             \
+    X(INT, text_stride, 1, 1, 1000000, VQS_WHEN_TEXT, "1", "bytes from one sample to the next")                        \
+    X(ENUM, alphabet, VQS_ALPHABET_BYTES, 0, 0, VQS_WHEN_TEXT, "1", "classes of a byte: all 256, or those that occur") \
     X(REAL, value_scale, 1.0, -1e9, 1e9, VQS_WHEN_FILE, "1", "factor on every value read")                             \
     X(BOOL, center, 1, 0, 1, VQS_WHEN_FILE, "1", "subtract the training mean")                                         \
+    X(ENUM, whiten, VQS_WHITEN_NONE, 0, 0, VQS_WHEN_FILE, "1", "whitening by the training covariance")                 \
+    X(REAL, whiten_epsilon, 0.01, 1e-12, 1e12, VQS_WHEN_WHITENED, "1", "added to the variances before whitening")      \
     X(INT, D, 128, 1, 4096, VQS_ALWAYS, "1", "input dimension")                                                        \
     X(INT, r, 2, 1, 4096, VQS_WHEN_SUBSPACE, "1", "true subspace dimension")                                           \
     X(REAL, sigma, 0.1, 0.0, 1e6, VQS_WHEN_DRAWN, "1", "standard deviation of the noise")                           \
@@ -181,9 +220,9 @@ bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *setting
 void vqs_settings_default(struct vqs_settings *settings);
 
 /* Checks what no single row can: K > N, d > D, groups of unequal width, an estimator that cannot be applied in the
- * scope asked for, a file kind without a path, a snapshot past the last epoch, a range left by a caller that set fields
- * directly. On failure returns VQS_ERR_JOB with a text "KEY: what is wrong; what was expected", and *culprit is the
- * setting to point at. The caller prefixes file and line. */
+ * scope asked for, a file kind without a path, a D that is not what patches, frames or windows have, a snapshot past
+ * the last epoch, a range left by a caller that set fields directly. On failure returns VQS_ERR_JOB with a text "KEY:
+ * what is wrong; what was expected", and *culprit is the setting to point at. The caller prefixes file and line. */
 enum vqs_status vqs_settings_check(const struct vqs_settings *settings, enum vqs_setting_id *culprit,
                                    struct vqs_error *err);
 

@@ -99,4 +99,7 @@ enum vqs_status vqs_store_summaries(struct vqs_store *store, size_t first, size_
 /* A whole record with curves, snapshots and arrays, as it was written. VQS_ERR_STORE when pending or damaged. */
 enum vqs_status vqs_store_read(struct vqs_store *store, size_t trial, struct vqs_record *record, struct vqs_error *err);
 
+/* Reads `data: hdf5`, for those who make data sets: the core knows no HDF5 and is given this (source.h). */
+extern const struct vqs_source_reader vqs_source_hdf5;
+
 #endif

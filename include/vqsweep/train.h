@@ -18,7 +18,7 @@ struct vqs_trainer;
 struct vqs_data_cache; /* data.h */
 
 /* `team`: threads that share one trial, >= 1. `cache`: data sets shared with other trainers, which outlives this
- * one; NULL for a cache of its own. */
+ * one; NULL for a cache of its own, which reads no HDF5. */
 enum vqs_status vqs_trainer_create(int team, struct vqs_data_cache *cache, struct vqs_trainer **out,
                                    struct vqs_error *err);
 void vqs_trainer_destroy(struct vqs_trainer *trainer);
@@ -61,8 +61,5 @@ size_t vqs_trial_record_bytes(const struct vqs_settings *settings);
 /* Expected seconds of one trial on one core, from counted operations and a nominal rate; good for order and for an
  * estimate within a factor of two. */
 double vqs_trial_seconds(const struct vqs_settings *settings);
-/* Opens the data a trial needs and checks it against the settings (dimension, number of samples), without training.
- * VQS_ERR_DATA with file and reason. */
-enum vqs_status vqs_trial_check_data(const struct vqs_settings *settings, struct vqs_error *err);
 
 #endif

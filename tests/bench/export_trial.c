@@ -1,5 +1,6 @@
 /* export_trial.c - writes a trial as a peer needs it to train the same model: data, initial values, the order of the
- * samples in every epoch, and the loss curves that vqsweep gets.
+ * samples in every epoch, and the loss curves and the last codebook that vqsweep gets; then, of an estimator that
+ * chooses codes at random, the random words of each step, [tiles][K][32].
  *
  *   export_trial FILE [NAME=VALUE...]      settings over the defaults; a free decoder without bias */
 #include "vqsweep/model.h"
@@ -49,7 +50,7 @@ static void write_start(FILE *file, const struct vqs_settings *s) {
     check(vqs_arena_create(&arena, arena.used, &err), &err);
     arena.used = 0;
     vqs_model_carve(s, kernels, &arena, &model, &scratch);
-    check(vqs_dataset_create(s, &data, &err), &err);
+    check(vqs_dataset_create(s, NULL, &data, &err), &err);
     vqs_model_init(s, data, &model, &scratch);
     write_rows(file, data->train.x, data->train.n, (size_t)s->D, data->ld);
     write_rows(file, model.W, (size_t)s->d, (size_t)s->D, model.ld);
@@ -64,7 +65,7 @@ static void write_start(FILE *file, const struct vqs_settings *s) {
     vqs_arena_destroy(&arena);
 }
 
-static void write_curves(FILE *file, const struct vqs_settings *s) {
+static void write_results(FILE *file, const struct vqs_settings *s) {
     struct vqs_error err = {0};
     struct vqs_trainer *trainer;
     struct vqs_record record = {0};
@@ -73,8 +74,25 @@ static void write_curves(FILE *file, const struct vqs_settings *s) {
     const size_t n = (size_t)s->epochs;
     fwrite(record.curves + VQS_CURVE_loss_rec * n, sizeof(double), n, file);
     fwrite(record.curves + VQS_CURVE_loss_vq * n, sizeof(double), n, file);
+    fwrite(record.snapshots[record.n_snapshots - 1].codes, sizeof(float), (size_t)(s->K * s->d), file);
     vqs_record_destroy(&record);
     vqs_trainer_destroy(trainer);
+}
+
+static void write_words(FILE *file, const struct vqs_settings *s) {
+    const int steps = (s->N + s->batch - 1) / s->batch, choices = s->K * VQS_TILE;
+    const int room = (choices + VQS_RNG_GROUP - 1) / VQS_RNG_GROUP * VQS_RNG_GROUP; /* tiles begin with whole groups */
+    for (int step = 0; step < s->epochs * steps; step++) {
+        const struct vqs_stream stream = {vqs_kernels_get(), s->seed, VQS_RNG_ESTIMATOR, (uint32_t)step + 1};
+        const int start = step % steps * s->batch, n = s->N - start < s->batch ? s->N - start : s->batch;
+        for (int i = 0; i < n; i += VQS_TILE) {
+            for (int j = 0; j < s->K; j++) {
+                uint32_t words[VQS_TILE];
+                vqs_rng_words(&stream, (uint64_t)(i / VQS_TILE * room + j * VQS_TILE), VQS_TILE, words);
+                fwrite(words, sizeof *words, VQS_TILE, file);
+            }
+        }
+    }
 }
 
 int main(int argc, char **argv) {
@@ -91,7 +109,10 @@ int main(int argc, char **argv) {
     const struct vqs_settings *s = &settings;
     fprintf(file, "%d %d %d %d %d %d\n", s->D, s->d, s->K, s->batch, s->N, s->epochs);
     write_start(file, s);
-    write_curves(file, s);
+    write_results(file, s);
+    if (vqs_estimator_get(s->estimator)->needs & VQS_NEEDS_CHOICES) {
+        write_words(file, s);
+    }
     if (fclose(file)) {
         fprintf(stderr, "export_trial: cannot write %s\n", argv[1]);
         return 1;

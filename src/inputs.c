@@ -1,0 +1,86 @@
+/* inputs.c - the data files that a plan reads. */
+#include "inputs.h"
+
+#include "vqsweep/source.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static size_t list_size(const struct vqs_bytes *list) {
+    return list->size / sizeof(struct vqs_settings);
+}
+
+static const struct vqs_settings *list_get(const struct vqs_bytes *list, size_t i) {
+    return (const struct vqs_settings *)(const void *)list->data + i;
+}
+
+enum vqs_status vqs_inputs_list(const struct vqs_plan *plan, struct vqs_bytes *list, struct vqs_error *err) {
+    enum vqs_status status = VQS_OK;
+    for (size_t t = 0; t < vqs_plan_n_trials(plan) && status == VQS_OK; t++) {
+        struct vqs_settings settings;
+        vqs_plan_trial_settings(plan, t, &settings);
+        if (!vqs_setting_used(VQS_SETTING_path, &settings)) {
+            continue;
+        }
+        settings.seed = 0;
+        settings.value_scale = 1;
+        settings.center = 1;
+        settings.whiten = VQS_WHITEN_NONE;
+        const uint64_t key = vqs_settings_data_key(&settings);
+        size_t i = 0;
+        while (i < list_size(list) && vqs_settings_data_key(list_get(list, i)) != key) {
+            i++;
+        }
+        if (i == list_size(list)) {
+            status = vqs_bytes_append(list, &settings, sizeof settings, err);
+        }
+    }
+    return status;
+}
+
+enum vqs_status vqs_inputs_print(const struct vqs_bytes *list, struct vqs_error *err) {
+    enum vqs_status status = VQS_OK;
+    for (size_t i = 0; i < list_size(list) && status == VQS_OK; i++) {
+        const struct vqs_settings *s = list_get(list, i);
+        struct vqs_source source;
+        status = vqs_source_open(s, &vqs_source_hdf5, &source, err);
+        if (status == VQS_OK) {
+            printf("%sdata     %s: %s: %" PRIu64 " samples of %d values, of which a trial draws %" PRId64 "\n",
+                   i ? "" : "\n", s->path, source.text, source.n, source.D, (int64_t)s->N + s->N_eval);
+            status = vqs_source_check(&source, s, err);
+            vqs_source_close(&source);
+        }
+    }
+    return status;
+}
+
+/* Whether an earlier entry names the same files. */
+static bool seen_before(const struct vqs_bytes *list, size_t i) {
+    for (size_t j = 0; j < i; j++) {
+        if (list_get(list, j)->data == list_get(list, i)->data &&
+            !strcmp(list_get(list, j)->path, list_get(list, i)->path)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum vqs_status vqs_inputs_add_provenance(const struct vqs_bytes *list, struct vqs_provenance *provenance,
+                                          struct vqs_error *err) {
+    struct vqs_bytes text = {0};
+    enum vqs_status status = VQS_OK;
+    for (size_t i = 0; i < list_size(list) && status == VQS_OK; i++) {
+        const struct vqs_settings *s = list_get(list, i);
+        char what[120], item[VQS_PATH_MAX + 130];
+        if (!seen_before(list, i) && (status = vqs_source_fingerprint(s, what, sizeof what, err)) == VQS_OK) {
+            const int length = snprintf(item, sizeof item, "%s%s: %s", text.size ? "; " : "", s->path, what);
+            status = vqs_bytes_append(&text, item, (size_t)length, err);
+        }
+    }
+    if (status == VQS_OK && text.size) {
+        vqs_provenance_add(provenance, "data_files", "%.*s", (int)text.size, (const char *)text.data);
+    }
+    vqs_bytes_destroy(&text);
+    return status;
+}
