@@ -50,17 +50,18 @@ static size_t round_up(size_t size) {
 
 enum vqs_status vqs_arena_create(struct vqs_arena *arena, size_t size, struct vqs_error *err) {
     memset(arena, 0, sizeof *arena);
-    size_t rounded = round_up(size ? size : 1);
-    if (rounded > PTRDIFF_MAX || !(arena->base = aligned_alloc(ALIGNMENT, rounded))) {
+    const size_t rounded = round_up(size ? size : 1);
+    if (rounded > PTRDIFF_MAX - ALIGNMENT ||
+        !(arena->block = calloc(1, rounded + ALIGNMENT))) { /* zeroed as it is used */
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate a workspace of %zu bytes", size);
     }
+    arena->base = (unsigned char *)arena->block + (ALIGNMENT - (uintptr_t)arena->block % ALIGNMENT) % ALIGNMENT;
     arena->size = rounded;
-    memset(arena->base, 0, rounded);
     return VQS_OK;
 }
 
 void vqs_arena_destroy(struct vqs_arena *arena) {
-    free(arena->base);
+    free(arena->block);
     memset(arena, 0, sizeof *arena);
 }
 

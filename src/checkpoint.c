@@ -24,7 +24,7 @@ struct head {
     char code_version[64], cpu_class[16];
     uint64_t real_size;
     int32_t epoch, n_snapshots;
-    int64_t steps, flips;
+    int64_t steps, flips, revived;
     double zero, seconds;
 };
 static const char magic[8] = "VQSTRIAL";
@@ -44,7 +44,7 @@ static int n_pieces(const struct vqs_trial_state *state) {
 static struct piece piece_of(const struct vqs_trial_state *state, int i) {
     const struct vqs_record *record = state->record;
     if (i < VQS_STATE_PARTS) {
-        return (struct piece){state->part[i].data, state->part[i].n * sizeof(vqs_real)};
+        return (struct piece){state->part[i].data, state->part[i].size};
     }
     if (i == CURVES) {
         return (struct piece){record->curves, (size_t)record->n_epochs * VQS_N_CURVES * sizeof(double)};
@@ -119,6 +119,7 @@ enum vqs_status vqs_checkpoint_save(const char *path, const struct vqs_checkpoin
                         .n_snapshots = state->n_snapshots,
                         .steps = state->steps,
                         .flips = state->flips,
+                        .revived = state->revived,
                         .zero = state->zero,
                         .seconds = seconds};
     struct vqs_bytes bytes = {0};
@@ -224,6 +225,7 @@ enum vqs_status vqs_checkpoint_load(const char *path, const struct vqs_checkpoin
         state->n_snapshots = head.n_snapshots;
         state->steps = head.steps;
         state->flips = head.flips;
+        state->revived = head.revived;
         state->zero = head.zero;
         *seconds = head.seconds;
     }

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum kind { TEXT, INT, INT64, FLAG, DURATION, SHARD };
+enum kind { TEXT, INT, INT_OR_AUTO, INT64, FLAG, DURATION, SHARD };
 
 struct option_row {
     char letter;
@@ -25,7 +25,8 @@ static const struct option_row options[] = {
     {'s', "seeds", "A..B", "seeds in place of every 'seeds' of the job", TEXT, offsetof(struct vqs_cli, seeds), 0, 0},
     {'t', "threads", "N", "threads of a rank (default: its share of the machine's cores)", INT,
      offsetof(struct vqs_cli, threads), 1, 4096},
-    {'m', "team", "M", "threads that share one trial (default: 1)", INT, offsetof(struct vqs_cli, team), 1, 4096},
+    {'m', "team", "M", "threads that share one trial, or auto: as the run is expected to end soonest (default: auto)",
+     INT_OR_AUTO, offsetof(struct vqs_cli, team), 1, 4096},
     {'p', "prefetch", "N", "trials kept waiting at a rank so that it never idles (default: 4)", INT,
      offsetof(struct vqs_cli, prefetch), 0, 100000},
     {'l', "time-limit", "TIME", "stop in time for this: 90s, 12h, H:MM:SS, D-HH:MM:SS (default: SLURM's, if any)",
@@ -52,6 +53,8 @@ static const struct option_row options[] = {
     {'a', "attempts", "N",
      "attempts at a trial that fails, is stuck or loses its rank, before it is given up (default: 3)", INT,
      offsetof(struct vqs_cli, attempts), 1, 1000},
+    {'T', "profile", NULL, "print where the time of the trials on rank 0 went", FLAG, offsetof(struct vqs_cli, profile),
+     0, 0},
     {'q', "quiet", NULL, "no progress, notices or summary; warnings and errors are still printed", FLAG,
      offsetof(struct vqs_cli, quiet), 0, 0},
     {'n', "trial", "N", "one trial in full", INT64, offsetof(struct vqs_cli, trial), 0, UINT32_MAX},
@@ -140,14 +143,18 @@ static enum vqs_status set_option(const struct option_row *row, const char *text
     if (row->kind == SHARD) {
         return set_shard(row, text, field, err);
     }
+    if (row->kind == INT_OR_AUTO && !strcmp(text, "auto")) {
+        *(int *)field = 0;
+        return VQS_OK;
+    }
     char *end;
     errno = 0;
     long long value = strtoll(text, &end, 10);
     if (errno || end == text || *end || value < row->low || value > row->high) {
-        return vqs_fail(err, VQS_ERR_USAGE, "--%s: must be a whole number from %lld to %lld, not '%s'", row->name,
-                        (long long)row->low, (long long)row->high, text);
+        return vqs_fail(err, VQS_ERR_USAGE, "--%s: must be a whole number from %lld to %lld%s, not '%s'", row->name,
+                        (long long)row->low, (long long)row->high, row->kind == INT_OR_AUTO ? " or auto" : "", text);
     }
-    if (row->kind == INT) {
+    if (row->kind == INT || row->kind == INT_OR_AUTO) {
         *(int *)field = (int)value;
     } else {
         *(int64_t *)field = value;
@@ -181,8 +188,7 @@ enum vqs_status vqs_cli_parse(const struct vqs_command *command, int argc, char 
     char letters[2 * N_OPTIONS + 4];
     struct option table[N_OPTIONS + 2];
     build_tables(command, letters, table);
-    *cli = (struct vqs_cli){.team = 1,
-                            .prefetch = 4,
+    *cli = (struct vqs_cli){.prefetch = 4,
                             .trial = -1,
                             .sample = 3,
                             .grace = 60,

@@ -14,7 +14,7 @@ struct vqs_cli {
     char **more;      /* what follows it, for a command that takes several */
     int n_more;
     const char *output, *seeds;
-    int threads, team, prefetch;  /* threads 0: as many as there are cores */
+    int threads, team, prefetch;  /* threads 0: as many as there are cores; team 0: as is best */
     int silence, stall, attempts; /* of ranks and trials that are not waited for any longer */
     int64_t trial;                /* -1: none */
     int64_t sample;
@@ -23,7 +23,7 @@ struct vqs_cli {
     int64_t grace;            /* seconds a stopping run may take */
     int64_t trial_checkpoint; /* seconds between a trial's checkpoints */
     int64_t shard[2];         /* i of n, from 1 */
-    bool allow_mixed, retry_failed, only_pending, figures;
+    bool allow_mixed, retry_failed, only_pending, figures, profile;
     char command[2048]; /* the whole command line, for the record */
 };
 

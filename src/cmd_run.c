@@ -7,6 +7,7 @@
 #include "farm.h"
 #include "inputs.h"
 #include "node.h"
+#include "vqsweep/crew.h"
 #include "vqsweep/data.h"
 #include "vqsweep/kernels.h"
 #include "vqsweep/train.h"
@@ -40,23 +41,38 @@ struct run {
 
 /* ---- threads ----------------------------------------------------------------------------------------------------- */
 
+/* Collective: threads that share a trial, the same on all ranks, by rank 0's choice for as many threads as all have. */
+static int choose_team(const struct run *run, int threads) {
+    int least, team = 1;
+    MPI_Allreduce(&threads, &least, 1, MPI_INT, MPI_MIN, run->comm);
+    if (run->rank == 0) {
+        const struct vqs_crew crew = {run->n_ranks, least, (uint32_t)run->cli->shard[0] - 1,
+                                      (uint32_t)run->cli->shard[1], vqs_crew_phase_seconds};
+        team = vqs_crew_choose(&crew, run->plan);
+    }
+    MPI_Bcast(&team, 1, MPI_INT, 0, run->comm);
+    return team;
+}
+
 /* Threads of this rank, and how many trials that makes side by side. */
 static enum vqs_status choose_slots(struct run *run, struct vqs_error *err) {
     const struct vqs_cli *cli = run->cli;
-    int threads = cli->threads ? cli->threads : run->node.share > cli->team ? run->node.share : cli->team;
-    if (cli->team > threads) {
+    const int threads = cli->threads ? cli->threads : run->node.share > cli->team ? run->node.share : cli->team;
+    const int team = cli->team ? cli->team : choose_team(run, threads);
+    if (team > threads) {
         return vqs_fail(err, VQS_ERR_USAGE, "--team: %d threads share a trial, but --threads gives a rank only %d",
-                        cli->team, threads);
+                        team, threads);
     }
     run->farm.rank = run->rank;
-    run->farm.team = cli->team;
-    run->farm.slots = threads / cli->team;
+    run->farm.team = team;
+    run->farm.slots = threads / team;
     run->farm.prefetch = cli->prefetch;
     run->farm.trial_checkpoint = (double)cli->trial_checkpoint;
     run->farm.grace = (double)cli->grace;
     run->farm.silence = cli->silence;
     run->farm.stall = cli->stall;
     run->farm.attempts = cli->attempts;
+    run->farm.profiled = cli->profile;
     memcpy(run->farm.host, run->node.host, sizeof run->farm.host);
     openblas_set_num_threads(1);
     return VQS_OK;
@@ -244,6 +260,12 @@ static enum vqs_status set_up(struct run *run, struct vqs_error *err) {
     enum vqs_status status = VQS_OK;
     vqs_node_set_up(run->comm, &run->node);
     vqs_node_watch(&run->node);
+    if (run->rank == 0) {
+        status = read_plan(run, err);
+    }
+    if ((status = vqs_sched_agree(run->comm, status, err)) != VQS_OK) {
+        return status;
+    }
     status = choose_slots(run, err);
     if (status == VQS_OK && run->rank == 0 && !(run->facts = calloc((size_t)run->n_ranks, sizeof *run->facts))) {
         status = vqs_fail(err, VQS_ERR_MEMORY, "out of memory");
@@ -252,12 +274,7 @@ static enum vqs_status set_up(struct run *run, struct vqs_error *err) {
         return status;
     }
     vqs_audit_gather(run->comm, &run->node, run->farm.slots * run->farm.team, run->farm.slots, run->facts);
-    if (run->rank == 0) {
-        status = read_plan(run, err);
-    }
-    if ((status = vqs_sched_agree(run->comm, status, err)) == VQS_OK) {
-        status = check_data(run, err);
-    }
+    status = check_data(run, err);
     if (status == VQS_OK && run->rank == 0) { /* nothing is written before all else is known to be in order */
         status = open_output(run, err);
     }
@@ -279,6 +296,22 @@ static void print_summary(const struct run *run, const struct vqs_sched_summary 
            (double)state->done_here / seconds, 100 * summary->busy_seconds / (seconds * total_slots(run)), run->path);
 }
 
+static void print_profile(const struct run *run) {
+    const struct vqs_profile profile = vqs_farm_profile(&run->farm);
+    double total = 0;
+    for (int i = 0; i < VQS_N_PHASES; i++) {
+        total += profile.seconds[i];
+    }
+    printf("%-55s %10.3f s\n", "time of trials, all threads of rank 0 together", total);
+    for (int i = 0; i < VQS_N_PHASES; i++) {
+        if (profile.seconds[i] > 0) {
+            printf("  %-53s %10.3f s %5.1f%%\n", vqs_profile_text((enum vqs_phase)i), profile.seconds[i],
+                   100 * profile.seconds[i] / total);
+        }
+    }
+    printf("%-55s %10.3f s\n", "journal, by rank 0 besides", run->farm.journal_seconds);
+}
+
 /* Rank 0, after the farm: the file, the summary, and what the run came to. */
 static enum vqs_status conclude(struct run *run, const struct vqs_sched_summary *summary, struct vqs_error *err) {
     const struct vqs_progress_state *state = &run->farm.state;
@@ -288,6 +321,9 @@ static enum vqs_status conclude(struct run *run, const struct vqs_sched_summary 
     }
     if (!run->cli->quiet) {
         print_summary(run, summary);
+    }
+    if (run->cli->profile) {
+        print_profile(run);
     }
     if (vqs_farm_left(&run->farm)) {
         return vqs_fail(err, VQS_ERR_UNFINISHED,

@@ -134,7 +134,9 @@ static enum vqs_status on_result(void *ctx, uint32_t trial, int rank, const void
         size = farm->scratch.size;
     }
     if (status == VQS_OK) {
+        const double start = farm->profiled ? vqs_clock_seconds() : 0;
         status = vqs_output_append(farm->output, &head, result, size, err);
+        farm->journal_seconds += farm->profiled ? vqs_clock_seconds() - start : 0;
     }
     if (status == VQS_OK && head.outcome == VQS_OUTCOME_FAILED) {
         *verdict = on_failure(farm, trial, &head, result, size);

@@ -18,6 +18,7 @@
 #include "output.h"
 #include "progress.h"
 #include "supervisor.h"
+#include "vqsweep/profile.h"
 #include "vqsweep/sched.h"
 
 #include <stdatomic.h>
@@ -33,6 +34,7 @@ struct vqs_farm {
     const char *trials_folder; /* of checkpoints */
     double trial_checkpoint;   /* seconds between those of a trial */
     double end_at;             /* when the time limit ends, on vqs_clock_seconds; INFINITY: never */
+    bool profiled;             /* time is booked to phases */
     double grace;              /* seconds before that, or after a signal, for stopping */
     /* rank 0 */
     const struct vqs_plan *plan;
@@ -54,6 +56,7 @@ struct vqs_farm {
     char first_failures[200];        /* "17 (why), 18, 21" */
     int signals_seen;
     int told_attempts;          /* failed ones that were told of */
+    double journal_seconds;     /* rank 0: of its main thread, if `profiled` */
     double stop_at;             /* when the first signal was seen or the time limit came near; 0: none */
     _Atomic(double) leave_by;   /* when running trials must have ended or been left; 0: not stopping */
     _Atomic(bool) told_of_disk; /* a checkpoint could not be written, which is said once */
@@ -66,6 +69,8 @@ enum vqs_status vqs_farm_create(struct vqs_farm *farm, struct vqs_error *err);
  * vqs_farm_create on) and the time limit stop it; a second signal ends the program at once with the journal in order. */
 enum vqs_status vqs_farm_run(struct vqs_farm *farm, MPI_Comm comm, struct vqs_sched_summary *summary,
                              struct vqs_error *err);
+/* What the workers of this rank booked, if `profiled`. */
+struct vqs_profile vqs_farm_profile(const struct vqs_farm *farm);
 /* Rank 0: trials of the shard that were to be run and have no record yet. */
 size_t vqs_farm_left(const struct vqs_farm *farm);
 void vqs_farm_destroy(struct vqs_farm *farm);

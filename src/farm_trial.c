@@ -20,6 +20,7 @@ struct vqs_farm_worker {
     struct vqs_farm *farm;
     struct vqs_trainer *trainer;
     struct vqs_record record;
+    struct vqs_profile *profiles; /* [team], or NULL */
     /* the trial in work */
     struct vqs_farm_task task;
     char *path;     /* of its checkpoint */
@@ -170,6 +171,18 @@ void vqs_farm_run_trial(void *ctx, int slot, const void *data, size_t size, stru
     if (vqs_record_pack(record, result, NULL) != VQS_OK) {
         result->size = before;
     }
+    vqs_profile_lap(worker->profiles, VQS_PHASE_RECORD);
+}
+
+struct vqs_profile vqs_farm_profile(const struct vqs_farm *farm) {
+    struct vqs_profile sum = {0};
+    for (int i = 0; i < farm->slots * farm->team; i++) {
+        const struct vqs_profile *profiles = farm->workers[i / farm->team].profiles;
+        if (profiles) { /* there may have been no memory for them */
+            vqs_profile_add(&profiles[i % farm->team], &sum);
+        }
+    }
+    return sum;
 }
 
 uint32_t vqs_farm_progress(void *ctx, int slot) {
@@ -194,6 +207,10 @@ enum vqs_status vqs_farm_create_workers(struct vqs_farm *farm, struct vqs_error 
         if (status == VQS_OK) {
             vqs_trainer_set_hooks(worker->trainer, &hooks);
         }
+        if (status == VQS_OK && farm->profiled) {
+            worker->profiles = calloc((size_t)farm->team, sizeof *worker->profiles);
+            vqs_trainer_set_profiles(worker->trainer, worker->profiles);
+        }
     }
     return status;
 }
@@ -203,6 +220,7 @@ void vqs_farm_destroy_workers(struct vqs_farm *farm) {
         vqs_trainer_destroy(farm->workers[s].trainer);
         vqs_record_destroy(&farm->workers[s].record);
         free(farm->workers[s].path);
+        free(farm->workers[s].profiles);
     }
     vqs_data_cache_destroy(farm->cache);
     free(farm->workers);

@@ -207,7 +207,8 @@ void KERNEL(code_moments)(int n, const uint32_t *used, int d, const vqs_real *co
     }
 }
 
-/* ---- distances, for k-means ---------------------------------------------------------------------------------------- */
+/* ---- distances and sums, for k-means
+ * ---------------------------------------------------------------------------------------- */
 
 void KERNEL(nearer)(int d, const vqs_real *c, const vqs_real *z, vqs_real *near) {
     vqs_real sum[T] = {0};
@@ -221,5 +222,25 @@ void KERNEL(nearer)(int d, const vqs_real *c, const vqs_real *z, vqs_real *near)
 #pragma omp simd
     for (int l = 0; l < T; l++) {
         near[l] = sum[l] < near[l] ? sum[l] : near[l];
+    }
+}
+
+void KERNEL(sum_by_code)(int n, int d, const uint32_t *k, const vqs_real *z, double *sums) {
+    int i = 0;
+    for (; i + 8 <= d; i += 8) {
+        vqs_real rows[T * 8];
+        v_columns_to_rows_8(z + i * T, 8, rows);
+        for (int l = 0; l < n; l++) {
+            double *sum = sums + (size_t)k[l] * (size_t)d + (size_t)i;
+#pragma omp simd
+            for (int c = 0; c < 8; c++) {
+                sum[c] += (double)rows[l * 8 + c];
+            }
+        }
+    }
+    for (int l = 0; l < n && i < d; l++) {
+        for (int c = i; c < d; c++) {
+            sums[(size_t)k[l] * (size_t)d + (size_t)c] += (double)z[c * T + l];
+        }
     }
 }

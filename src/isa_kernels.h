@@ -14,7 +14,8 @@
 /* Every kernel, by its name in struct vqs_kernels. */
 #define VQS_KERNEL_LIST(X)                                                                                             \
     X(words) X(normals) X(project) X(pack_size) X(pack) X(outer) X(decode_error) X(pack_codes) X(assign) X(scatter)    \
-    X(code_moments) X(nearer) X(mix) X(tile_step) X(combine) X(gram) X(gram_schmidt) X(add_up) X(dot) X(axpy) X(adam)
+    X(code_moments) X(nearer) X(sum_by_code) X(mix) X(tile_step) X(combine) X(gram) X(gram_schmidt) X(add_up) X(dot)   \
+    X(axpy) X(adam) X(bound)
 
 #define KERNEL(name) VQS_ISA_NAME(vqs_##name)
 
@@ -24,6 +25,9 @@ VQS_KERNEL_LIST(VQS_X)
 #undef VQS_X
 
 #define T VQS_TILE
+
+/* The entropy penalty of one codebook in a tile (care.h): its sums while the tile collects, then its gradients. */
+void KERNEL(soft_codes)(const struct vqs_step *step, struct vqs_tile *tile, int codebook);
 
 /* Over the samples of a tile: one or two vector operations. */
 #define FOR_LANES _Pragma("omp simd") for (int l = 0; l < T; l++)

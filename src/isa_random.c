@@ -5,7 +5,10 @@
 #include <math.h>
 #include <sleef.h>
 
-enum { BLOCKS = VQS_RNG_GROUP / 4 }; /* Philox blocks in a group */
+enum {
+    BLOCKS = VQS_RNG_GROUP / 4, /* Philox blocks in a group */
+    GROUPS = 2                  /* groups made at a time */
+};
 
 #if defined(VQS_INTRINSICS)
 /* Philox4x32-10 on whole vectors of counters: Random123's constants and rounds; its scalar code is the tests' oracle. */
@@ -33,61 +36,75 @@ typedef __m256i vw;
 #define vw_store(p, v)  _mm256_storeu_si256((__m256i *)(p), v)
 #endif
 
+static const uint32_t numbers[BLOCKS] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
 INLINE void multiply(vw a, vw m, vw *low, vw *high) {
     const vw even = vw_mul_even(a, m), odd = vw_mul_even(vw_odd(a), m);
     *low = vw_join_low(even, odd);
     *high = vw_join_high(even, odd);
 }
 
-static void group_words(uint64_t seed, uint32_t purpose, uint32_t stream, uint64_t group, uint32_t w[4][BLOCKS]) {
-    const uint64_t first = group * BLOCKS; /* a group's blocks share the high word: BLOCKS divides 2^32 */
+/* Words of GROUPS groups side by side: each round waits for the one before. */
+static void group_words(uint64_t seed, uint32_t purpose, uint32_t stream, uint64_t group,
+                        uint32_t w[GROUPS][4][BLOCKS]) {
+    enum { LANES = (int)(sizeof(vw) / 4), IN_GROUP = BLOCKS / LANES, VECTORS = GROUPS * IN_GROUP };
     const vw m0 = vw_set(PHILOX_M4x32_0), m1 = vw_set(PHILOX_M4x32_1);
-    uint32_t lanes[BLOCKS];
-    for (uint32_t l = 0; l < BLOCKS; l++) {
-        lanes[l] = (uint32_t)first + l;
+    vw c0[VECTORS], c1[VECTORS], c2[VECTORS], c3[VECTORS];
+    for (int v = 0; v < VECTORS; v++) {
+        const uint64_t first = (group + (uint64_t)(v / IN_GROUP)) * BLOCKS; /* blocks of a group share the high word */
+        c0[v] = vw_add(vw_load(numbers + v % IN_GROUP * LANES), vw_set((uint32_t)first));
+        c1[v] = vw_set(first >> 32);
+        c2[v] = vw_set(purpose);
+        c3[v] = vw_set(stream);
     }
-    for (int l = 0; l < BLOCKS; l += (int)(sizeof(vw) / 4)) {
-        vw c0 = vw_load(lanes + l), c1 = vw_set(first >> 32), c2 = vw_set(purpose), c3 = vw_set(stream);
-        uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-        for (int round = 0; round < PHILOX4x32_DEFAULT_ROUNDS; round++) {
+    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
+    for (int round = 0; round < PHILOX4x32_DEFAULT_ROUNDS; round++) {
+        for (int v = 0; v < VECTORS; v++) {
             vw low0, high0, low1, high1;
-            multiply(c0, m0, &low0, &high0);
-            multiply(c2, m1, &low1, &high1);
-            c0 = vw_xor3(high1, c1, vw_set(k0));
-            c1 = low1;
-            c2 = vw_xor3(high0, c3, vw_set(k1));
-            c3 = low0;
-            k0 += PHILOX_W32_0;
-            k1 += PHILOX_W32_1;
+            multiply(c0[v], m0, &low0, &high0);
+            multiply(c2[v], m1, &low1, &high1);
+            c0[v] = vw_xor3(high1, c1[v], vw_set(k0));
+            c1[v] = low1;
+            c2[v] = vw_xor3(high0, c3[v], vw_set(k1));
+            c3[v] = low0;
         }
-        vw_store(w[0] + l, c0);
-        vw_store(w[1] + l, c1);
-        vw_store(w[2] + l, c2);
-        vw_store(w[3] + l, c3);
+        k0 += PHILOX_W32_0;
+        k1 += PHILOX_W32_1;
+    }
+    for (int v = 0; v < VECTORS; v++) {
+        uint32_t(*to)[BLOCKS] = w[v / IN_GROUP];
+        const int at = v % IN_GROUP * LANES;
+        vw_store(to[0] + at, c0[v]);
+        vw_store(to[1] + at, c1[v]);
+        vw_store(to[2] + at, c2[v]);
+        vw_store(to[3] + at, c3[v]);
     }
 }
 #else
-static void group_words(uint64_t seed, uint32_t purpose, uint32_t stream, uint64_t group, uint32_t w[4][BLOCKS]) {
+static void group_words(uint64_t seed, uint32_t purpose, uint32_t stream, uint64_t group,
+                        uint32_t w[GROUPS][4][BLOCKS]) {
     const philox4x32_key_t key = {{(uint32_t)seed, (uint32_t)(seed >> 32)}};
-    const uint64_t first = group * BLOCKS;
+    for (int g = 0; g < GROUPS; g++) {
+        const uint64_t first = (group + (uint64_t)g) * BLOCKS;
 #pragma omp simd
-    for (int l = 0; l < BLOCKS; l++) {
-        uint64_t index = first + (uint64_t)l;
-        philox4x32_ctr_t ctr = {{(uint32_t)index, (uint32_t)(index >> 32), purpose, stream}};
-        philox4x32_ctr_t out = philox4x32(ctr, key);
-        w[0][l] = out.v[0];
-        w[1][l] = out.v[1];
-        w[2][l] = out.v[2];
-        w[3][l] = out.v[3];
+        for (int l = 0; l < BLOCKS; l++) {
+            uint64_t index = first + (uint64_t)l;
+            philox4x32_ctr_t ctr = {{(uint32_t)index, (uint32_t)(index >> 32), purpose, stream}};
+            philox4x32_ctr_t out = philox4x32(ctr, key);
+            w[g][0][l] = out.v[0];
+            w[g][1][l] = out.v[1];
+            w[g][2][l] = out.v[2];
+            w[g][3][l] = out.v[3];
+        }
     }
 }
 #endif
 
 void KERNEL(words)(uint64_t seed, uint32_t purpose, uint32_t stream, uint64_t group, size_t n, uint32_t *out) {
-    for (size_t i = 0; i < n; i++, out += VQS_RNG_GROUP) {
-        uint32_t w[4][BLOCKS];
+    for (size_t i = 0; i < n; i += GROUPS, out += GROUPS * VQS_RNG_GROUP) {
+        uint32_t w[GROUPS][4][BLOCKS];
         group_words(seed, purpose, stream, group + i, w);
-        memcpy(out, w, sizeof w);
+        memcpy(out, w, n - i < GROUPS ? (n - i) * sizeof w[0] : sizeof w);
     }
 }
 
@@ -128,22 +145,29 @@ INLINE void box_muller(const vqs_real *u, const vqs_real *t, vqs_real scale, vqs
 }
 #endif
 
-void KERNEL(normals)(uint64_t seed, uint32_t purpose, uint32_t stream, uint64_t group, size_t n, vqs_real scale,
-                    vqs_real *out) {
+/* Normals of one group from its words. */
+INLINE void group_normals(uint32_t w[4][BLOCKS], vqs_real scale, vqs_real *out) {
     const vqs_real ulp = (vqs_real)(1.0 / 2147483648.0); /* 2^-31 */
-    for (size_t i = 0; i < n; i++, out += VQS_RNG_GROUP) {
-        uint32_t w[4][BLOCKS];
-        vqs_real u[2][BLOCKS], t[2][BLOCKS];
-        group_words(seed, purpose, stream, group + i, w);
-        for (int h = 0; h < 2; h++) {
+    vqs_real u[2][BLOCKS], t[2][BLOCKS];
+    for (int h = 0; h < 2; h++) {
 #pragma omp simd
-            for (int l = 0; l < BLOCKS; l++) {
-                u[h][l] = (vqs_real)(int32_t)(w[2 * h][l] >> 1) * ulp + ulp / 2;
-                t[h][l] = (vqs_real)(int32_t)w[2 * h + 1][l] * ulp;
-            }
-            for (int l = 0; l < BLOCKS; l += VL) {
-                box_muller(&u[h][l], &t[h][l], scale, out + (2 * h) * BLOCKS + l, out + (2 * h + 1) * BLOCKS + l);
-            }
+        for (int l = 0; l < BLOCKS; l++) {
+            u[h][l] = (vqs_real)(int32_t)(w[2 * h][l] >> 1) * ulp + ulp / 2;
+            t[h][l] = (vqs_real)(int32_t)w[2 * h + 1][l] * ulp;
+        }
+        for (int l = 0; l < BLOCKS; l += VL) {
+            box_muller(&u[h][l], &t[h][l], scale, out + (2 * h) * BLOCKS + l, out + (2 * h + 1) * BLOCKS + l);
+        }
+    }
+}
+
+void KERNEL(normals)(uint64_t seed, uint32_t purpose, uint32_t stream, uint64_t group, size_t n, vqs_real scale,
+                     vqs_real *out) {
+    for (size_t i = 0; i < n; i += GROUPS) {
+        uint32_t w[GROUPS][4][BLOCKS];
+        group_words(seed, purpose, stream, group + i, w);
+        for (size_t g = 0; g < GROUPS && i + g < n; g++, out += VQS_RNG_GROUP) {
+            group_normals(w[g], scale, out);
         }
     }
 }

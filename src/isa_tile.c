@@ -48,6 +48,9 @@ static void encode(const struct vqs_step *s, struct vqs_tile *t) {
         vqs_real *restrict z = t->z + i * T;
         FOR_LANES z[l] = y[l] + b;
     }
+    if (s->bounded) {
+        KERNEL(bound)(s->d, t->z);
+    }
 }
 
 /* The estimator's random numbers are those of the step, the tile and the level or codebook, whichever estimator asks:
@@ -268,7 +271,7 @@ static void quantization(const struct vqs_step *s, struct vqs_tile *t, int level
             gz[i * T + l] -= commit * e;
         }
     }
-    if (t->gq) {
+    if (t->gq && !s->follows) {
         add_to(s->d, t->gq + (s->each ? level * s->d * T : 0), t->ge);
     }
 }
@@ -326,11 +329,19 @@ static void write_outer(const struct vqs_step *s, struct vqs_tile *t) {
     }
 }
 
+/* Through the bound: d tanh = 1 - tanh^2. */
+static void unbound(int d, const vqs_real *restrict z, vqs_real *restrict gz) {
+    for (int i = 0; i < d * T; i += T) {
+        FOR_LANES gz[i + l] *= 1 - z[i + l] * z[i + l];
+    }
+}
+
 void KERNEL(tile_step)(const struct vqs_step *s, struct vqs_tile *t) {
     const int d = s->d;
     vqs_real rec[T], vq[T], zero[T];
     encode(s, t);
     quantize(s, t);
+    vqs_profile_lap(t->profile, VQS_PHASE_ASSIGN);
     reconstruction(s, t, rec);
     if (t->n < T) { /* before an estimator sums over samples */
         clear_spare_lanes(d, t->n, t->g);
@@ -340,8 +351,14 @@ void KERNEL(tile_step)(const struct vqs_step *s, struct vqs_tile *t) {
     for (int level = 0, c = 0; level < s->quantizer->levels; level++) {
         quantization(s, t, level, vq);
         for (int group = 0; group < s->quantizer->groups; group++) {
+            if (s->soft_rate > 0) {
+                KERNEL(soft_codes)(s, t, c);
+            }
             write_code_rows(s, t, c++);
         }
+    }
+    if (s->bounded) {
+        unbound(d, t->z, t->gz);
     }
     if (t->n < T) {
         clear_spare_lanes(1, t->n, rec);
@@ -357,4 +374,5 @@ void KERNEL(tile_step)(const struct vqs_step *s, struct vqs_tile *t) {
     t->vq += (double)sum_lanes(vq);
     t->zero += (double)sum_lanes(zero);
     write_outer(s, t);
+    vqs_profile_lap(t->profile, VQS_PHASE_ESTIMATE);
 }

@@ -4,10 +4,18 @@
 #include <math.h>
 #include <string.h>
 
-enum { T = VQS_TILE };
+enum {
+    T = VQS_TILE,
+    SIDE = 8 /* tiles whose sums are taken side by side: each is a chain of additions */
+};
 
 static size_t n_tiles(size_t n) {
     return (n + T - 1) / T;
+}
+
+/* Distances are summed by SIDE tiles at a time: those past the last sample are 0, and stay the least. */
+static size_t n_summed(size_t n) {
+    return (n_tiles(n) + SIDE - 1) / SIDE * SIDE * T;
 }
 
 static const vqs_real *tile_of(const struct vqs_lloyd_problem *p, size_t tile) {
@@ -28,7 +36,7 @@ static void copy_sample(const struct vqs_lloyd_problem *p, size_t i, vqs_real *c
 
 void vqs_lloyd_carve(struct vqs_arena *arena, size_t n, int d, int K, struct vqs_lloyd_scratch *s) {
     size_t codes = (size_t)K * (size_t)d;
-    s->near = vqs_arena_take(arena, n_tiles(n) * T, sizeof *s->near);
+    s->near = vqs_arena_take(arena, n_summed(n), sizeof *s->near);
     s->codes = vqs_arena_take(arena, codes, sizeof *s->codes);
     s->packed = vqs_arena_take(arena, vqs_packed_codes(K) * (size_t)d, sizeof *s->packed);
     s->half_norm = vqs_arena_take(arena, vqs_packed_codes(K), sizeof *s->half_norm);
@@ -36,18 +44,73 @@ void vqs_lloyd_carve(struct vqs_arena *arena, size_t n, int d, int K, struct vqs
     s->counts = vqs_arena_take(arena, (size_t)K, sizeof *s->counts);
 }
 
+/* The sum of each of SIDE tiles, in `vqs_real`, in the order of its lanes. */
+static void sum_tiles(const vqs_real *near, vqs_real sum[SIDE]) {
+    for (int t = 0; t < SIDE; t++) {
+        sum[t] = 0;
+    }
+    for (int l = 0; l < T; l++) {
+        for (int t = 0; t < SIDE; t++) {
+            sum[t] += near[t * T + l];
+        }
+    }
+}
+
+/* The same in double. */
+static void sum_tiles_finely(const vqs_real *near, double sum[SIDE]) {
+    for (int t = 0; t < SIDE; t++) {
+        sum[t] = 0;
+    }
+    for (int l = 0; l < T; l++) {
+        for (int t = 0; t < SIDE; t++) {
+            sum[t] += (double)near[t * T + l];
+        }
+    }
+}
+
+/* The sum of all squared distances. */
+static double total_of(const struct vqs_lloyd_problem *p, const vqs_real *near) {
+    double total = 0;
+    for (size_t tile = 0; tile < n_tiles(p->n); tile += SIDE) {
+        vqs_real sum[SIDE];
+        sum_tiles(near + tile * T, sum);
+        for (int t = 0; t < SIDE; t++) {
+            total += (double)sum[t];
+        }
+    }
+    return total;
+}
+
+/* The first sample of a tile at which the sum passes `target`; -1: none. */
+static int pick_in_tile(const vqs_real *near, double sum, double target) {
+    for (int l = 0; l < T; l++) {
+        sum += (double)near[l];
+        if (near[l] > 0 && sum > target) {
+            return l;
+        }
+    }
+    return -1;
+}
+
 /* The sample at which the running sum of squared distances passes `target`; zero distances are passed over. */
 static size_t pick(const struct vqs_lloyd_problem *p, const vqs_real *near, double target) {
-    double sum = 0;
-    size_t last = 0;
-    for (size_t i = 0; i < p->n; i++) {
-        sum += (double)near[i];
-        if (near[i] > 0) {
-            last = i;
-            if (sum > target) {
-                break;
+    double before = 0;
+    for (size_t tile = 0; tile < n_tiles(p->n); tile += SIDE) {
+        double sum[SIDE];
+        sum_tiles_finely(near + tile * T, sum);
+        for (size_t t = 0; t < SIDE; t++) {
+            if (before + sum[t] > target) {
+                const int l = pick_in_tile(near + (tile + t) * T, before, target);
+                if (l >= 0) {
+                    return (tile + t) * T + (size_t)l;
+                }
             }
+            before += sum[t];
         }
+    }
+    size_t last = p->n - 1; /* rounding left a little over */
+    while (last > 0 && !(near[last] > 0)) {
+        last--;
     }
     return last;
 }
@@ -55,26 +118,17 @@ static size_t pick(const struct vqs_lloyd_problem *p, const vqs_real *near, doub
 /* k-means++: each centre is a sample drawn with probability proportional to its squared distance to those before. */
 static void seed_codes(const struct vqs_lloyd_problem *p, uint32_t restart, struct vqs_lloyd_scratch *s) {
     const struct vqs_stream draws = {p->kernels, p->seed, VQS_RNG_KMEANS, p->codebook << 16 | restart};
-    for (size_t i = 0; i < n_tiles(p->n) * T; i++) {
-        s->near[i] = (vqs_real)1e30;
+    for (size_t i = 0; i < n_summed(p->n); i++) {
+        s->near[i] = i < p->n ? (vqs_real)1e30 : 0;
     }
     copy_sample(p, (size_t)(vqs_rng_unit(&draws, 0) * (double)p->n), s->codes);
     for (int j = 1; j < p->K; j++) {
         const vqs_real *newest = s->codes + (size_t)(j - 1) * (size_t)p->d;
-        double total = 0;
         for (size_t tile = 0; tile < n_tiles(p->n); tile++) {
-            vqs_real *near = s->near + tile * T, sum = 0;
-            p->kernels->nearer(p->d, newest, tile_of(p, tile), near);
-            for (int l = lanes_of(p, tile); l < T; l++) {
-                near[l] = 0;
-            }
-            for (int l = 0; l < T; l++) {
-                sum += near[l];
-            }
-            total += (double)sum;
+            p->kernels->nearer(p->d, newest, tile_of(p, tile), s->near + tile * T);
         }
-        size_t i = pick(p, s->near, vqs_rng_unit(&draws, (uint64_t)j) * total);
-        copy_sample(p, i, s->codes + (size_t)j * (size_t)p->d);
+        const double target = vqs_rng_unit(&draws, (uint64_t)j) * total_of(p, s->near);
+        copy_sample(p, pick(p, s->near, target), s->codes + (size_t)j * (size_t)p->d);
     }
 }
 
@@ -91,12 +145,9 @@ static double assign_all(const struct vqs_lloyd_problem *p, double z_squares, st
         p->kernels->assign(p->K, p->d, s->packed, s->half_norm, z, k);
         const int lanes = lanes_of(p, tile);
         for (int l = 0; l < lanes; l++) {
-            double *sum = s->sums + k[l] * d;
             s->counts[k[l]]++;
-            for (size_t c = 0; c < d; c++) {
-                sum[c] += (double)z[c * T + (size_t)l];
-            }
         }
+        p->kernels->sum_by_code(lanes, p->d, k, z, s->sums);
     }
     double distortion = z_squares;
     for (size_t j = 0; j < (size_t)p->K; j++) {

@@ -7,7 +7,7 @@
 #include <string.h>
 
 static const struct vqs_command commands[] = {
-    {"run", "JOB", "ostmplgcifPMeuaq", "run every trial of a job and gather the results in one file",
+    {"run", "JOB", "ostmplgcifPMeuaTq", "run every trial of a job and gather the results in one file",
      "Trials run on all cores this rank may use, and on those of every rank under mpirun. The same command again goes\n"
      "on where an earlier run stopped, and says so when nothing is left to do. Finished trials are kept in\n"
      "FILE.h5.journal until all are there. Ctrl-C, SIGTERM, SIGUSR1 and the time limit stop the run: trials that end\n"

@@ -67,20 +67,45 @@ static void evaluate_tile(const struct vqs_model *m, const struct vqs_samples *s
     sums[1] = distortion;
 }
 
+/* Sums of v or (v - mean)^2 over the samples, of SIDE components from the first of z on: each is a chain of additions.
+ */
+enum { SIDE = 8 };
+static void sum_components(const vqs_real *z, size_t n, int d, int width, const double *mean, double sum[SIDE]) {
+    for (int i = 0; i < SIDE; i++) {
+        sum[i] = 0;
+    }
+    for (size_t s = 0; s < n; s++) {
+        const vqs_real *v = z + s / T * (size_t)d * T + s % T;
+        for (int i = 0; i < width; i++) {
+            const double value = (double)v[i * T];
+            sum[i] += mean ? (value - mean[i]) * (value - mean[i]) : value;
+        }
+    }
+}
+
 /* tr Cov(z) in two passes. */
 static double variance_of_z(const vqs_real *z, size_t n, int d) {
     double variance = 0;
-    for (int i = 0; i < d; i++) {
-        double mean = 0, sum = 0;
-        for (int pass = 0; pass < 2; pass++) {
-            sum = 0;
-            for (size_t s = 0; s < n; s++) {
-                double v = (double)z[(s / T * (size_t)d + (size_t)i) * T + s % T];
-                sum += pass ? (v - mean) * (v - mean) : v;
-            }
-            mean = sum / (double)n;
+    for (int i = 0; i < d; i += SIDE) {
+        double mean[SIDE], sum[SIDE];
+        const int width = d - i < SIDE ? d - i : SIDE;
+        const vqs_real *from = z + i * T;
+        if (width == SIDE) { /* known when compiling, the sums stay in registers */
+            sum_components(from, n, d, SIDE, NULL, mean);
+        } else {
+            sum_components(from, n, d, width, NULL, mean);
         }
-        variance += sum / (double)n;
+        for (int c = 0; c < width; c++) {
+            mean[c] /= (double)n;
+        }
+        if (width == SIDE) {
+            sum_components(from, n, d, SIDE, mean, sum);
+        } else {
+            sum_components(from, n, d, width, mean, sum);
+        }
+        for (int c = 0; c < width; c++) {
+            variance += sum[c] / (double)n;
+        }
     }
     return variance;
 }

@@ -18,6 +18,7 @@ void vqs_model_carve(const struct vqs_settings *s, const struct vqs_kernels *k, 
     m->ld = vqs_row_stride(s->D);
     m->tied = !trained || s->decoder == VQS_DECODER_TIED;
     m->bias = trained && s->bias;
+    m->bounded = vqs_setting_used(VQS_SETTING_fsq_levels, s);
     m->rows = (m->tied ? 1 : 2) * s->d + (m->bias ? 1 : 0);
 
     const size_t d = (size_t)s->d, matrix = (size_t)m->rows * m->ld, bias = m->bias ? vqs_row_stride(s->d) : 0;
@@ -91,6 +92,9 @@ void vqs_model_encode(const struct vqs_model *m, const vqs_real *x, const uint32
         for (int l = 0; l < T; l++) {
             z[i * T + l] = y[i * T + l] + b;
         }
+    }
+    if (m->bounded) {
+        m->kernels->bound(m->d, z);
     }
 }
 

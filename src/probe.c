@@ -237,7 +237,7 @@ static void alignment_of(const struct vqs_tile *t, int d, int l, double *along, 
 static void estimate(struct vqs_probe *p, const struct vqs_model *m, const struct points *points,
                      const struct vqs_estimator *estimator, const struct vqs_step *like) {
     const int d = m->d, repeats = estimator->needs & (VQS_NEEDS_NOISE | VQS_NEEDS_CHOICES) ? REPEATS : 1;
-    struct vqs_arena arena = {p->tile, p->tile_size, 0};
+    struct vqs_arena arena = {.base = p->tile, .size = p->tile_size};
     struct vqs_step step = *like;
     struct vqs_tile t = {0};
     uint32_t k[T];

@@ -1,7 +1,10 @@
 /* settings.c - the settings table as data: defaults, checks, text, keys. */
 #include "vqsweep/settings.h"
 
+#include "care.h"
+#include "schedule.h"
 #include "vqsweep/estimators.h"
+#include "vqsweep/learning.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -53,6 +56,10 @@ const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
     static const char *const estimator_scope[] = {"total", "each"};
     static const char *const codebook_init[] = {"uniform", "normal", "data", "kmeans"};
     static const char *const tau_schedule[] = {"constant", "linear", "exponential", "cosine"};
+    static const char *const codebook[] = {"gradient", "ema", "affine", "simvq", "fixed", "fsq", "lfq"};
+    static const char *const update[] = {"joint", "alternating"};
+    static const char *const revive[] = {"off", "expire"};
+    static const char *const beta_schedule[] = {"constant", "linear", "cosine", "adaptive", "replay"};
     if (i < 0) {
         return NULL;
     }
@@ -85,7 +92,16 @@ const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
         return i < COUNT(estimator_scope) ? estimator_scope[i] : NULL;
     case VQS_SETTING_tau_schedule:
         return i < COUNT(tau_schedule) ? tau_schedule[i] : NULL;
+    case VQS_SETTING_codebook:
+        return i < COUNT(codebook) ? codebook[i] : NULL;
+    case VQS_SETTING_update:
+        return i < COUNT(update) ? update[i] : NULL;
+    case VQS_SETTING_revive:
+        return i < COUNT(revive) ? revive[i] : NULL;
+    case VQS_SETTING_beta_schedule:
+        return i < COUNT(beta_schedule) ? beta_schedule[i] : NULL;
     case VQS_SETTING_estimator:
+    case VQS_SETTING_replay_estimator:
         return i < vqs_estimator_count() ? vqs_estimator_get(i)->name : NULL;
     default:
         return NULL;
@@ -116,7 +132,13 @@ static bool is_drawn(const struct vqs_settings *s) {
 
 bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *s) {
     const struct vqs_estimator *estimator = vqs_estimator_get(s->estimator);
-    bool trained = estimator->backward != NULL;
+    const bool trained = estimator->backward != NULL;
+    const bool placed = trained && !vqs_learning_is_grid((enum vqs_learning_kind)s->codebook);
+    const bool losses = trained && !(estimator->needs & VQS_WITHOUT_LOSSES) && s->codebook != VQS_LEARN_FSQ;
+    const bool replay = losses && s->beta_schedule == VQS_BETA_REPLAY;
+    const bool param =
+        estimator_has_param(estimator, vqs_setting_table[id].name) ||
+        (replay && estimator_has_param(vqs_estimator_get(s->replay_estimator), vqs_setting_table[id].name));
     switch (vqs_setting_table[id].when) {
     case VQS_ALWAYS:
         return true;
@@ -153,15 +175,33 @@ bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *s) {
     case VQS_WHEN_FIELD:
         return trained && s->probe_epochs.n > 0 && s->field_grid > 0;
     case VQS_WHEN_NORMAL:
-        return trained && s->codebook_init == VQS_INIT_NORMAL;
+        return placed && s->codebook_init == VQS_INIT_NORMAL;
     case VQS_WHEN_KMEANS:
-        return !trained || s->codebook_init == VQS_INIT_KMEANS;
+        return !trained || (placed && s->codebook_init == VQS_INIT_KMEANS);
+    case VQS_WHEN_PLACED:
+        return placed;
     case VQS_WHEN_LOSSES:
-        return trained && !(estimator->needs & VQS_WITHOUT_LOSSES);
+        return losses;
+    case VQS_WHEN_EMA:
+        return trained && s->codebook == VQS_LEARN_EMA;
+    case VQS_WHEN_FSQ:
+        return trained && s->codebook == VQS_LEARN_FSQ;
+    case VQS_WHEN_TURNS:
+        return trained && s->update == VQS_UPDATE_ALTERNATING;
+    case VQS_WHEN_REVIVED:
+        return trained && s->revive == VQS_REVIVE_EXPIRE;
+    case VQS_WHEN_SOFT:
+        return trained && s->entropy_weight > 0;
+    case VQS_WHEN_ANNEALED:
+        return losses && (s->beta_schedule == VQS_BETA_LINEAR || s->beta_schedule == VQS_BETA_COSINE);
+    case VQS_WHEN_ADAPTIVE:
+        return replay || (losses && s->beta_schedule == VQS_BETA_ADAPTIVE);
+    case VQS_WHEN_REPLAY:
+        return replay;
     case VQS_WHEN_PARAM:
-        return estimator_has_param(estimator, vqs_setting_table[id].name);
+        return param;
     case VQS_WHEN_TAU_MOVES:
-        return estimator_has_param(estimator, vqs_setting_table[id].name) && s->tau_schedule != VQS_TAU_CONSTANT;
+        return param && s->tau_schedule != VQS_TAU_CONSTANT;
     }
     return false;
 }
@@ -348,7 +388,10 @@ enum vqs_status vqs_settings_check(const struct vqs_settings *s, enum vqs_settin
     enum vqs_status status = check_codebooks(s, culprit, err);
     status = status ? status : check_epochs(VQS_SETTING_snapshots, s, &s->snapshots, culprit, err);
     status = status ? status : check_epochs(VQS_SETTING_probe_epochs, s, &s->probe_epochs, culprit, err);
-    return status ? status : check_data(s, culprit, err);
+    status = status ? status : check_data(s, culprit, err);
+    status = status ? status : vqs_learning_check(s, culprit, err);
+    status = status ? status : vqs_care_check(s, culprit, err);
+    return status ? status : vqs_schedule_check(s, culprit, err);
 }
 
 /* ---- text -------------------------------------------------------------------------------------------------------- */

@@ -1,6 +1,8 @@
 /* step.c - one step of training over a batch. */
 #include "step.h"
 
+#include "care.h"
+
 #include "vqsweep/orthonormal.h"
 
 #include <math.h>
@@ -54,17 +56,24 @@ void vqs_tile_carve(const struct vqs_settings *s, const struct vqs_estimator *es
     t->gq = needs & VQS_GIVES_CODES ? vqs_arena_take(arena, seen * latent, sizeof(vqs_real)) : NULL;
     t->words = needs & VQS_NEEDS_CHOICES ? vqs_arena_take(arena, whole_groups(choices), sizeof *t->words) : NULL;
     const size_t weights = (size_t)vqs_n_codebooks(s) * 3 * choices;
+    t->soft = s->entropy_weight > 0 ? vqs_arena_take(arena, 2 * choices, sizeof(vqs_real)) : NULL;
     t->weights = needs & VQS_NEEDS_CHOICES ? vqs_arena_take(arena, weights, sizeof(vqs_real)) : NULL;
 }
 
-static void carve_partials(const struct vqs_settings *s, const struct vqs_estimator *estimator,
-                           struct vqs_arena *arena, struct vqs_work *w) {
+static size_t whole_rows(size_t n) {
+    return (n + VQS_ROW_UNIT - 1) / VQS_ROW_UNIT * VQS_ROW_UNIT;
+}
+
+static void carve_partials(const struct vqs_settings *s, const struct vqs_estimator *estimator, struct vqs_arena *arena,
+                           struct vqs_work *w) {
     const bool code = decodes_codes(s, estimator);
     const size_t outer = (size_t)w->model.rows * w->model.ld, vector = vqs_row_stride(s->d);
     const size_t moments = code ? 0 : (size_t)s->d * vector;
     const size_t fsum = code ? 0 : vector;
-    const size_t codes = estimator->needs & VQS_NEEDS_CHOICES ? w->model.quantizer.n_params : 0;
-    w->partial_stride = outer + vector + fsum + moments + codes;
+    const bool soft = s->entropy_weight > 0, weighed = soft || estimator->needs & VQS_NEEDS_CHOICES;
+    const size_t codes = weighed ? whole_rows(w->model.quantizer.n_codes) : 0;
+    const size_t softly = soft ? whole_rows((size_t)vqs_n_codebooks(s) * (size_t)s->K) : 0;
+    w->partial_stride = outer + vector + fsum + moments + codes + softly;
     vqs_real *sums = vqs_arena_take(arena, PARTIALS * w->partial_stride, sizeof(vqs_real));
     for (size_t p = 0; sums && p < PARTIALS; p++) {
         struct vqs_partial *part = &w->partial[p];
@@ -73,7 +82,25 @@ static void carve_partials(const struct vqs_settings *s, const struct vqs_estima
         part->fsum = fsum ? part->gsum + vector : NULL;
         part->moments = moments ? part->fsum + fsum : NULL;
         part->gcodes = codes ? part->gsum + vector + fsum + moments : NULL;
+        part->softly = soft ? part->gcodes + codes : NULL;
     }
+}
+
+/* What codes that are no parameters, penalties and schedules want. */
+static void carve_care(const struct vqs_settings *s, struct vqs_arena *arena, struct vqs_work *w) {
+    const struct vqs_model *m = &w->model;
+    if (m->quantizer.learning.kind != VQS_LEARN_GRADIENT) {
+        w->to_codes = vqs_arena_take(arena, m->quantizer.n_codes, sizeof(vqs_real));
+    } else if (w->grad) {
+        w->to_codes = w->grad + (m->quantizer.params - m->params);
+    }
+    if (s->entropy_weight > 0) {
+        w->log_mean = vqs_arena_take(arena, (size_t)vqs_n_codebooks(s) * (size_t)s->K, sizeof *w->log_mean);
+    }
+    if (s->orthogonality > 0) {
+        w->care = vqs_arena_take(arena, vqs_care_scratch(s->K, m->quantizer.width), sizeof *w->care);
+    }
+    vqs_schedule_carve(s, arena, &w->schedule);
 }
 
 void vqs_work_carve(const struct vqs_settings *s, const struct vqs_kernels *kernels, int team, struct vqs_arena *arena,
@@ -95,6 +122,7 @@ void vqs_work_carve(const struct vqs_settings *s, const struct vqs_kernels *kern
     w->grad = vqs_arena_take(arena, m->n_params, sizeof(vqs_real));
     w->moment1 = vqs_arena_take(arena, m->n_params, sizeof(vqs_real));
     w->moment2 = vqs_arena_take(arena, m->n_params, sizeof(vqs_real));
+    carve_care(s, arena, w);
     w->k = vqs_arena_take(arena, samples, sizeof *w->k);
     w->gc = vqs_arena_take(arena, samples * vqs_row_stride(m->quantizer.width), sizeof(vqs_real));
     w->count = vqs_arena_take(arena, books * (size_t)s->K, sizeof *w->count);
@@ -135,9 +163,11 @@ void vqs_batch_begin(const struct vqs_settings *s, const struct vqs_work *w, con
                      int64_t number, struct vqs_batch *b) {
     const struct vqs_model *m = &w->model;
     const struct vqs_estimator *estimator = estimator_of(s, m->kernels);
-    const double code_scale = estimator->needs & VQS_WITHOUT_LOSSES ? 0 : 2.0 / ((double)n * m->d);
+    const bool losses = vqs_setting_used(VQS_SETTING_beta, s), follows = m->quantizer.learning.kind == VQS_LEARN_EMA;
+    const double loss_scale = losses ? 2.0 / ((double)n * m->d) : 0;
     b->order = order;
     b->n = n;
+    b->beta = losses ? vqs_schedule_beta(s, &w->schedule, number) : 0;
     b->step = (struct vqs_step){
         .settings = s,
         .estimator = estimator,
@@ -152,15 +182,20 @@ void vqs_batch_begin(const struct vqs_settings *s, const struct vqs_work *w, con
         .decoded_bias = m->decoded_bias,
         .bias_norm2 = m->bias_norm2,
         .rec_scale = (vqs_real)(2.0 / ((double)n * m->D)),
-        .code_scale = (vqs_real)code_scale,
-        .commit_scale = (vqs_real)s->beta * (vqs_real)code_scale,
+        .code_scale = follows ? 1 : (vqs_real)loss_scale,
+        .commit_scale = (vqs_real)b->beta * (vqs_real)loss_scale,
+        .bounded = m->bounded,
+        .follows = follows,
+        .soft_rate = s->entropy_weight > 0 ? (vqs_real)(1 / s->entropy_tau) : 0,
+        .soft_scale = (vqs_real)(s->entropy_weight / n),
+        .log_mean = w->log_mean,
         .tau = (vqs_real)temperature(s, number),
         .number = (uint32_t)number,
     };
 }
 
-/* Run `p` of the batch's tiles, by member `me`. */
-static void run_of_tiles(struct vqs_work *w, const struct vqs_batch *b, int p, int me) {
+/* Run `p` of the batch's tiles, by member `me`; or what the entropy penalty collects from them alone. */
+static void run_of_tiles(struct vqs_work *w, const struct vqs_batch *b, int p, int me, bool collects) {
     const struct vqs_model *m = &w->model;
     const int tiles = (b->n + T - 1) / T, per_run = (tiles + PARTIALS - 1) / PARTIALS;
     struct vqs_partial *part = &w->partial[p];
@@ -169,7 +204,9 @@ static void run_of_tiles(struct vqs_work *w, const struct vqs_batch *b, int p, i
     t->fsum = part->fsum;
     t->moments = part->moments;
     t->gcodes = part->gcodes;
-    t->rec = t->vq = t->zero = 0;
+    t->softly = part->softly;
+    t->collects = collects;
+    t->rec = t->vq = t->zero = t->entropy = 0;
     if (p * per_run >= tiles) { /* a short batch leaves runs empty */
         memset(part->outer, 0, (size_t)m->rows * m->ld * sizeof *part->outer);
     }
@@ -186,19 +223,26 @@ static void run_of_tiles(struct vqs_work *w, const struct vqs_batch *b, int p, i
         t->gc = w->gc + (size_t)tile * T * vqs_row_stride(m->quantizer.width);
         t->book_stride = (size_t)w->tiles * T;
         m->kernels->project(m->rows, m->ld, b->samples->x, rows, m->W, m->packed, t->y);
+        vqs_profile_lap(t->profile, VQS_PHASE_PROJECT);
         m->kernels->tile_step(&b->step, t);
+        if (collects) {
+            continue;
+        }
         const uint32_t *next = (tile + 2) * T <= b->left ? b->order + (tile + 1) * T : NULL;
         m->kernels->outer(m->rows, m->ld, b->samples->x, rows, next, t->outer, tile > p * per_run, part->outer);
+        vqs_profile_lap(t->profile, VQS_PHASE_OUTER);
     }
     part->rec = t->rec;
     part->vq = t->vq;
     part->zero = t->zero;
+    part->entropy = t->entropy;
 }
 
-static void add_losses(struct vqs_work *w) {
+static void add_losses(struct vqs_work *w, const struct vqs_batch *b) {
     for (int p = 0; p < PARTIALS; p++) {
         w->sums.rec += w->partial[p].rec;
         w->sums.vq += w->partial[p].vq;
+        w->sums.commitment += b->beta * w->partial[p].vq;
         w->sums.zero += w->partial[p].zero;
     }
 }
@@ -210,11 +254,10 @@ static void add_losses(struct vqs_work *w) {
 static void code_gradients(struct vqs_work *w, const struct vqs_batch *b, int first, int last) {
     const struct vqs_quantizer *q = &w->model.quantizer;
     const size_t samples = (size_t)w->tiles * T, stride = samples * vqs_row_stride(q->width), K = (size_t)q->K;
-    vqs_real *grad = w->grad + (q->params - w->model.params);
     for (size_t c = 0; c < (size_t)q->n_codebooks; c++) {
         uint32_t *count = w->count + c * K, *usage = w->usage + c * K;
         w->model.kernels->scatter(b->n, q->width, w->k + c * samples, w->gc + c * stride, first, last,
-                                  grad + c * K * (size_t)q->width, count);
+                                  w->to_codes + c * K * (size_t)q->width, count);
         for (int k = first; k < last; k++) {
             usage[k] += count[k];
         }
@@ -290,28 +333,36 @@ static int begin_of(int n, int unit, int part, int parts) {
     return begin < n ? begin : n;
 }
 
+/* The end of a phase. */
+static void meet(struct vqs_team *team, const struct vqs_tile *tile) {
+    vqs_team_wait(team);
+    vqs_profile_lap(tile->profile, VQS_PHASE_WAIT);
+}
+
 /* Sums over the runs of tiles, by rows; what codes gather, by codes; and what else the runs summed. */
-static void add_up(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team) {
+static void add_up(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team, int me) {
     const struct vqs_model *m = &w->model;
     const int parts = vqs_team_threads(team);
     for (int part; (part = vqs_team_claim(team)) < 2 * parts + 1;) {
         if (part < parts) {
             code_gradients(w, b, begin_of(m->quantizer.K, 1, part, parts),
                            begin_of(m->quantizer.K, 1, part + 1, parts));
+            vqs_profile_lap(w->tile[me].profile, VQS_PHASE_CODES);
         } else if (part < 2 * parts) {
             const size_t first = (size_t)begin_of(m->rows, 1, part - parts, parts);
             const size_t last = (size_t)begin_of(m->rows, 1, part - parts + 1, parts);
             m->kernels->add_up(first * m->ld, last * m->ld, PARTIALS, w->partial_stride, w->partial[0].outer, w->grad);
         } else {
             add_partials(w);
-            add_losses(w);
+            add_losses(w, b);
         }
     }
-    vqs_team_wait(team);
+    vqs_profile_lap(w->tile[me].profile, VQS_PHASE_SUMS);
+    meet(team, &w->tile[me]);
 }
 
-/* What needs the sums: the decoder's gradients, by rows unless biases want sums over all rows; and what an estimator
- * gives to all codes. */
+/* What needs the sums: the decoder's gradients, by rows unless biases want sums over all rows; and those of the
+ * codebooks. */
 static void complete_gradients(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team, int me) {
     enum { ROWS = 4 }; /* at a time, in code_moments and combine */
     const struct vqs_model *m = &w->model;
@@ -322,12 +373,12 @@ static void complete_gradients(struct vqs_work *w, const struct vqs_batch *b, st
             if (m->bias) {
                 bias_gradients(w, b, w->partial[0].gsum);
             }
-        } else if (w->partial[0].gcodes) {
-            m->kernels->axpy(m->quantizer.n_codes, 1, w->partial[0].gcodes,
-                             w->grad + (m->quantizer.params - m->params));
+        } else {
+            vqs_step_code_gradients(w, b);
         }
     }
-    vqs_team_wait(team);
+    vqs_profile_lap(w->tile[me].profile, VQS_PHASE_SUMS);
+    meet(team, &w->tile[me]);
 }
 
 static struct vqs_adam_step adam_step(const struct vqs_settings *s, int64_t number) {
@@ -348,39 +399,88 @@ static void move(struct vqs_work *w, const struct vqs_adam_step *adam, size_t fi
                            w->model.params + first);
 }
 
+/* What moves in a step besides the encoder: the parameters [first, last). With update: alternating the codebooks' have
+ * codebook_steps turns, and then all others, the encoder's among them, have one. */
+struct turn {
+    size_t first, last;
+    bool encoder;
+    int64_t number; /* of the turns of these parameters, from 1 */
+};
+
+static struct turn turn_of(const struct vqs_settings *s, const struct vqs_model *m, int64_t number) {
+    const size_t encoder = (size_t)m->d * m->ld, codes = (size_t)(m->quantizer.params - m->params);
+    const int64_t turns = s->codebook_steps + 1, rounds = (number - 1) / turns, turn = (number - 1) % turns;
+    if (s->update == VQS_UPDATE_JOINT) {
+        return (struct turn){encoder, m->n_params, true, number};
+    }
+    if (turn < s->codebook_steps) {
+        return (struct turn){codes, m->n_params, false, rounds * s->codebook_steps + turn + 1};
+    }
+    return (struct turn){encoder, codes, true, rounds + 1};
+}
+
 /* W and its retraction; the rest by ranges. */
-static void move_parameters(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team) {
+static void move_parameters(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team, int me) {
     struct vqs_model *m = &w->model;
     const struct vqs_settings *s = b->step.settings;
-    const struct vqs_adam_step adam = adam_step(s, b->step.number);
+    const struct turn turn = turn_of(s, m, b->step.number);
+    const struct vqs_adam_step adam = adam_step(s, turn.number);
     const size_t encoder = (size_t)m->d * m->ld;
-    const int parts = vqs_team_threads(team), rest = (int)(m->n_params - encoder);
+    const int parts = vqs_team_threads(team), rest = (int)(turn.last - turn.first);
     for (int part; (part = vqs_team_claim(team)) < parts + 1;) {
         if (part == 0) {
+            vqs_step_observe(w, b);
+            if (!turn.encoder) {
+                continue;
+            }
             if (s->encoder == VQS_ENCODER_IDENTITY) { /* without a gradient Adam leaves it as it is */
                 memset(w->grad, 0, encoder * sizeof *w->grad);
             }
             move(w, &adam, 0, encoder);
+            vqs_profile_lap(w->tile[me].profile, VQS_PHASE_ADAM);
             w->sums.flips +=
                 vqs_retract(m->kernels, (enum vqs_retraction)s->retraction, m->d, m->ld, m->W, w->scratch.retract);
+            vqs_profile_lap(w->tile[me].profile, VQS_PHASE_RETRACT);
         } else {
-            move(w, &adam, encoder + (size_t)begin_of(rest, VQS_ROW_UNIT, part - 1, parts),
-                 encoder + (size_t)begin_of(rest, VQS_ROW_UNIT, part, parts));
+            move(w, &adam, turn.first + (size_t)begin_of(rest, VQS_ROW_UNIT, part - 1, parts),
+                 turn.first + (size_t)begin_of(rest, VQS_ROW_UNIT, part, parts));
         }
     }
-    vqs_team_wait(team);
+    vqs_profile_lap(w->tile[me].profile, VQS_PHASE_ADAM);
+    meet(team, &w->tile[me]);
+}
+
+/* The first phase, and before it, with an entropy penalty, what that wants of all samples. */
+static void tiles(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team, int me, bool collects) {
+    for (int p; (p = vqs_team_claim(team)) < PARTIALS;) {
+        run_of_tiles(w, b, p, me, collects);
+    }
+    meet(team, &w->tile[me]);
 }
 
 void vqs_step(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team, int me) {
-    for (int p; (p = vqs_team_claim(team)) < PARTIALS;) {
-        run_of_tiles(w, b, p, me);
+    const struct vqs_settings *s = b->step.settings;
+    if (s->entropy_weight > 0) {
+        tiles(w, b, team, me, true);
+        if (vqs_team_claim(team) == 0) {
+            vqs_step_soften(w, b);
+        }
+        meet(team, &w->tile[me]);
     }
-    vqs_team_wait(team);
-    add_up(w, b, team);
+    tiles(w, b, team, me, false);
+    add_up(w, b, team, me);
     complete_gradients(w, b, team, me);
-    move_parameters(w, b, team);
+    move_parameters(w, b, team, me);
     for (int part; (part = vqs_team_claim(team)) < VQS_MODEL_PARTS;) {
         vqs_model_refresh_part(&w->model, part);
     }
-    vqs_team_wait(team);
+    vqs_profile_lap(w->tile[me].profile, VQS_PHASE_REFRESH);
+    meet(team, &w->tile[me]);
+    if (vqs_care_revives(s, b->step.number)) {
+        if (vqs_team_claim(team) == 0) {
+            w->sums.revived += vqs_care_revive(s, &w->model, b->samples, b->order, b->n, b->step.number, &w->scratch,
+                                               w->moment1, w->moment2);
+        }
+        meet(team, &w->tile[me]);
+    }
 }

@@ -13,11 +13,12 @@
 #define VQS_STEP_H
 
 #include "probe.h"
+#include "schedule.h"
 #include "team.h"
 #include "tile.h"
 #include "vqsweep/metrics.h"
 
-enum { VQS_PARTIALS = 8 };
+enum { VQS_PARTIALS = 8, VQS_STEP_PHASES = 5 };
 
 /* Sums of one run of tiles: one block of memory, [partial_stride]. */
 struct vqs_partial {
@@ -25,14 +26,19 @@ struct vqs_partial {
     vqs_real *gsum;    /* [d] sum of gz, with bias */
     vqs_real *fsum;    /* [d], and */
     vqs_real *moments; /* [d][vqs_row_stride(d)], where what is decoded is no single code; else NULL */
-    vqs_real *gcodes;  /* [n_codes], of an estimator that weighs all codes; else NULL */
-    double rec, vq, zero;
+    vqs_real *gcodes;  /* [n_codes], where all codes are weighed; else NULL */
+    vqs_real *softly;  /* [n_codebooks][K] sums of soft codes, with an entropy penalty; else NULL */
+    double rec, vq, zero, entropy;
 };
 
 /* What an epoch adds up. */
 struct vqs_epoch_sums {
     double rec, vq, zero;
-    int64_t flips; /* rows of W that changed sign in the retraction */
+    double commitment; /* beta |z - q|^2 */
+    double penalty;    /* orthogonality and entropy, times samples */
+    double beta;       /* of the last step */
+    int64_t flips;     /* rows of W that changed sign in the retraction */
+    int64_t revived;   /* codes */
 };
 
 /* Everything one trial works in. Carved from one arena; nothing is allocated after that. */
@@ -43,7 +49,12 @@ struct vqs_work {
     vqs_real *evaluation; /* scratch of vqs_evaluate */
     int tiles;            /* of a full batch */
     /* step */
+    struct vqs_schedule schedule;
     vqs_real *grad, *moment1, *moment2; /* [n_params] */
+    vqs_real *to_codes; /* [n_codes] gradient to the codes, a part of grad where codes are parameters; with codebook: ema
+                           sum (c_k - z) over a code's samples */
+    vqs_real *log_mean; /* [n_codebooks][K] log mean of soft codes */
+    vqs_real *care;     /* scratch of vqs_care_orthogonality */
     struct vqs_partial partial[VQS_PARTIALS];
     size_t partial_stride; /* from one partial's sums to the next's, in values */
     uint32_t *k;           /* [n_codebooks][tiles][T] codes of the batch */
@@ -67,6 +78,7 @@ struct vqs_batch {
     const uint32_t *order; /* [n] sample numbers */
     int n;
     int left; /* sample numbers from `order` on, those of the batches to come included; 0 where there are none */
+    double beta;
     struct vqs_step step;
 };
 /* Batch of the step `number`, from 1, over samples already set. */
@@ -74,5 +86,13 @@ void vqs_batch_begin(const struct vqs_settings *settings, const struct vqs_work 
                      int64_t number, struct vqs_batch *batch);
 /* The step with that batch, of the same number, by member `me` of the team. Adds to the epoch's sums. */
 void vqs_step(struct vqs_work *work, const struct vqs_batch *batch, struct vqs_team *team, int me);
+
+/* What vqs_step does to the codes beyond gathering their gradients, each by one member alone (step_codes.c):
+ * with an entropy penalty, from a first pass over the tiles, what its gradients want of all samples; */
+void vqs_step_soften(struct vqs_work *work, const struct vqs_batch *batch);
+/* penalties, and the gradients of what codes are computed from; */
+void vqs_step_code_gradients(struct vqs_work *work, const struct vqs_batch *batch);
+/* and all that takes note of which codes the step has used. */
+void vqs_step_observe(struct vqs_work *work, const struct vqs_batch *batch);
 
 #endif

@@ -17,6 +17,7 @@
 #define VQS_TILE_H
 
 #include "vqsweep/kernels.h"
+#include "vqsweep/profile.h"
 #include "vqsweep/quantizer.h"
 
 /* What all tiles of a step share. */
@@ -34,7 +35,12 @@ struct vqs_step {
     vqs_real bias_norm2;          /* |C|^2 */
     vqs_real rec_scale;           /* 2 / (B D) */
     vqs_real code_scale;          /* 2 / (B d), or 0 for an estimator without losses of its own */
-    vqs_real commit_scale;        /* beta times that */
+    vqs_real commit_scale;        /* beta times what code_scale is with such losses */
+    bool bounded;                 /* z = tanh(W x + b), for codebook: fsq */
+    bool follows;                 /* gc is q - z alone, for codebook: ema */
+    vqs_real soft_rate;           /* 1 / entropy_tau, or 0 without an entropy penalty (care.h) */
+    vqs_real soft_scale;          /* entropy_weight / B */
+    const vqs_real *log_mean;     /* [n_codebooks][K] log mean p over the batch */
     vqs_real tau;                 /* temperature of estimators that choose */
     uint32_t number;              /* of the step, from 1: the stream of the estimator's random numbers */
 };
@@ -51,27 +57,31 @@ struct vqs_tile {
     size_t book_stride;    /* so many samples later */
     vqs_real *outer;       /* [rows][T] out: what multiplies x^T: gz and f, or gz - (2/(B D)) f when tied; then ones */
     /* scratch; what is not needed is NULL or stands for what it would be a copy of */
-    vqs_real *q;         /* [levels][d][T] */
-    vqs_real *v;         /* [levels][d][T]; q unless the estimator sees each codebook and gives a value */
-    vqs_real *sum;       /* [d][T] of v over levels */
-    vqs_real *f;         /* [d][T]; sum unless the estimator sees the total and gives a value */
-    vqs_real *g, *gz;    /* [d][T] */
-    vqs_real *ge;        /* [d][T] gradient to the codes of a level */
-    vqs_real *rest;      /* [d][T] g - A of the next level, and */
-    vqs_real *back;      /* [d][T] what the estimator makes of it, with several levels */
-    vqs_real *at_z;      /* [d][T], and what else estimators need (estimators.h): */
-    vqs_real *noise;     /* [d][T] of each level, or of the total, at a distance of */
-    size_t noise_stride; /* whole VQS_RNG_GROUPs */
-    vqs_real *gq;        /* [levels][d][T], or [d][T] of the total */
-    uint32_t *words;     /* [K][T] */
-    vqs_real *weights;   /* [n_codebooks][3][K][T] */
-    vqs_real *square;    /* [d][d] f f^T of the tile */
+    vqs_real *q;                 /* [levels][d][T] */
+    vqs_real *v;                 /* [levels][d][T]; q unless the estimator sees each codebook and gives a value */
+    vqs_real *sum;               /* [d][T] of v over levels */
+    vqs_real *f;                 /* [d][T]; sum unless the estimator sees the total and gives a value */
+    vqs_real *g, *gz;            /* [d][T] */
+    vqs_real *ge;                /* [d][T] gradient to the codes of a level */
+    vqs_real *rest;              /* [d][T] g - A of the next level, and */
+    vqs_real *back;              /* [d][T] what the estimator makes of it, with several levels */
+    vqs_real *at_z;              /* [d][T], and what else estimators need (estimators.h): */
+    vqs_real *noise;             /* [d][T] of each level, or of the total, at a distance of */
+    size_t noise_stride;         /* whole VQS_RNG_GROUPs */
+    vqs_real *gq;                /* [levels][d][T], or [d][T] of the total */
+    uint32_t *words;             /* [K][T] */
+    vqs_real *weights;           /* [n_codebooks][3][K][T] */
+    vqs_real *square;            /* [d][d] f f^T of the tile */
+    vqs_real *soft;              /* [2][K][T], with an entropy penalty */
+    bool collects;               /* sums of soft codes alone are wanted, for log_mean */
+    struct vqs_profile *profile; /* of the thread, or NULL */
     /* sums over the tile's samples, added to */
-    double rec, vq, zero;
+    double rec, vq, zero, entropy;
     vqs_real *gsum;    /* [d] sum gz, with bias */
     vqs_real *fsum;    /* [d] sum f, where f is no single code */
     vqs_real *moments; /* [d][vqs_row_stride(d)] sum f f^T, where f is no single code */
-    vqs_real *gcodes;  /* [n_codebooks][K][width] gradient to all codes, of an estimator that weighs them */
+    vqs_real *gcodes;  /* [n_codebooks][K][width] gradient to all codes, where they are weighed; else NULL */
+    vqs_real *softly;  /* [n_codebooks][K] sum p */
 };
 
 /* Take a thread's scratch for the tiles of these settings from an arena (which may measure). `rows` are those of y. */

@@ -16,10 +16,16 @@ struct vqs_trainer {
     struct vqs_team *team;
     const struct vqs_kernels *kernels;
     struct vqs_trial_hooks hooks;
+    struct vqs_profile *profiles; /* [team], or NULL */
     struct vqs_arena arena;
     struct vqs_data_cache *cache;   /* where data comes from */
     struct vqs_data_cache *own;     /* the same, if the trainer was given none */
     const struct vqs_dataset *data; /* of the trial in work */
+    struct {                        /* the trial whose beta it replays, if any (schedule.h) */
+        struct vqs_settings settings;
+        const struct vqs_dataset *data;
+        struct vqs_work work;
+    } source;
 };
 
 /* ---- memory -------------------------------------------------------------------------------------------------------
@@ -27,6 +33,21 @@ struct vqs_trainer {
 
 static bool is_trained(const struct vqs_settings *s) {
     return vqs_estimator_get(s->estimator)->backward != NULL;
+}
+
+static bool is_replay(const struct vqs_settings *s) {
+    return vqs_setting_used(VQS_SETTING_replay_estimator, s);
+}
+
+/* The workspace of a trial and, where it replays another, of that one. */
+static void carve(const struct vqs_settings *s, const struct vqs_kernels *kernels, int team, struct vqs_arena *arena,
+                  struct vqs_work *w, struct vqs_work *source) {
+    vqs_work_carve(s, kernels, team, arena, w);
+    if (is_replay(s)) {
+        const struct vqs_settings replayed = vqs_schedule_source(s);
+        vqs_work_carve(&replayed, kernels, team, arena, source);
+        source->schedule.betas = w->schedule.betas;
+    }
 }
 
 /* One of each codebook at each epoch kept. */
@@ -39,10 +60,8 @@ static int snapshot_count(const struct vqs_settings *s) {
 }
 
 static struct vqs_record_shape record_shape(const struct vqs_settings *s) {
-    struct vqs_record_shape shape = {.n_epochs = is_trained(s) ? s->epochs : 0,
-                                     .n_snapshots = snapshot_count(s),
-                                     .K = s->K,
-                                     .d = vqs_code_width(s)};
+    struct vqs_record_shape shape = {
+        .n_epochs = is_trained(s) ? s->epochs : 0, .n_snapshots = snapshot_count(s), .K = s->K, .d = vqs_code_width(s)};
     const int32_t probes = vqs_setting_used(VQS_SETTING_probe_samples, s) ? s->probe_epochs.n : 0;
     const int32_t estimators = vqs_estimator_count(), side = s->field_grid, books = vqs_n_codebooks(s);
     if (books > 1) {
@@ -62,9 +81,10 @@ static struct vqs_record_shape record_shape(const struct vqs_settings *s) {
 
 size_t vqs_trial_memory(const struct vqs_settings *s) {
     struct vqs_arena measure = {0};
-    struct vqs_work w = {0};
-    vqs_work_carve(s, vqs_kernels_get(), 1, &measure, &w);
-    return measure.used + vqs_dataset_memory(s) + vqs_trial_record_bytes(s);
+    struct vqs_work w = {0}, source = {0};
+    carve(s, vqs_kernels_get(), 1, &measure, &w, &source);
+    const size_t sets = is_replay(s) && s->replay_seed ? 2 : 1; /* of data */
+    return measure.used + sets * vqs_dataset_memory(s) + vqs_trial_record_bytes(s);
 }
 
 size_t vqs_trial_record_bytes(const struct vqs_settings *s) {
@@ -112,6 +132,9 @@ static void run_steps(void *ctx, int me) {
     const struct vqs_settings *s = e->settings;
     int64_t number = e->steps;
     struct vqs_batch b = {.samples = e->samples};
+    if (me) { /* the first member's time runs on from what came before */
+        vqs_profile_start(e->work->tile[me].profile);
+    }
     for (int start = 0; start < s->N; start += s->batch) {
         const int n = s->N - start < s->batch ? s->N - start : s->batch;
         b.left = s->N - start;
@@ -121,19 +144,21 @@ static void run_steps(void *ctx, int me) {
 }
 
 /* The next epoch of the trial. */
-static void run_epoch(const struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
-                      struct vqs_trial_state *at) {
-    const struct vqs_samples *samples = &t->data->train;
+static void run_epoch(const struct vqs_trainer *t, const struct vqs_settings *s, const struct vqs_dataset *data,
+                      struct vqs_work *w, struct vqs_trial_state *at) {
+    const struct vqs_samples *samples = &data->train;
     const struct vqs_stream order = {t->kernels, s->seed, VQS_RNG_BATCHES, (uint32_t)at->epoch};
     struct epoch epoch = {s, samples, w, t->team, at->steps};
     w->sums = (struct vqs_epoch_sums){0};
     memset(w->usage, 0, (size_t)(vqs_n_codebooks(s) * s->K) * sizeof *w->usage);
     memcpy(w->codes_before, w->model.quantizer.codes, w->model.quantizer.n_codes * sizeof *w->codes_before);
     vqs_rng_permutation(&order, (uint32_t)samples->n, w->scratch.order);
+    vqs_profile_lap(t->profiles, VQS_PHASE_SHUFFLE);
     vqs_team_run(t->team, run_steps, &epoch);
     at->epoch++;
     at->steps += (s->N + s->batch - 1) / s->batch;
     at->flips += w->sums.flips;
+    at->revived += w->sums.revived;
     at->zero += w->sums.zero;
 }
 
@@ -152,14 +177,20 @@ static bool record_epoch(const struct vqs_settings *s, const struct vqs_work *w,
     const struct vqs_epoch_sums *sums = &w->sums;
     const double rec = sums->rec / ((double)s->N * s->D), vq = sums->vq / ((double)s->N * s->d);
     const bool losses = vqs_setting_used(VQS_SETTING_beta, s);
+    const double codes = losses && vqs_learning_is_trained(w->model.quantizer.learning.kind) ? 1 : 0;
+    double beta = losses ? s->beta : 0; /* as a mean over the epoch */
+    if (s->beta_schedule != VQS_BETA_CONSTANT && sums->vq > 0) {
+        beta = sums->commitment / sums->vq;
+    }
     const double values[VQS_N_CURVES] = {
-        [VQS_CURVE_loss] = rec + (losses ? (1 + s->beta) * vq : 0),
+        [VQS_CURVE_loss] = rec + (codes + beta) * vq + sums->penalty / s->N,
         [VQS_CURVE_loss_rec] = rec,
         [VQS_CURVE_loss_vq] = vq,
         [VQS_CURVE_entropy] = vqs_entropy(w->usage, vqs_n_codebooks(s), s->K),
         [VQS_CURVE_dead_codes] = vqs_dead_codes(w->usage, vqs_n_codebooks(s), s->K),
         [VQS_CURVE_code_drift] = code_drift(w),
         [VQS_CURVE_u_zero] = sums->zero,
+        [VQS_CURVE_beta] = losses ? sums->beta : NAN,
     };
     for (int c = 0; c < VQS_N_CURVES; c++) {
         record->curves[c * record->n_epochs + e] = values[c];
@@ -189,19 +220,36 @@ static void evaluate_part(struct vqs_work *w, struct vqs_team *team, const struc
     vqs_evaluate(&w->model, part, team, &w->scratch, w->evaluation, e);
 }
 
-/* The initial model, or the one in which an earlier run left the trial. */
-static struct vqs_trial_state begin(const struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
-                                    struct vqs_record *record) {
+/* Initial values of one course of training; what it changes are the state's parts from `part` on. */
+static void start(const struct vqs_settings *s, const struct vqs_dataset *data, struct vqs_work *w, int part,
+                  struct vqs_trial_state *state) {
     const struct vqs_model *m = &w->model;
-    struct vqs_trial_state state = {.part = {{w->model.params, m->n_params},
-                                             {w->moment1, m->n_params},
-                                             {w->moment2, m->n_params},
-                                             {m->quantizer.state, m->quantizer.n_state}},
-                                    .record = record};
-    vqs_model_init(s, t->data, &w->model, &w->scratch);
+    const size_t value = sizeof(vqs_real), params = m->n_params * value;
+    void *const at[] = {m->params, w->moment1, w->moment2, m->quantizer.state, w->schedule.state};
+    const size_t size[] = {params, params, params, m->quantizer.n_state * value, w->schedule.state_size};
+    for (int i = 0; i < VQS_COURSE_PARTS; i++) {
+        state->part[part + i].data = at[i];
+        state->part[part + i].size = size[i];
+    }
+    vqs_model_init(s, data, &w->model, &w->scratch);
+    vqs_schedule_start(s, &w->schedule);
+}
+
+/* The initial model, or the one in which an earlier run left the trial. */
+static struct vqs_trial_state begin(struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
+                                    struct vqs_record *record) {
+    struct vqs_trial_state state = {.record = record};
+    start(s, t->data, w, 0, &state);
+    if (is_replay(s)) {
+        start(&t->source.settings, t->source.data, &t->source.work, VQS_COURSE_PARTS, &state);
+    }
     if (t->hooks.resume && t->hooks.resume(t->hooks.ctx, &state)) {
         vqs_model_refresh(&w->model);
+        if (is_replay(s)) {
+            vqs_model_refresh(&t->source.work.model);
+        }
     }
+    vqs_profile_lap(t->profiles, VQS_PHASE_INIT);
     return state;
 }
 
@@ -225,7 +273,7 @@ static void probe(const struct vqs_settings *s, const struct vqs_dataset *data, 
 }
 
 /* Train to the last epoch, until something is no longer finite, or until the hooks want to leave. */
-static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
+static enum vqs_status train(struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
                              struct vqs_record *record, struct vqs_error *err) {
     const struct vqs_dataset *data = t->data;
     struct vqs_trial_state at = begin(t, s, w, record);
@@ -236,11 +284,17 @@ static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_setti
             evaluate_part(w, t->team, &data->train, &w->train);
             take_snapshots(w, epoch, w->train.usage, record, &at.n_snapshots);
         }
+        vqs_profile_lap(t->profiles, VQS_PHASE_EPOCH);
         probe(s, data, w, &at, record);
+        vqs_profile_lap(t->profiles, VQS_PHASE_PROBE);
         if (epoch == s->epochs) {
             break;
         }
-        run_epoch(t, s, w, &at);
+        if (is_replay(s)) { /* first the same epoch of the trial that is replayed, for its betas */
+            struct vqs_trial_state ahead = at;
+            run_epoch(t, &t->source.settings, t->source.data, &t->source.work, &ahead);
+        }
+        run_epoch(t, s, data, w, &at);
         if (!record_epoch(s, w, epoch, record)) {
             record->outcome = VQS_OUTCOME_DIVERGED;
             break;
@@ -252,23 +306,28 @@ static enum vqs_status train(const struct vqs_trainer *t, const struct vqs_setti
     record->n_snapshots = at.n_snapshots; /* the last one is added by evaluate() */
     record->metric[VQS_METRIC_u_zero_events] = at.zero;
     record->metric[VQS_METRIC_row_flips] = (double)at.flips;
+    record->metric[VQS_METRIC_revived_codes] = (double)at.revived;
     return VQS_OK;
 }
 
 /* The metrics of the final model, and its codebook as the last snapshot. */
-static enum vqs_status evaluate(const struct vqs_settings *s, struct vqs_team *team, const struct vqs_dataset *data,
-                                struct vqs_work *w, struct vqs_record *record, struct vqs_error *err) {
-    evaluate_part(w, team, &data->eval, &w->eval);
+static enum vqs_status evaluate(const struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
+                                struct vqs_record *record, struct vqs_error *err) {
+    const struct vqs_dataset *data = t->data;
     float *levels = record->arrays[VQS_ARRAY_level_metrics].values;
+    evaluate_part(w, t->team, &data->eval, &w->eval);
     vqs_metrics_part(&w->model, &data->eval, VQS_PART_EVAL, &w->eval, record->metric);
     vqs_metrics_levels(&w->model, &data->eval, VQS_PART_EVAL, &w->eval, levels);
-    evaluate_part(w, team, &data->train, &w->train); /* last: its z stays for the Lloyd gap */
+    evaluate_part(w, t->team, &data->train, &w->train); /* last: its z stays for the Lloyd gap */
     vqs_metrics_part(&w->model, &data->train, VQS_PART_TRAIN, &w->train, record->metric);
     vqs_metrics_levels(&w->model, &data->train, VQS_PART_TRAIN, &w->train, levels);
     take_snapshots(w, is_trained(s) ? s->epochs : 0, w->train.usage, record, &record->n_snapshots);
+    enum vqs_status status = vqs_metrics_subspace(&w->model, data, record->metric, err);
+    vqs_profile_lap(t->profiles, VQS_PHASE_EVALUATE);
     record->metric[VQS_METRIC_lloyd_gap] =
         vqs_lloyd_gap(s, &w->model, data->train.n, &w->train, &w->scratch, w->codes_before);
-    return vqs_metrics_subspace(&w->model, data, record->metric, err);
+    vqs_profile_lap(t->profiles, VQS_PHASE_LLOYD);
+    return status;
 }
 
 /* ---- the trial ----------------------------------------------------------------------------------------------------
@@ -284,20 +343,28 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
     }
     if (!status) {
         status = vqs_data_cache_get(t->cache, s, &t->data, err);
+        vqs_profile_lap(t->profiles, VQS_PHASE_DATA);
+    }
+    if (!status && is_replay(s)) {
+        t->source.settings = vqs_schedule_source(s);
+        status = vqs_data_cache_get(t->cache, &t->source.settings, &t->source.data, err);
     }
     if (status) {
         return status;
     }
     struct vqs_arena measure = {0};
-    vqs_work_carve(s, t->kernels, vqs_team_threads(t->team), &measure, w);
+    carve(s, t->kernels, vqs_team_threads(t->team), &measure, w, &t->source.work);
     if (measure.used > t->arena.size) {
         vqs_arena_destroy(&t->arena);
         status = vqs_arena_create(&t->arena, measure.used, err);
     }
     if (!status) {
-        memset(t->arena.base, 0, measure.used); /* a trial sees the same zeros whatever ran before it */
+        memset(t->arena.base, 0, t->arena.used); /* a trial sees the same zeros whatever ran before it */
         t->arena.used = 0;
-        vqs_work_carve(s, t->kernels, vqs_team_threads(t->team), &t->arena, w);
+        carve(s, t->kernels, vqs_team_threads(t->team), &t->arena, w, &t->source.work);
+    }
+    for (int i = 0; t->profiles && w->tile && i < vqs_team_threads(t->team); i++) {
+        w->tile[i].profile = &t->profiles[i];
     }
     return status;
 }
@@ -307,6 +374,7 @@ enum vqs_status vqs_trainer_run(struct vqs_trainer *t, const struct vqs_settings
     struct vqs_error own = {0};
     struct vqs_work w = {0};
     const double start = vqs_clock_seconds();
+    vqs_profile_start(t->profiles);
     const unsigned denormals = flush_denormals();
     enum vqs_status status = prepare(t, s, &w, record, &own);
     if (!status && is_trained(s)) {
@@ -315,13 +383,15 @@ enum vqs_status vqs_trainer_run(struct vqs_trainer *t, const struct vqs_settings
         status = vqs_model_kmeans(s, t->data, &w.model, &w.scratch, &own);
         record->n_snapshots = 0;
         record->outcome = VQS_OUTCOME_COMPLETED;
+        vqs_profile_lap(t->profiles, VQS_PHASE_LLOYD);
     }
     if (!status && record->outcome == VQS_OUTCOME_COMPLETED) {
-        status = evaluate(s, t->team, t->data, &w, record, &own);
+        status = evaluate(t, s, &w, record, &own);
     }
     restore_denormals(denormals);
     vqs_data_cache_put(t->cache, t->data);
-    t->data = NULL;
+    vqs_data_cache_put(t->cache, t->source.data);
+    t->data = t->source.data = NULL;
     if (status) {
         struct vqs_error ignored = {0};
         vqs_record_reset(record, &(struct vqs_record_shape){0}, &ignored);
@@ -333,6 +403,7 @@ enum vqs_status vqs_trainer_run(struct vqs_trainer *t, const struct vqs_settings
     record->wall_seconds = vqs_clock_seconds() - start;
     snprintf(record->cpu_class, sizeof record->cpu_class, "%s", t->kernels->cpu_class);
     vqs_record_seal(record);
+    vqs_profile_lap(t->profiles, VQS_PHASE_RECORD);
     return status;
 }
 
@@ -367,6 +438,10 @@ void vqs_trainer_set_hooks(struct vqs_trainer *t, const struct vqs_trial_hooks *
     t->hooks = *hooks;
 }
 
+void vqs_trainer_set_profiles(struct vqs_trainer *t, struct vqs_profile *profiles) {
+    t->profiles = profiles;
+}
+
 void vqs_trainer_destroy(struct vqs_trainer *t) {
     if (t) {
         vqs_team_destroy(t->team);
@@ -386,7 +461,14 @@ static double seconds_of_randomness(const struct vqs_settings *s) {
            (needs & VQS_NEEDS_CHOICES ? s->K * (3e-9 + 3 * s->d / 2e10) : 0);
 }
 
-double vqs_trial_seconds(const struct vqs_settings *s) {
+/* Multiply-adds of the penalties: soft codes take tiles twice, and exponentials. */
+static double penalty_operations(const struct vqs_settings *s) {
+    const double D = s->D, d = s->d, K = s->levels * (double)s->K, N = s->N, steps = s->epochs * ceil(N / s->batch);
+    return (s->entropy_weight > 0 ? s->epochs * N * (2 * D * d + 10 * K * d + 50 * K) : 0) +
+           (s->orthogonality > 0 ? steps * 8 * K * d * d : 0);
+}
+
+double vqs_trial_team_seconds(const struct vqs_settings *s, int team, double phase_seconds) {
     const double multiply_adds_per_second = 2e10, seconds_per_normal = 1.5e-9, seconds_per_sample_pass = 5e-9;
     const double D = s->D, d = s->d, N = s->N, samples = N + s->N_eval;
     const double K = s->levels * (double)s->K; /* each level compares d components with K codes */
@@ -403,12 +485,19 @@ double vqs_trial_seconds(const struct vqs_settings *s) {
     }
     if (is_trained(s)) {
         const double steps = s->epochs * ceil(N / s->batch);
-        training =
-            s->epochs * N * ((products * D * d + K * d + d * d) / multiply_adds_per_second + seconds_per_sample_pass) +
-            steps * (products * D * d * 6 + D * d * d + 10 * K * d) / multiply_adds_per_second +
-            s->epochs * N * seconds_of_randomness(s);
+        const double runs = fmin(VQS_PARTIALS, ceil(s->batch / (double)VQS_TILE)), share = ceil(runs / team) / runs;
+        training = s->epochs * N * share *
+                       ((products * D * d + K * d + d * d) / multiply_adds_per_second + seconds_per_sample_pass +
+                        seconds_of_randomness(s)) +
+                   steps * ((products * D * d * 6 + 10 * K * d) / team + D * d * d) / multiply_adds_per_second +
+                   steps * VQS_STEP_PHASES * phase_seconds + penalty_operations(s) / multiply_adds_per_second;
+        training *= is_replay(s) ? 2 : 1;
     } else {
         training = D * D * N / 2e9 + D * D * D / 1e9;
     }
     return data + training + probes + lloyd + 3 * samples * (2 * D * d + K * d) / multiply_adds_per_second;
+}
+
+double vqs_trial_seconds(const struct vqs_settings *s) {
+    return vqs_trial_team_seconds(s, 1, 0);
 }

@@ -130,7 +130,7 @@ START_TEST(format_is_frozen) {
     static const unsigned char sizes[] = {1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0};
     ck_assert_mem_eq(bytes.data + 80, sizes, sizeof sizes);
     ck_assert_mem_eq(bytes.data + 100, nan_bytes, sizeof nan_bytes);
-    ck_assert_uint_eq(record.digest, UINT64_C(0x3ff01f0e50c2f036));
+    ck_assert_uint_eq(record.digest, UINT64_C(0xf860bbb693403d86));
     vqs_bytes_destroy(&bytes);
     vqs_record_destroy(&record);
 }
@@ -153,7 +153,7 @@ START_TEST(digest_covers_the_result_only) {
     COVERED(r.key, ++);
     COVERED(r.outcome, = VQS_OUTCOME_DIVERGED);
     COVERED(r.metric[0], += 1);
-    COVERED(r.metric[VQS_N_METRICS - 1], += 1);
+    COVERED(r.metric[VQS_N_METRICS - 1], = 1);
     COVERED(r.n_epochs, -= 1);
     COVERED(r.n_snapshots, -= 1);
     COVERED(r.curves[0], += 1);

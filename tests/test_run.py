@@ -56,6 +56,20 @@ class Case(unittest.TestCase):
         self.fail("no trial was finished in a minute")
 
 
+class Profile(Case):
+    def test_phases_add_up(self):
+        end = self.completes(SMOKE, "-o", "a.h5", "--profile", "-q")
+        lines = [line.rsplit(None, 3) for line in end.stdout.splitlines()]
+        total = float(lines[0][-2])
+        phases = [line for line in lines if line[-1].endswith("%")]
+        self.assertGreater(len(phases), 10, end.stdout)
+        self.assertAlmostEqual(sum(float(line[-3]) for line in phases), total, delta=0.02)
+        self.assertAlmostEqual(sum(float(line[-1].rstrip("%")) for line in phases), 100, delta=1)
+
+    def test_none_unless_asked_for(self):
+        self.assertEqual(self.completes(SMOKE, "-o", "a.h5", "-q").stdout, "")
+
+
 class SameBits(Case):
     def test_any_number_of_ranks_and_threads(self):
         self.completes(SMOKE, "-o", "plain.h5", "-q")

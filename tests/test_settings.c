@@ -191,6 +191,23 @@ static const struct {
     {"data=csv path=x center=false whiten=pca", VQS_SETTING_whiten, "needs center: true"},
     {"epochs=10 snapshots=1,11", VQS_SETTING_snapshots, "epoch 11"},
     {"K=64 N=32 estimator=kmeans", VQS_SETTING_K, "64 codes"},
+    {"codebook=fsq K=10 d=3", VQS_SETTING_K, "K must be 64"},
+    {"codebook=fsq fsq_levels=3 K=16 d=4 groups=2", VQS_SETTING_K, "K must be 9"},
+    {"codebook=lfq K=16 d=3", VQS_SETTING_K, "K must be 8"},
+    {"codebook=lfq K=16 d=512 D=512", VQS_SETTING_K, "more groups"},
+    {"codebook=fsq levels=2", VQS_SETTING_levels, "levels must be 1"},
+    {"codebook=fixed revive=expire", VQS_SETTING_revive, "gradient, ema or affine"},
+    {"codebook=simvq revive=expire", VQS_SETTING_revive, "revive: off"},
+    {"codebook=fsq revive=expire", VQS_SETTING_revive, "revive: off"},
+    {"codebook=ema orthogonality=0.1", VQS_SETTING_orthogonality, "must be 0"},
+    {"codebook=ema update=alternating", VQS_SETTING_update, "update: joint"},
+    {"codebook=fixed update=alternating", VQS_SETTING_update, "update: joint"},
+    {"codebook=fsq beta_schedule=linear", VQS_SETTING_beta_schedule, "codebook: fsq"},
+    {"estimator=nsvq beta_schedule=adaptive", VQS_SETTING_beta_schedule, "estimator: nsvq"},
+    {"beta_schedule=replay replay_estimator=diveq", VQS_SETTING_replay_estimator, "such as ste"},
+    {"beta_schedule=adaptive beta=0", VQS_SETTING_beta, "beta_min"},
+    {"beta_schedule=replay beta=20", VQS_SETTING_beta, "beta_max"},
+    {"beta_schedule=replay replay_estimator=kmeans", VQS_SETTING_replay_estimator, "such as ste"},
 };
 
 START_TEST(inconsistent_settings_name_the_culprit) {
@@ -212,7 +229,11 @@ START_TEST(what_has_no_effect_is_not_checked_for_sense) {
                                        "K=32 N=32",
                                        "d=8 D=8 r=8",
                                        "epochs=5 snapshots=0,5",
-                                       "batch=4096 N=100"};
+                                       "batch=4096 N=100",
+                                       "codebook=fsq beta=0 codebook_init=kmeans",
+                                       "codebook=lfq K=64 d=6 entropy_weight=1 beta_schedule=cosine",
+                                       "codebook=fixed entropy_weight=1 levels=2",
+                                       "estimator=kmeans codebook=fsq K=10 revive=expire beta_schedule=replay"};
     enum vqs_setting_id culprit;
     for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
         struct vqs_settings s = with(fine[i]);
@@ -308,6 +329,18 @@ START_TEST(the_key_holds_what_has_an_effect_and_nothing_else) {
     ck_assert(key_changes("data=csv path=x", "path=y"));
     ck_assert(!key_changes("data=idx path=x", "label_columns=1"));
     ck_assert(!key_changes("data=csv path=x", "sigma=3"));
+    ck_assert(key_changes("", "codebook=ema"));
+    ck_assert(!key_changes("", "ema_decay=0.5"));
+    ck_assert(key_changes("codebook=ema", "ema_decay=0.5"));
+    ck_assert(!key_changes("codebook=fsq", "codebook_init=kmeans kmeans_restarts=3"));
+    ck_assert(!key_changes("codebook=fsq", "beta=0.5"));
+    ck_assert(!key_changes("", "beta_end=0.5"));
+    ck_assert(key_changes("beta_schedule=cosine", "beta_end=0.5"));
+    ck_assert(!key_changes("beta_schedule=adaptive", "replay_seed=1"));
+    ck_assert(key_changes("beta_schedule=replay", "replay_seed=1"));
+    ck_assert(!key_changes("beta_schedule=replay", "a=0.5"));
+    ck_assert(key_changes("beta_schedule=replay replay_estimator=projector", "a=0.5"));
+    ck_assert(!key_changes("estimator=kmeans", "codebook=ema revive=expire entropy_weight=1"));
     ck_assert(key_changes("", "seed=2"));
     ck_assert(key_changes("", "snapshots=0"));
 }

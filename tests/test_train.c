@@ -548,10 +548,9 @@ static void check_trajectory(struct vqs_trainer *trainer, const struct vqs_setti
     naive_train(s, &m, rec, vq);
     ck_assert(vqs_trainer_run(trainer, s, record, NULL) == VQS_OK);
     for (int epoch = 0; epoch < s->epochs; epoch++) {
-        const double loss = rec[epoch] + losses_of(&m) * (1 + s->beta) * vq[epoch];
-        const double expected[] = {rec[epoch], vq[epoch], loss};
         static const int curves[] = {VQS_CURVE_loss_rec, VQS_CURVE_loss_vq, VQS_CURVE_loss};
-        for (int c = 0; c < 3; c++) {
+        const double expected[] = {rec[epoch], vq[epoch], rec[epoch] + losses_of(&m) * (1 + s->beta) * vq[epoch]};
+        for (size_t c = 0; c < COUNT_OF(curves); c++) {
             const double value = record->curves[curves[c] * s->epochs + epoch];
             ck_assert_msg(fabs(value - expected[c]) < tolerance * expected[c],
                           "%s, variant %d, levels %d, groups %d, epoch %d: %s %.12g, naive %.12g", name, variant,

@@ -2,33 +2,13 @@
  * values. */
 #include <check.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "settings_text.h"
 #include "testing.h"
 #include "vqsweep/estimators.h"
 #include "vqsweep/kernels.h"
 #include "vqsweep/train.h"
-
-static void set(struct vqs_settings *s, const char *name, const char *value) {
-    struct vqs_error err = {0};
-    const int id = vqs_setting_find(name);
-    ck_assert_int_ge(id, 0);
-    ck_assert_msg(vqs_setting_parse((enum vqs_setting_id)id, value, s, &err) == VQS_OK, "%s", err.text);
-}
-
-/* "name=value name=value ..." over the defaults. */
-static void settings_of(const char *text, struct vqs_settings *s) {
-    char copy[512], *save = NULL;
-    vqs_settings_default(s);
-    snprintf(copy, sizeof copy, "%s", text);
-    for (char *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
-        char *equals = strchr(word, '=');
-        *equals = 0;
-        set(s, word, equals + 1);
-    }
-}
 
 static struct vqs_trainer *trainer_of(int team) {
     struct vqs_trainer *trainer = NULL;
@@ -46,6 +26,15 @@ static const char *const trials[] = {
     "epochs=2 D=1 d=1 r=1 N=40 K=1 batch=7",
     "epochs=4 lr=1e30 bias=true snapshots=1",
     "estimator=kmeans N=1000 kmeans_restarts=3 d=3",
+    "epochs=3 N=1000 batch=100 K=40 d=3 codebook=ema codebook_init=data revive=expire revive_period=7",
+    "epochs=3 N=1000 batch=100 K=33 d=5 codebook=affine orthogonality=0.1 revive=expire revive_period=4",
+    "epochs=3 N=1000 batch=100 K=33 d=4 groups=2 codebook=simvq orthogonality=0.1 update=alternating codebook_steps=2",
+    "epochs=3 N=1000 batch=100 K=16 d=4 groups=2 codebook=fsq entropy_weight=0.1",
+    "epochs=3 N=1000 batch=100 K=16 d=4 codebook=lfq entropy_weight=0.1 entropy_tau=0.5 beta_schedule=linear",
+    "epochs=3 N=1000 batch=100 K=20 d=4 levels=2 entropy_weight=0.1 bias=true codebook_init=data revive=expire "
+    "revive_period=5 beta_schedule=adaptive beta_period=3 beta_rate=1",
+    "epochs=3 N=1000 batch=100 K=20 beta_schedule=replay beta_period=3 beta_rate=1 replay_estimator=rotation "
+    "replay_seed=5 codebook=ema",
 };
 enum { N_TRIALS = sizeof trials / sizeof trials[0] };
 
@@ -68,6 +57,34 @@ START_TEST(same_bits_for_any_team_and_history) {
             ck_assert(record.digest == vqs_record_digest(&record));
         }
         vqs_trainer_destroy(shared);
+    }
+    vqs_record_destroy(&record);
+}
+END_TEST
+
+/* Every phase gets something booked by some kind of trial, and the results do not show it. */
+START_TEST(a_profile_books_every_phase_and_changes_no_bit) {
+    struct vqs_record record = {0};
+    struct vqs_profile sum = {0};
+    for (int team = 1; team <= 2; team++) {
+        for (int i = 0; i < N_TRIALS; i++) {
+            struct vqs_settings s;
+            struct vqs_profile profiles[2] = {{{0}, 0}};
+            struct vqs_trainer *trainer = trainer_of(team);
+            settings_of(trials[i], &s);
+            ck_assert(vqs_trainer_run(trainer, &s, &record, NULL) == VQS_OK);
+            const uint64_t digest = record.digest;
+            vqs_trainer_set_profiles(trainer, profiles);
+            ck_assert(vqs_trainer_run(trainer, &s, &record, NULL) == VQS_OK);
+            ck_assert_uint_eq(record.digest, digest);
+            vqs_trainer_destroy(trainer);
+            for (int member = 0; member < team; member++) {
+                vqs_profile_add(&profiles[member], &sum);
+            }
+        }
+    }
+    for (int phase = 0; phase < VQS_N_PHASES; phase++) {
+        ck_assert_msg(sum.seconds[phase] > 0, "nothing is booked to '%s'", vqs_profile_text((enum vqs_phase)phase));
     }
     vqs_record_destroy(&record);
 }
@@ -181,6 +198,7 @@ int main(void) {
     TCase *tests = tcase_create("trials");
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, same_bits_for_any_team_and_history);
+    tcase_add_test(tests, a_profile_books_every_phase_and_changes_no_bit);
     tcase_add_loop_test(tests, every_estimator_has_the_same_bits_for_any_team, 0, test_class_count());
     tcase_add_test(tests, divergence_is_an_outcome);
     tcase_add_test(tests, a_failure_is_a_record);

@@ -60,7 +60,8 @@ enum vqs_status vqs_fail(struct vqs_error *err, enum vqs_status status, const ch
 /* One block of memory, carved into 64-byte-aligned pieces. An arena of NULL base measures: it hands out NULL and
  * counts, so that one layout function both sizes a workspace and carves it. There is no free of a piece. */
 struct vqs_arena {
-    unsigned char *base; /* owned; NULL while measuring */
+    void *block;         /* owned */
+    unsigned char *base; /* the first aligned byte of it; NULL while measuring */
     size_t size;         /* bytes at base */
     size_t used;         /* bytes handed out or, while measuring, asked for */
 };

@@ -77,6 +77,9 @@ struct vqs_kernels {
     /* near[l] = min(near[l], |z_l - c|^2) */
     void (*nearer)(int d, const vqs_real *c, const vqs_real *z, vqs_real *near);
 
+    /* sums[k[l]][i] += z[i][l] for the first n lanes, in their order; sums is [K][d]. */
+    void (*sum_by_code)(int n, int d, const uint32_t *k, const vqs_real *z, double *sums);
+
     /* Codes in [first, last): grad[k] += rows[l] and count[k]++ for l = 0 .. n-1 in order, where k = k[l]; grad is
      * [K][d], rows [n][vqs_row_stride(d)]. Both are zeroed first. */
     void (*scatter)(int n, int d, const uint32_t *k, const vqs_real *rows, int first, int last, vqs_real *grad,
@@ -88,6 +91,8 @@ struct vqs_kernels {
     /* Rows [first, last) of out = scale A V + keep out; A is [d][vqs_row_stride(d)], V and out are [d][ld]. */
     void (*combine)(int d, size_t ld, const vqs_real *A, const vqs_real *V, vqs_real scale, vqs_real keep, int first,
                     int last, vqs_real *out);
+    /* z [d][VQS_TILE] becomes tanh z. */
+    void (*bound)(int d, vqs_real *z);
     /* G = A A^T, [d][d]. */
     void (*gram)(int d, size_t ld, const vqs_real *A, vqs_real *G);
     /* Modified Gram-Schmidt on the rows of W, first to last; a row with nothing left of its own becomes 0. */

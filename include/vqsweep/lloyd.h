@@ -25,7 +25,7 @@ struct vqs_lloyd_problem {
 
 /* Bytes of scratch are taken from the arena (which may measure, base.h). */
 struct vqs_lloyd_scratch {
-    vqs_real *near;                             /* [tiles][VQS_TILE] squared distance to the nearest centre so far */
+    vqs_real *near; /* [tiles][VQS_TILE], rounded up, squared distance to the nearest centre so far */
     vqs_real *codes, *packed, *half_norm;       /* of the start in work */
     double *sums;                               /* [K][d] */
     uint32_t *counts;                           /* [K] */

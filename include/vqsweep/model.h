@@ -19,6 +19,7 @@ struct vqs_model {
     int D, d;
     size_t ld;
     bool tied, bias;
+    bool bounded; /* z = tanh(W x + b): codebook: fsq */
     int rows; /* of the product with x: d or 2d, and C with bias */
     /* parameters: one block, so that one Adam covers all; each part padded to whole vectors */
     vqs_real *params;

@@ -13,6 +13,7 @@
 #ifndef VQSWEEP_QUANTIZER_H
 #define VQSWEEP_QUANTIZER_H
 
+#include "vqsweep/learning.h"
 #include "vqsweep/lloyd.h"
 #include "vqsweep/settings.h"
 
@@ -24,9 +25,11 @@ struct vqs_quantizer {
     vqs_real *codes;     /* [n_codebooks][K][width]; kernels may read a row past the end */
     vqs_real *packed;    /* [n_codebooks][vqs_packed_codes(K)][width] for assign(), with */
     vqs_real *half_norm; /* [n_codebooks][vqs_packed_codes(K)] */
-    vqs_real *params; /* [n_params] the last of the model's parameters */
+    struct vqs_learning learning; /* of each codebook */
+    vqs_real *params; /* [n_params] the last of the model's parameters: those of each codebook */
     size_t n_params;  /* a multiple of VQS_ROW_UNIT */
-    vqs_real *state;  /* [n_state] */
+    vqs_real *state;  /* [n_state] that of each codebook, and then */
+    vqs_real *tally;  /* [n_codebooks][K] batches that chose a code since the last revival (care.h); else NULL */
     size_t n_state;
 };
 
@@ -64,6 +67,17 @@ void vqs_quantizer_init(const struct vqs_settings *settings, const struct vqs_en
 void vqs_quantizer_fit(const struct vqs_settings *settings, const struct vqs_encoded *encoded,
                        struct vqs_quantizer *quantizer);
 void vqs_quantizer_refresh(struct vqs_quantizer *quantizer);
+/* Gradient to the parameters from that to the codes [n_codes], which for codebook: gradient are the same. */
+void vqs_quantizer_pull_back(const struct vqs_quantizer *quantizer, const vqs_real *to_codes, vqs_real *grad);
+/* codebook: ema takes up a batch (vqs_learning_follow); of other codebooks nothing changes. */
+void vqs_quantizer_follow(struct vqs_quantizer *quantizer, const uint32_t *count, const vqs_real *residual);
+/* Code k of codebook `number` becomes `code`; the moments are Adam's of `params` (vqs_learning_move). */
+void vqs_quantizer_move(struct vqs_quantizer *quantizer, int number, int k, const vqs_real *code, vqs_real *moment1,
+                        vqs_real *moment2);
+/* Takes from the n samples what the codebook makes of them: tiles [width][VQS_TILE] of its input, `stride` values from
+ * one to the next. */
+void vqs_quantizer_subtract(const struct vqs_quantizer *quantizer, int number, size_t stride, size_t n,
+                            vqs_real *input);
 /* Of one codebook, the code nearest to each of a tile's inputs r [width][VQS_TILE]: its number, and itself as q of the
  * shape of r. */
 void vqs_quantizer_quantize(const struct vqs_quantizer *quantizer, int codebook, const vqs_real *r,

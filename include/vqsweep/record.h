@@ -38,7 +38,8 @@
     X(lloyd_gap, "1", "distortion over that of k-means on the same z, one codebook",                                   \
       "sum |z - q|^2 / sum |z - q_kmeans|^2, training")                                                                \
     X(u_zero_events, "1", "samples with |q - z| too small for a direction", "count over all training steps")           \
-    X(row_flips, "1", "encoder rows that changed sign in a retraction", "count over all training steps")
+    X(row_flips, "1", "encoder rows that changed sign in a retraction", "count over all training steps")               \
+    X(revived_codes, "codes", "codes out of use that became encoder outputs", "count over all training steps")
 
 enum vqs_metric {
 #define VQS_X(name, unit, long_name, formula) VQS_METRIC_##name,
@@ -49,13 +50,15 @@ enum vqs_metric {
 
 /* X(name, unit, long name, formula): one value an epoch, from the training steps of that epoch. */
 #define VQS_CURVE_TABLE(X)                                                                                             \
-    X(loss, "1", "training loss", "loss_rec + (1 + beta) loss_vq; loss_rec where beta has no effect")                  \
+    X(loss, "1", "training loss",                                                                                          \
+      "loss_rec + (1 + beta) loss_vq + penalties; without 1 or beta where there is no such loss")                      \
     X(loss_rec, "1", "reconstruction loss", "sum |x - x^|^2 / (B D), mean over the epoch's samples")                   \
     X(loss_vq, "1", "codebook loss, equal in value to the commitment loss", "sum |z - q|^2 / (B d), mean over samples") \
     X(entropy, "nat", "entropy of code usage over the epoch", "-sum p_k ln p_k")                                       \
     X(dead_codes, "codes", "codes not chosen in the epoch", "#{k: n_k = 0}")                                           \
     X(code_drift, "1", "root mean square movement of a code over the epoch", "sqrt(sum_k |c_k - c_k'|^2 / K)")         \
-    X(u_zero, "1", "samples with |q - z| too small for a direction", "count over the epoch")
+    X(u_zero, "1", "samples with |q - z| too small for a direction", "count over the epoch")                           \
+    X(beta, "1", "commitment weight", "beta of the epoch's last step")
 
 enum vqs_curve {
 #define VQS_X(name, unit, long_name, formula) VQS_CURVE_##name,

@@ -23,7 +23,8 @@ enum vqs_purpose {
     VQS_RNG_ESTIMATOR = 7, /* an estimator's own noise; stream = step */
     VQS_RNG_KMEANS = 8,     /* k-means++; stream = 65536 codebook + restart */
     VQS_RNG_EVALUATION = 9, /* held-out latents; noise of held-out samples */
-    VQS_RNG_PROBE = 10      /* smoothing of the loss; stream = probe */
+    VQS_RNG_PROBE = 10,     /* smoothing of the loss; stream = probe */
+    VQS_RNG_REVIVAL = 11    /* where in the batch revived codes come from; stream = step, index = codebook */
 };
 
 struct vqs_stream {

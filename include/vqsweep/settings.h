@@ -39,6 +39,24 @@ enum vqs_decoder { VQS_DECODER_FREE, VQS_DECODER_TIED };
 enum vqs_retraction { VQS_RETRACTION_MGS, VQS_RETRACTION_POLAR, VQS_RETRACTION_QR, VQS_RETRACTION_QR_RAW };
 enum vqs_estimator_scope { VQS_SCOPE_TOTAL, VQS_SCOPE_EACH };
 enum vqs_codebook_init { VQS_INIT_UNIFORM, VQS_INIT_NORMAL, VQS_INIT_DATA, VQS_INIT_KMEANS };
+enum vqs_learning_kind { /* learning.h */
+    VQS_LEARN_GRADIENT,
+    VQS_LEARN_EMA,
+    VQS_LEARN_AFFINE,
+    VQS_LEARN_SIMVQ,
+    VQS_LEARN_FIXED,
+    VQS_LEARN_FSQ,
+    VQS_LEARN_LFQ
+};
+enum vqs_update { VQS_UPDATE_JOINT, VQS_UPDATE_ALTERNATING };
+enum vqs_revive { VQS_REVIVE_OFF, VQS_REVIVE_EXPIRE };
+enum vqs_beta_schedule { /* schedule.h */
+    VQS_BETA_CONSTANT,
+    VQS_BETA_LINEAR,
+    VQS_BETA_COSINE,
+    VQS_BETA_ADAPTIVE,
+    VQS_BETA_REPLAY
+};
 enum vqs_tau_schedule { VQS_TAU_CONSTANT, VQS_TAU_LINEAR, VQS_TAU_EXPONENTIAL, VQS_TAU_COSINE };
 
 /* Epochs at which the codebook is kept, besides the last one. Ascending, no duplicates. 0 is the initial codebook. */
@@ -69,10 +87,19 @@ enum vqs_when {
     VQS_WHEN_LINEAR,   /* trained, with encoder: linear */
     VQS_WHEN_PROBED,   /* trained, with probe_epochs */
     VQS_WHEN_FIELD,    /* probed, with field_grid over 0 */
+    VQS_WHEN_PLACED,   /* trained, and the codes are no grid: neither fsq nor lfq */
     VQS_WHEN_NORMAL,   /* codebook_init: normal */
     VQS_WHEN_KMEANS,   /* estimator: kmeans or codebook_init: kmeans */
-    VQS_WHEN_LOSSES,   /* trained by gradients with codebook loss and commitment */
-    VQS_WHEN_PARAM,    /* the trial's estimator declares a parameter of this name */
+    VQS_WHEN_LOSSES,   /* trained with a commitment: not by an estimator without losses, nor by fsq */
+    VQS_WHEN_EMA,      /* codebook: ema */
+    VQS_WHEN_FSQ,      /* codebook: fsq */
+    VQS_WHEN_TURNS,    /* update: alternating */
+    VQS_WHEN_REVIVED,  /* revive: expire */
+    VQS_WHEN_SOFT,     /* entropy_weight above 0 */
+    VQS_WHEN_ANNEALED, /* beta_schedule: linear or cosine */
+    VQS_WHEN_ADAPTIVE, /* beta_schedule: adaptive or replay */
+    VQS_WHEN_REPLAY,   /* beta_schedule: replay */
+    VQS_WHEN_PARAM,    /* the trial's estimator, or the one replayed, declares a parameter of this name */
     VQS_WHEN_TAU_MOVES /* the same, and tau_schedule: not constant */
 };
 
@@ -119,8 +146,20 @@ enum vqs_when {
     X(INT, K, 16, 1, 65536, VQS_ALWAYS, "codes", "codebook size")                                                      \
     X(INT, levels, 1, 1, 16, VQS_ALWAYS, "1", "levels of residual quantisation")                                       \
     X(INT, groups, 1, 1, 512, VQS_ALWAYS, "1", "groups of components with a codebook each, in every level")            \
-    X(ENUM, codebook_init, VQS_INIT_UNIFORM, 0, 0, VQS_WHEN_TRAINED, "1", "initial codebook")                          \
+    X(ENUM, codebook, VQS_LEARN_GRADIENT, 0, 0, VQS_WHEN_TRAINED, "1", "how codes are learned, or what they are")      \
+    X(REAL, ema_decay, 0.99, 0.0, 0.999999, VQS_WHEN_EMA, "1", "decay of sums over a code's samples")                  \
+    X(REAL, ema_eps, 1e-5, 1e-12, 1.0, VQS_WHEN_EMA, "samples", "Laplace smoothing of a code's samples")               \
+    X(INT, fsq_levels, 4, 2, 65536, VQS_WHEN_FSQ, "1", "values of a component; K is that ^ (d / groups)")              \
+    X(ENUM, update, VQS_UPDATE_JOINT, 0, 0, VQS_WHEN_TRAINED, "1", "whether codes and the rest are trained in turn")   \
+    X(INT, codebook_steps, 1, 1, 1000, VQS_WHEN_TURNS, "steps", "steps of the codes before one of the rest")     \
+    X(ENUM, codebook_init, VQS_INIT_UNIFORM, 0, 0, VQS_WHEN_PLACED, "1", "initial codebook")                            \
     X(REAL, codebook_scale, 1.0, 0.0, 1e6, VQS_WHEN_NORMAL, "1", "standard deviation of the initial codebook")         \
+    X(ENUM, revive, VQS_REVIVE_OFF, 0, 0, VQS_WHEN_TRAINED, "1", "whether codes out of use become encoder outputs")    \
+    X(REAL, revive_threshold, 0.01, 0.0, 1.0, VQS_WHEN_REVIVED, "1", "share of batches below which a code is revived") \
+    X(INT, revive_period, 100, 1, 1000000, VQS_WHEN_REVIVED, "steps", "steps from one revival to the next")            \
+    X(REAL, orthogonality, 0.0, 0.0, 1e6, VQS_WHEN_TRAINED, "1", "weight of the orthogonality penalty on codes")       \
+    X(REAL, entropy_weight, 0.0, 0.0, 1e6, VQS_WHEN_TRAINED, "1", "weight of the entropy penalty on soft codes")       \
+    X(REAL, entropy_tau, 1.0, 1e-6, 1e6, VQS_WHEN_SOFT, "1", "temperature of soft codes")                              \
     X(ENUM, estimator, 0, 0, 0, VQS_ALWAYS, "1", "gradient estimator, or the k-means baseline")                        \
     X(ENUM, estimator_scope, VQS_SCOPE_TOTAL, 0, 0, VQS_WHEN_SEVERAL, "1",                                             \
       "what the estimator sees: all codebooks' sum, or each one")                                                      \
@@ -134,7 +173,16 @@ enum vqs_when {
     X(REAL, tau, 1.0, 1e-3, 1e3, VQS_WHEN_PARAM, "1", "temperature, of the first step")                                \
     X(ENUM, tau_schedule, VQS_TAU_EXPONENTIAL, 0, 0, VQS_WHEN_PARAM, "1", "how tau goes to tau_end")                   \
     X(REAL, tau_end, 0.0625, 1e-3, 1e3, VQS_WHEN_TAU_MOVES, "1", "temperature of the last step")                       \
-    X(REAL, beta, 0.25, 0.0, 1e6, VQS_WHEN_LOSSES, "1", "commitment weight")                                           \
+    X(REAL, beta, 0.25, 0.0, 1e6, VQS_WHEN_LOSSES, "1", "commitment weight, the first one of a schedule")           \
+    X(ENUM, beta_schedule, VQS_BETA_CONSTANT, 0, 0, VQS_WHEN_TRAINED, "1", "how the commitment weight moves")          \
+    X(REAL, beta_end, 1.0, 0.0, 1e6, VQS_WHEN_ANNEALED, "1", "commitment weight of the last step")                     \
+    X(REAL, beta_rate, 0.01, 0.0, 1e3, VQS_WHEN_ADAPTIVE, "1", "move of log beta for a utilisation wrong by 1")        \
+    X(REAL, beta_target, 0.9, 0.0, 1.0, VQS_WHEN_ADAPTIVE, "1", "utilisation e^H / K wanted")                          \
+    X(INT, beta_period, 50, 1, 4000, VQS_WHEN_ADAPTIVE, "steps", "steps from one move of beta to the next")            \
+    X(REAL, beta_min, 0.001, 1e-9, 1e6, VQS_WHEN_ADAPTIVE, "1", "least commitment weight")                             \
+    X(REAL, beta_max, 10.0, 1e-9, 1e6, VQS_WHEN_ADAPTIVE, "1", "largest commitment weight")                            \
+    X(ENUM, replay_estimator, 0, 0, 0, VQS_WHEN_REPLAY, "1", "estimator of the trial whose beta is replayed")          \
+    X(INT, replay_seed, 0, 0, 1000000000, VQS_WHEN_REPLAY, "1", "added to the seed of the trial that is replayed")     \
     X(REAL, lr, 0.002, 0.0, 1e30, VQS_WHEN_TRAINED, "1", "Adam's learning rate")                                       \
     X(REAL, adam_beta1, 0.9, 0.0, 0.999999, VQS_WHEN_TRAINED, "1", "Adam's decay of the first moment")                 \
     X(REAL, adam_beta2, 0.999, 0.0, 0.99999999, VQS_WHEN_TRAINED, "1", "Adam's decay of the second moment")            \

@@ -11,6 +11,7 @@
 #define VQSWEEP_TRAIN_H
 
 #include "vqsweep/base.h"
+#include "vqsweep/profile.h"
 #include "vqsweep/record.h"
 #include "vqsweep/settings.h"
 
@@ -29,17 +30,18 @@ void vqs_trainer_destroy(struct vqs_trainer *trainer);
 enum vqs_status vqs_trainer_run(struct vqs_trainer *trainer, const struct vqs_settings *settings,
                                 struct vqs_record *record, struct vqs_error *err);
 
-enum { VQS_STATE_PARTS = 4 };
+enum { VQS_COURSE_PARTS = 5, VQS_STATE_PARTS = 2 * VQS_COURSE_PARTS };
 /* Where a trial stands between two epochs: everything that what follows depends on. */
 struct vqs_trial_state {
     int epoch;       /* the next to run, from 0 */
     int n_snapshots; /* taken so far */
     int64_t steps;   /* taken so far */
     int64_t flips;   /* rows that changed sign in them */
+    int64_t revived; /* codes revived in them */
     double zero;     /* samples too close to their code in them */
-    struct {         /* parameters, Adam's moments of them, the codebook's own state; they belong to the trial */
-        vqs_real *data;
-        size_t n;
+    struct {         /* parameters, Adam's moments of them, the codebook's own state, that of the schedule of beta; then */
+        void *data;  /* those of the trial that is replayed. They belong to the trial */
+        size_t size; /* in bytes */
     } part[VQS_STATE_PARTS];
     struct vqs_record *record; /* its curves, arrays and snapshots so far */
 };
@@ -54,6 +56,9 @@ struct vqs_trial_hooks {
 /* For the trials from now on; copied. Trials that are not trained (k-means) have no epochs and call none. */
 void vqs_trainer_set_hooks(struct vqs_trainer *trainer, const struct vqs_trial_hooks *hooks);
 
+/* For the trials from now on: where each thread of the team books its time; `profiles` is [team] and outlives them. */
+void vqs_trainer_set_profiles(struct vqs_trainer *trainer, struct vqs_profile *profiles);
+
 /* Memory of one trial in bytes: workspace, data, record. Exact for the workspace. Checked settings only. */
 size_t vqs_trial_memory(const struct vqs_settings *settings);
 /* Of these, curves, codebooks and arrays of the record: what a trial leaves on disk, about. */
@@ -61,5 +66,7 @@ size_t vqs_trial_record_bytes(const struct vqs_settings *settings);
 /* Expected seconds of one trial on one core, from counted operations and a nominal rate; good for order and for an
  * estimate within a factor of two. */
 double vqs_trial_seconds(const struct vqs_settings *settings);
+/* The same for a team that needs so many seconds to agree that a phase of a step is over. */
+double vqs_trial_team_seconds(const struct vqs_settings *settings, int team, double phase_seconds);
 
 #endif

@@ -80,13 +80,14 @@ static void measure(double task_seconds, uint32_t n, int slots, int prefetch) {
 }
 
 int main(int argc, char **argv) {
-    int provided;
+    int provided, ranks;
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
+    MPI_Comm_size(MPI_COMM_WORLD, &ranks);
     for (int prefetch = 0; prefetch <= 8; prefetch += prefetch ? 6 : 2) {
         measure(0, 50000, 1, prefetch);
         measure(0.010, 400, 1, prefetch);
     }
-    measure(0.001, 2000, 1, 4);
+    measure(0.001, 1000 * (uint32_t)ranks, 1, 4);
     measure(0.9, 4, 1, 1);
     MPI_Finalize();
     return 0;

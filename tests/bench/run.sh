@@ -2,7 +2,7 @@
 # Benchmarks: bash tests/bench/run.sh [--quick] [--rounds N]     the training step, beside its peers: one table
 #             bash tests/bench/run.sh --seed-study N             the seed study with N seeds, on all cores
 #             bash tests/bench/run.sh --sched | --scale | --store
-#   --sched   what the scheduler costs, at 1, 2 and 4 ranks
+#   --sched   what the scheduler costs, at 1, 2, 4 and 64 ranks
 #   --scale   how many ranks one rank 0 can feed, by a model that takes rank 0's cost from --sched and --store
 #   --store   what journal and result file cost, a record
 # Peers are NumPy and PyTorch (Debian: python3-numpy, python3-torch), each left out by name where it is not installed.
@@ -97,7 +97,7 @@ run_study() {
 
 sched() {
     local ranks
-    for ranks in 1 2 4; do
+    for ranks in 1 2 4 64; do
         mpirun.openmpi -n "$ranks" "$bin/bench_sched"
     done
 }
