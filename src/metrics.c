@@ -26,8 +26,7 @@ size_t vqs_evaluation_scratch(const struct vqs_model *m) {
     return m->tile_scratch + (3 * (size_t)m->d + m->ld) * T;
 }
 
-/* ---- the pass over the data
- * ------------------------------------------------------------------------------------------ */
+/* ---- the pass over the data ------------------------------------------------------------------------------------ */
 
 static double square(double a) {
     return a * a;
@@ -203,8 +202,7 @@ void vqs_evaluate(const struct vqs_model *m, const struct vqs_samples *samples, 
     e->z_variance = variance_of_z(scratch->z, samples->n, m->d);
 }
 
-/* ---- figures
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- figures --------------------------------------------------------------------------------------------------- */
 
 static double entropy_of(const uint32_t *counts, int K) {
     double total = 0, entropy = 0;

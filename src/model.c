@@ -87,8 +87,7 @@ void vqs_model_refresh(struct vqs_model *m) {
     }
 }
 
-/* ---- encoding -------------------------------------------------------------------------------------------------------
- */
+/* ---- encoding -------------------------------------------------------------------------------------------------- */
 
 int vqs_tile_rows(size_t n, size_t tile, uint32_t rows[VQS_TILE]) {
     for (size_t l = 0; l < T; l++) {
@@ -148,8 +147,7 @@ static struct vqs_encoded encode_all(const struct vqs_model *m, const struct vqs
     return (struct vqs_encoded){scratch->z, s->n, scratch->order, &scratch->lloyd};
 }
 
-/* ---- initial values -------------------------------------------------------------------------------------------------
- */
+/* ---- initial values -------------------------------------------------------------------------------------------- */
 
 static void init_linear(const struct vqs_settings *s, struct vqs_model *m) {
     const struct vqs_stream encoder = {m->kernels, s->seed, VQS_RNG_ENCODER, 0};
@@ -185,8 +183,7 @@ void vqs_model_init(const struct vqs_settings *s, const struct vqs_dataset *data
     vqs_quantizer_init(s, &encoded, &m->quantizer);
 }
 
-/* ---- the k-means baseline
- * --------------------------------------------------------------------------------------------- */
+/* ---- the k-means baseline -------------------------------------------------------------------------------------- */
 
 /* LAPACK: eigenvalues il..iu and their vectors of a symmetric matrix. */
 void dsyevr_(const char *jobz, const char *range, const char *uplo, const int *n, double *a, const int *lda,
