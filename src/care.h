@@ -1,4 +1,4 @@
-/* care.h - what is done to a codebook besides learning: codes out of use are revived, codes and their use are penalised.
+/* care.h - what is done to a codebook besides learning: revival of codes out of use, penalties on codes and their use.
  *
  * The one rule: nothing here depends on the estimator, the number of threads, or anything but the settings and the
  * training so far.
@@ -27,8 +27,8 @@ bool vqs_care_revives(const struct vqs_settings *settings, int64_t number);
 /* Revival after step `number`, whose batch are the n samples in `order`. The moments are Adam's of all parameters.
  * Returns how many codes were revived. */
 int vqs_care_revive(const struct vqs_settings *settings, struct vqs_model *model, const struct vqs_samples *samples,
-                    const uint32_t *order, int n, int64_t number, struct vqs_model_scratch *scratch,
-                    vqs_real *moment1, vqs_real *moment2);
+                    const uint32_t *order, int n, int64_t number, struct vqs_model_scratch *scratch, vqs_real *moment1,
+                    vqs_real *moment2);
 
 /* The orthogonality penalty of the codes [K][width] of one codebook, its gradient added to `grad`. `scratch` has
  * vqs_care_scratch(K, width) values. */

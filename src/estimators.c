@@ -1,10 +1,10 @@
-/* estimators.c - the table of estimators, and the backward passes of those that need no random numbers. Compiled once for
- * each instruction set. */
+/* estimators.c - the table of estimators, and the backward passes of those that need no random numbers. Compiled once
+ * for each instruction set. */
 #include "estimator_rows.h"
 
 #include <string.h>
 
-/* ---- ste: gz = g; what is g, or what it would be elsewhere, times a number ----------------------------------------- */
+/* ---- ste: gz = g; what is g, or what it would be elsewhere, times a number ------------------------------------- */
 
 static void times(int d, vqs_real factor, const vqs_real *restrict g, vqs_real *restrict out) {
     for (int i = 0; i < d * T; i += T) {
@@ -30,27 +30,7 @@ static void exact_backward(const struct vqs_estimator_tile *t) {
     memcpy(t->gz, t->at_z, (size_t)t->d * T * sizeof *t->gz);
 }
 
-/* ---- projector(a, b): gz = a (u.g) u + b (g - (u.g) u); rotation is projector(1, 0) -------------------------------- */
-
-static void projector_ab(const struct vqs_estimator_tile *t, vqs_real a, vqs_real b) {
-    const int d = t->d;
-    const vqs_real *restrict z = t->z, *restrict q = t->q, *restrict g = t->g;
-    vqs_real *restrict gz = t->gz, *restrict zero = t->zero;
-    vqs_real rr[T], vg[T], scale[T]; /* v = q - z, not normalised */
-    FOR_LANES rr[l] = vg[l] = 0;
-    for (int i = 0; i < d; i++) {
-        FOR_LANES {
-            vqs_real v = q[i * T + l] - z[i * T + l];
-            rr[l] += v * v;
-            vg[l] += v * g[i * T + l];
-        }
-    }
-    find_zero(d, t->z, t->q, rr, zero);
-    FOR_LANES scale[l] = zero[l] != 0 ? 0 : (a - b) * vg[l] / (zero[l] != 0 ? 1 : rr[l]);
-    for (int i = 0; i < d; i++) {
-        FOR_LANES gz[i * T + l] = scale[l] * (q[i * T + l] - z[i * T + l]) + b * g[i * T + l];
-    }
-}
+/* ---- projector(a, b): gz = a (u.g) u + b (g - (u.g) u); rotation is projector(1, 0) ---------------------------- */
 
 static void projector_backward(const struct vqs_estimator_tile *t) {
     projector_ab(t, (vqs_real)t->settings->a, (vqs_real)t->settings->b);
@@ -60,7 +40,7 @@ static void rotation_backward(const struct vqs_estimator_tile *t) {
     projector_ab(t, 1, 0);
 }
 
-/* ---- rotation_trick: gz = lam [g - 2 w (w.g) + 2 zh (qh.g)] -------------------------------------------------------- */
+/* ---- rotation_trick: gz = lam [g - 2 w (w.g) + 2 zh (qh.g)] ---------------------------------------------------- */
 
 /* Where z or q has no direction the rotation is taken as the identity; q = 0 makes lam = 0, and nothing flows. Without
  * `rescale` lam = 1 everywhere. */
@@ -105,14 +85,11 @@ static void rotation_trick_lam1_backward(const struct vqs_estimator_tile *t) {
     rotate(t, false);
 }
 
-/* ---- the table ----------------------------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------------------------- */
 
 /* New rows go to the end: journals and plans number them. */
 const struct vqs_estimator VQS_ISA_NAME(vqs_estimator_table)[] = {
-    {.name = "ste",
-     .formula = "g",
-     .source = "van den Oord, Vinyals, Kavukcuoglu 2017",
-     .backward = ste_backward},
+    {.name = "ste", .formula = "g", .source = "van den Oord, Vinyals, Kavukcuoglu 2017", .backward = ste_backward},
     {.name = "rotation",
      .formula = "(u.g) u",
      .source = "the seed study's surrogate: projector(1, 0)",
@@ -197,6 +174,20 @@ const struct vqs_estimator VQS_ISA_NAME(vqs_estimator_table)[] = {
      .source = "control of Fifty et al. 2024",
      .needs = VQS_NEEDS_AT_Z,
      .backward = exact_backward},
+    {.name = "projector_learned",
+     .formula = "a (u.g) u + b (g - (u.g) u), a and b fitted to the smoothed loss's gradient",
+     .source = "least squares over a running mean of batches (estimators_learned.c)",
+     .params = {"learned_h", "learned_decay"},
+     .needs = VQS_NEEDS_SMOOTHED,
+     .backward = KERNEL(projector_learned_backward),
+     .fitting = &KERNEL(projector_fitting)},
+    {.name = "subspace_learned",
+     .formula = "P^T P g, P orthonormal rows fitted to the smoothed loss's gradient",
+     .source = "ascent on the Stiefel manifold (estimators_learned.c)",
+     .params = {"learned_h", "learned_decay", "learned_rank"},
+     .needs = VQS_NEEDS_SMOOTHED,
+     .backward = KERNEL(subspace_learned_backward),
+     .fitting = &KERNEL(subspace_fitting)},
     {.name = NULL},
 };
 

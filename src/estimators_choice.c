@@ -1,10 +1,13 @@
 /* estimators_choice.c - estimators that choose a code at random and weigh all codes: gumbel_st and reinmax.
  *
- * With logits l_j = -s |z - c_j|^2 both choose k = argmax(l + G), G being Gumbel noise, which is a draw from softmax(l);
- * under equal random words they choose alike. f = c_k, and with a_j = c_j.g and delta = dL_rec/dl as the estimator takes
- * it, summing to 0:
- *   gz = 2 s sum_j delta_j c_j,  gradient to code j = onehot_j g + 2 s delta_j (z - c_j).
- * J(p) a = p (a - p.a) is the derivative of softmax. All is computed from costs -l_j, less |z|^2, which all codes share. */
+ * With logits l_j = -s |z - c_j|^2 both choose k = argmax(l + G), G being Gumbel noise, which is a draw from
+ * softmax(l); under equal random words they choose alike. f = c_k, and with delta = dL_rec/dl as the estimator takes
+ * it, which sums to 0,
+ *
+ *   gz = 2 s sum_j delta_j c_j,   gradient to code j = onehot_j g + 2 s delta_j (z - c_j).
+ *
+ * delta is made of a_j = c_j.g and J(p) a = p (a - p.a), J being the derivative of softmax. All is computed from costs
+ * -l_j, less s |z|^2, which all codes share. */
 #include "estimator_rows.h"
 #include "simd_math.h"
 
@@ -89,7 +92,7 @@ INLINE vf mean(int K, const vqs_real *p, const vqs_real *a, int l) {
     return sum;
 }
 
-/* ---- what delta gives ------------------------------------------------------------------------------------------------ */
+/* ---- what delta gives ------------------------------------------------------------------------------------------ */
 
 /* gz = 2 s sum_j delta_j c_j: CODES components of two vectors of samples at a time. The last may read past a code. */
 static void push_to_z(const struct vqs_estimator_tile *t, const vqs_real *delta, vf factor) {
@@ -113,33 +116,46 @@ static void push_to_z(const struct vqs_estimator_tile *t, const vqs_real *delta,
     }
 }
 
-/* gcodes[j] += 2 s sum_l delta_jl (z_l - c_j): lanes are components, PART at a time, and samples follow each other. */
-static void push_to_codes(const struct vqs_estimator_tile *t, const vqs_real *delta, vqs_real factor) {
-    const size_t d = (size_t)t->d;
-    for (int first = 0; first < t->d; first += PART) {
-        const int n = t->d - first < PART ? t->d - first : PART;
-        vqs_real rows[T * PART] = {0}, sums[PART];
-        for (int i = 0; i < n; i++) {
-            for (int l = 0; l < T; l++) {
-                rows[l * PART + i] = t->z[(first + i) * T + l];
+/* sums[j] = sum_l delta_j[l] rows[l], rows [T][PART]: lanes are components, samples follow each other. */
+INLINE void sum_block(const vqs_real *const delta[CODES], const vqs_real *rows, vqs_real sums[CODES][PART]) {
+    vf acc[CODES][PV] = {{{0}}};
+    for (int l = 0; l < T; l++) {
+        for (int v = 0; v < PV; v++) {
+            const vf row = v_load(rows + l * PART + v * VL);
+            for (int j = 0; j < CODES; j++) {
+                acc[j][v] += row * v_set(delta[j][l]);
             }
         }
-        for (int j = 0; j < t->K; j++) {
-            const vqs_real *weight = delta + (size_t)j * T, *c = t->codes + (size_t)j * d + first;
-            vqs_real *to = t->gcodes + (size_t)j * d + first;
-            vf acc[PV] = {{0}};
-            vqs_real total = 0;
+    }
+    for (int j = 0; j < CODES; j++) {
+        for (int v = 0; v < PV; v++) {
+            v_store(sums[j] + v * VL, acc[j][v]);
+        }
+    }
+}
+
+/* gcodes[j] += 2 s sum_l delta_jl (z_l - c_j), PART components and CODES codes at a time. */
+static void push_to_codes(const struct vqs_estimator_tile *t, const vqs_real *delta, vqs_real factor) {
+    for (int from = 0; from < t->d; from += PART) {
+        const int n = t->d - from < PART ? t->d - from : PART;
+        vqs_real rows[T * PART] = {0}, sums[CODES][PART];
+        for (int i = 0; i < n; i++) {
             for (int l = 0; l < T; l++) {
-                total += weight[l];
-                for (int v = 0; v < PV; v++) {
-                    acc[v] += v_load(rows + l * PART + v * VL) * v_set(weight[l]);
+                rows[l * PART + i] = t->z[(from + i) * T + l];
+            }
+        }
+        for (int first = 0; first < t->K; first += CODES) {
+            const vqs_real *weights[CODES];
+            for (int j = 0; j < CODES; j++) {
+                weights[j] = delta + (size_t)(first + j < t->K ? first + j : t->K - 1) * T;
+            }
+            sum_block(weights, rows, sums);
+            for (int j = 0; j < CODES && first + j < t->K; j++) {
+                const size_t at = (size_t)(first + j) * (size_t)t->d + (size_t)from;
+                const vqs_real total = sum_lanes(weights[j]);
+                for (int i = 0; i < n; i++) {
+                    t->gcodes[at + (size_t)i] += factor * (sums[j][i] - total * t->codes[at + (size_t)i]);
                 }
-            }
-            for (int v = 0; v < PV; v++) {
-                v_store(sums + v * VL, acc[v]);
-            }
-            for (int i = 0; i < n; i++) {
-                to[i] += factor * (sums[i] - total * c[i]);
             }
         }
     }
@@ -152,7 +168,7 @@ static void push(const struct vqs_estimator_tile *t, const vqs_real *delta) {
     memcpy(t->gq, t->g, (size_t)t->d * T * sizeof *t->gq);
 }
 
-/* ---- gumbel_st: delta = J(y) a / tau, y = softmax((l + G) / tau) ----------------------------------------------------- */
+/* ---- gumbel_st: delta = J(y) a / tau, y = softmax((l + G) / tau) ----------------------------------------------- */
 
 void KERNEL(gumbel_st_forward)(const struct vqs_estimator_tile *t) {
     vqs_real *cost = kept(t, 1);
@@ -175,7 +191,7 @@ void KERNEL(gumbel_st_backward)(const struct vqs_estimator_tile *t) {
     push(t, a);
 }
 
-/* ---- reinmax: delta = 2 J(p) a - J(pi) a / 2, p = (softmax(l / tau) + D) / 2, pi = softmax(l) ------------------------- */
+/* ---- reinmax: delta = 2 J(p) a - J(pi) a / 2, p = (softmax(l / tau) + D) / 2, pi = softmax(l) ------------------ */
 
 void KERNEL(reinmax_forward)(const struct vqs_estimator_tile *t) {
     vqs_real *pi = kept(t, 0), *p = kept(t, 1), *cost = kept(t, 2);
@@ -197,8 +213,8 @@ void KERNEL(reinmax_backward)(const struct vqs_estimator_tile *t) {
         const vf pa = mean(t->K, p, a, l), pia = mean(t->K, pi, a, l);
         for (int j = 0; j < t->K; j++) {
             const vf aj = v_load(a + j * T + l);
-            v_store(a + j * T + l, two * v_load(p + j * T + l) * (aj - pa) -
-                                       half * v_load(pi + j * T + l) * (aj - pia));
+            v_store(a + j * T + l,
+                    two * v_load(p + j * T + l) * (aj - pa) - half * v_load(pi + j * T + l) * (aj - pia));
         }
     }
     push(t, a);

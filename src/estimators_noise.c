@@ -2,7 +2,7 @@
  * distance r = |q - z| from z. */
 #include "estimator_rows.h"
 
-/* ---- random_direction: gz = (v.g) v, by default times d; v = noise/|noise| -------------------------------------------- */
+/* ---- random_direction: gz = (v.g) v, by default times d; v = noise/|noise| ------------------------------------- */
 
 void KERNEL(random_direction_backward)(const struct vqs_estimator_tile *t) {
     const int d = t->d;
@@ -18,11 +18,11 @@ void KERNEL(random_direction_backward)(const struct vqs_estimator_tile *t) {
     }
 }
 
-/* ---- f = z + r v, v = w/|w|: gz = g - u (v.g), gq = u (v.g) ----------------------------------------------------------
+/* ---- f = z + r v, v = w/|w|: gz = g - u (v.g), gq = u (v.g) ---------------------------------------------------------
  *
  * w = toward (q - z) + spread noise; noise may be NULL where spread is 0. */
 
-#define DIRECTION(i) (toward * (q[(i) * T + l] - z[(i) * T + l]) + (spread != 0 ? spread * noise[(i) * T + l] : 0))
+#define DIRECTION(at) (toward * (q[at] - z[at]) + (spread != 0 ? spread * noise[at] : 0))
 
 INLINE void at_distance_forward(const struct vqs_estimator_tile *t, vqs_real toward, vqs_real spread) {
     const int d = t->d;
@@ -32,14 +32,14 @@ INLINE void at_distance_forward(const struct vqs_estimator_tile *t, vqs_real tow
     FOR_LANES rr[l] = ww[l] = 0;
     for (int i = 0; i < d; i++) {
         FOR_LANES {
-            const vqs_real e = q[i * T + l] - z[i * T + l], w = DIRECTION(i);
+            const vqs_real e = q[i * T + l] - z[i * T + l], w = DIRECTION(i * T + l);
             rr[l] += e * e;
             ww[l] += w * w;
         }
     }
     FOR_LANES scale[l] = ww[l] > 0 ? real_sqrt(rr[l] / ww[l]) : 0;
     for (int i = 0; i < d; i++) {
-        FOR_LANES f[i * T + l] = z[i * T + l] + scale[l] * DIRECTION(i);
+        FOR_LANES f[i * T + l] = z[i * T + l] + scale[l] * DIRECTION(i * T + l);
     }
 }
 
@@ -51,7 +51,7 @@ INLINE void at_distance_backward(const struct vqs_estimator_tile *t, vqs_real to
     FOR_LANES rr[l] = ww[l] = wg[l] = 0;
     for (int i = 0; i < d; i++) {
         FOR_LANES {
-            const vqs_real e = q[i * T + l] - z[i * T + l], w = DIRECTION(i);
+            const vqs_real e = q[i * T + l] - z[i * T + l], w = DIRECTION(i * T + l);
             rr[l] += e * e;
             ww[l] += w * w;
             wg[l] += w * g[i * T + l];

@@ -45,6 +45,14 @@ enum { COLS = 2, WIDE_SAMPLES = 4, CODES = 4 };
 #define real_sqrt sqrtf
 #endif
 
+INLINE vqs_real sum_lanes(const vqs_real *a) {
+    vf sum = v_load(a);
+    for (int l = VL; l < T; l += VL) {
+        sum += v_load(a + l);
+    }
+    return v_sum(sum);
+}
+
 enum { PACK = VQS_CODE_PACK };
 
 /* half_norm - z . c of CODES packed codes, from number `from` of a pack on, for two vectors of samples. */

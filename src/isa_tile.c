@@ -2,13 +2,7 @@
 #include "isa_kernels.h"
 #include "tile.h"
 
-static vqs_real sum_lanes(const vqs_real *a) {
-    vf sum = v_load(a);
-    for (int l = VL; l < T; l += VL) {
-        sum += v_load(a + l);
-    }
-    return v_sum(sum);
-}
+#include <math.h>
 
 static void clear_spare_lanes(int rows, int n, vqs_real *a) {
     for (int i = 0; i < rows; i++) {
@@ -102,6 +96,9 @@ static struct vqs_estimator_tile for_codebook(const struct vqs_step *s, const st
         .words = t->words,
         .weights = part_of(t->weights, (size_t)codebook * 3 * choices),
         .gcodes = part_of(t->gcodes, (size_t)(codebook * q->K) * (size_t)q->width),
+        .learned = s->learned,
+        .smoothed = t->smooth,
+        .sums = t->sums,
     };
 }
 
@@ -140,17 +137,20 @@ static void quantize_part(const struct vqs_step *s, struct vqs_tile *t, int code
     const struct vqs_quantizer *q = s->quantizer;
     const struct vqs_codebook book = vqs_codebook_of(q, codebook);
     const size_t from = (size_t)(codebook / q->groups * s->d + codebook % q->groups * q->width) * T;
-    const struct vqs_estimator_tile e = for_codebook(s, t, codebook, NULL);
+    uint32_t *k = t->k + (size_t)codebook * t->book_stride;
     const bool chooses = s->estimator->needs & VQS_NEEDS_CHOICES;
     if (chooses) {
         draw_words(s, t, codebook);
-        s->estimator->forward(&e);
     } else {
-        s->kernels->assign(q->K, q->width, book.packed, book.half_norm, e.z, e.k);
+        s->kernels->assign(q->K, q->width, book.packed, book.half_norm, t->z + from, k);
+        gather_codes(q->width, book.codes, k, t->q + from);
     }
-    gather_codes(q->width, book.codes, e.k, t->q + from);
-    if (s->each && s->estimator->forward && !chooses) {
+    if (s->each && s->estimator->forward) {
+        const struct vqs_estimator_tile e = for_codebook(s, t, codebook, NULL);
         s->estimator->forward(&e);
+    }
+    if (chooses) {
+        gather_codes(q->width, book.codes, k, t->q + from);
     }
 }
 
@@ -222,6 +222,56 @@ static void reconstruction_at_z(const struct vqs_step *s, struct vqs_tile *t) {
     }
     for (int i = 0; i < d * T; i += T) {
         FOR_LANES at_z[i + l] = t->g[i + l] + scale * Ge[i + l];
+    }
+}
+
+/* e[l] = f.(G f - 2 V^T (x - C)), f the code nearest to `at`: what is left of the reconstruction error when |x - C|^2
+ * is taken off. `q` and `Gq` are scratch. One codebook only. */
+static void error_at(const struct vqs_step *s, const struct vqs_tile *t, const vqs_real *at, vqs_real *q, vqs_real *Gq,
+                     vqs_real *restrict e) {
+    const int d = s->d;
+    const vqs_real *restrict y = s->tied ? t->y : t->y + d * T;
+    const struct vqs_quantizer *book = s->quantizer;
+    uint32_t k[T];
+    book->kernels->assign(book->K, d, book->packed, book->half_norm, at, k);
+    gather_codes(d, book->codes, k, q);
+    if (!s->tied) {
+        s->kernels->mix(d, s->gram, q, Gq);
+    }
+    const vqs_real *restrict f = q, *restrict Gf = s->tied ? q : Gq;
+    FOR_LANES e[l] = 0;
+    for (int i = 0; i < d; i++) {
+        const vqs_real shift = s->bias ? s->decoded_bias[i] : 0;
+        FOR_LANES e[l] += f[i * T + l] * (Gf[i * T + l] - 2 * (y[i * T + l] - shift));
+    }
+}
+
+/* An unbiased draw of the gradient of the smoothed loss for each sample: (l(Q(z + h n)) - l(Q(z - h n))) n / (2 h), n a
+ * standard normal and h = learned_h sqrt(mean |z - q|^2 / d) over the tile. */
+static void smoothed_gradient(const struct vqs_step *s, struct vqs_tile *t) {
+    const int d = s->d;
+    const size_t latent = (size_t)d * T, groups = t->noise_stride / VQS_RNG_GROUP;
+    vqs_real *out = t->smooth, *at = out + latent, *q = at + latent, *Gq = q + latent, *n = Gq + latent;
+    vqs_real above[T], below[T], rr = 0;
+    for (int i = 0; i < d; i++) {
+        for (int l = 0; l < t->n; l++) {
+            rr += (t->z[i * T + l] - t->q[i * T + l]) * (t->z[i * T + l] - t->q[i * T + l]);
+        }
+    }
+    const vqs_real h = (vqs_real)s->settings->learned_h * real_sqrt(rr / (vqs_real)(t->n * d));
+    s->kernels->normals(s->settings->seed, VQS_RNG_ESTIMATOR, s->number,
+                        (uint64_t)1 << 50 | (uint64_t)t->number * groups, groups, 1, n);
+    for (size_t i = 0; i < latent; i++) {
+        at[i] = t->z[i] + h * n[i];
+    }
+    error_at(s, t, at, q, Gq, above);
+    for (size_t i = 0; i < latent; i++) {
+        at[i] = t->z[i] - h * n[i];
+    }
+    error_at(s, t, at, q, Gq, below);
+    const vqs_real scale = h > 0 ? s->rec_scale / (4 * h) : 0;
+    for (int i = 0; i < d; i++) {
+        FOR_LANES out[i * T + l] = scale * (above[l] - below[l]) * n[i * T + l];
     }
 }
 
@@ -345,6 +395,9 @@ void KERNEL(tile_step)(const struct vqs_step *s, struct vqs_tile *t) {
     reconstruction(s, t, rec);
     if (t->n < T) { /* before an estimator sums over samples */
         clear_spare_lanes(d, t->n, t->g);
+    }
+    if (t->sums) {
+        smoothed_gradient(s, t);
     }
     push_back(s, t, zero);
     FOR_LANES vq[l] = 0;

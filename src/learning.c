@@ -54,7 +54,7 @@ struct vqs_learning vqs_learning_of(const struct vqs_settings *s, int width) {
     return c;
 }
 
-/* ---- ema ----------------------------------------------------------------------------------------------------------- */
+/* ---- ema ------------------------------------------------------------------------------------------------------- */
 
 static void ema_make(const struct vqs_learning *c, const vqs_real *state, vqs_real *codes) {
     const vqs_real *n = state, *m = state + c->K;
@@ -87,7 +87,7 @@ void vqs_learning_follow(const struct vqs_learning *c, const uint32_t *count, co
     }
 }
 
-/* ---- affine -------------------------------------------------------------------------------------------------------- */
+/* ---- affine ---------------------------------------------------------------------------------------------------- */
 
 static void affine_make(const struct vqs_learning *c, const vqs_real *params, vqs_real *codes) {
     const vqs_real *scale = params + c->K * c->width, *shift = scale + c->width;
@@ -113,7 +113,7 @@ static void affine_pull_back(const struct vqs_learning *c, const vqs_real *param
     }
 }
 
-/* ---- simvq --------------------------------------------------------------------------------------------------------- */
+/* ---- simvq ----------------------------------------------------------------------------------------------------- */
 
 static void simvq_make(const struct vqs_learning *c, const vqs_real *A, const vqs_real *c0, vqs_real *codes) {
     for (int k = 0; k < c->K; k++) {
@@ -139,7 +139,7 @@ static void simvq_pull_back(const struct vqs_learning *c, const vqs_real *c0, co
     }
 }
 
-/* ---- fsq, lfq ------------------------------------------------------------------------------------------------------ */
+/* ---- fsq, lfq -------------------------------------------------------------------------------------------------- */
 
 /* All combinations of the values -1 + 2 j / (levels - 1), the first component fastest. */
 static void make_grid(const struct vqs_learning *c, vqs_real *codes) {
@@ -150,7 +150,7 @@ static void make_grid(const struct vqs_learning *c, vqs_real *codes) {
     }
 }
 
-/* ---- any kind ------------------------------------------------------------------------------------------------------ */
+/* ---- any kind -------------------------------------------------------------------------------------------------- */
 
 void vqs_learning_start(const struct vqs_learning *c, const vqs_real *codes, vqs_real *params, vqs_real *state) {
     const size_t size = (size_t)c->K * (size_t)c->width * sizeof *codes;
@@ -230,7 +230,7 @@ void vqs_learning_move(const struct vqs_learning *c, int k, const vqs_real *code
     memset(moment2 + at, 0, size);
 }
 
-/* ---- what cannot be ------------------------------------------------------------------------------------------------ */
+/* ---- what cannot be -------------------------------------------------------------------------------------------- */
 
 static const char *name_of(const struct vqs_settings *s) {
     return vqs_setting_choice(VQS_SETTING_codebook, s->codebook);
@@ -252,10 +252,11 @@ static enum vqs_status check_grid(const struct vqs_settings *s, const struct vqs
     }
     *culprit = VQS_SETTING_K;
     if (K > vqs_setting_table[VQS_SETTING_K].high) {
-        return vqs_fail(err, VQS_ERR_JOB,
-                        "K: %s of %d components with %d values each has %.3g codes, more than K can be; use a smaller d or "
-                        "more groups",
-                        name_of(s), c->width, c->grid_levels, K);
+        return vqs_fail(
+            err, VQS_ERR_JOB,
+            "K: %s of %d components with %d values each has %.3g codes, more than K can be; use a smaller d or "
+            "more groups",
+            name_of(s), c->width, c->grid_levels, K);
     }
     if (K != s->K) {
         return vqs_fail(err, VQS_ERR_JOB, "K: %s of %d components with %d values each has %.0f codes; K must be %.0f",
@@ -272,6 +273,13 @@ enum vqs_status vqs_learning_check(const struct vqs_settings *s, enum vqs_settin
                         "update: codes of codebook: %s take no steps along gradients, so nothing alternates; use "
                         "update: joint, or codebook: gradient, affine or simvq",
                         name_of(s));
+    }
+    if (c.kind == VQS_LEARN_FSQ && vqs_setting_used(VQS_SETTING_probe_samples, s)) {
+        *culprit = VQS_SETTING_probe_epochs;
+        return vqs_fail(
+            err, VQS_ERR_JOB,
+            "probe_epochs: gradients are probed at z, which codebook: fsq bounds after the encoder; use another "
+            "codebook, or no probe_epochs");
     }
     return vqs_learning_is_grid(c.kind) ? check_grid(s, &c, culprit, err) : VQS_OK;
 }

@@ -12,8 +12,7 @@ enum { T = VQS_TILE };
 /* Draws of an estimator that draws, and pairs of draws of g* between two looks at its error. */
 enum { REPEATS = 256, PAIRS = 1024 };
 
-/* ---- memory --------------------------------------------------------------------------------------------------------
- */
+/* ---- memory ---------------------------------------------------------------------------------------------------- */
 
 /* What a trial does not use does not count in its key, so it must not count here. */
 static void without_unused(const struct vqs_settings *from, struct vqs_settings *to) {
@@ -70,8 +69,7 @@ void vqs_probe_carve(const struct vqs_settings *s, const struct vqs_model *m, st
     p->tile = vqs_arena_take(arena, p->tile_size, 1);
 }
 
-/* ---- the points ----------------------------------------------------------------------------------------------------
- */
+/* ---- the points ------------------------------------------------------------------------------------------------ */
 
 /* Points of one probe. */
 struct points {
@@ -124,8 +122,7 @@ static double locate(struct vqs_probe *p, const struct vqs_model *m, const struc
     return sqrt(sum / ((double)points->n * m->d));
 }
 
-/* ---- the gradient of the smoothed loss -----------------------------------------------------------------------------
- */
+/* ---- the gradient of the smoothed loss ------------------------------------------------------------------------- */
 
 /* V^T (x - C) of lane l. */
 static double target_of(const struct vqs_model *m, const vqs_real *y, int i, int l) {
@@ -217,8 +214,7 @@ static double smoothed_gradient(struct vqs_probe *p, const struct vqs_model *m, 
     return (double)pairs;
 }
 
-/* ---- the estimators ------------------------------------------------------------------------------------------------
- */
+/* ---- the estimators -------------------------------------------------------------------------------------------- */
 
 /* Energies of g and of its part along u, for each point of a tile. */
 static void alignment_of(const struct vqs_tile *t, int d, int l, double *along, double *all) {
@@ -244,7 +240,7 @@ static void estimate(struct vqs_probe *p, const struct vqs_model *m, const struc
     step.settings = &p->settings;
     step.estimator = estimator;
     step.rec_scale = 2 / (vqs_real)m->D; /* a batch of one */
-    step.code_scale = step.commit_scale = 0;
+    step.code_scale = step.commit_scale = step.soft_rate = 0;
     vqs_tile_carve(&p->settings, estimator, m->rows, &arena, &t);
     t.k = k;
     t.gc = p->gc;
@@ -275,8 +271,7 @@ static void estimate(struct vqs_probe *p, const struct vqs_model *m, const struc
     }
 }
 
-/* ---- figures -------------------------------------------------------------------------------------------------------
- */
+/* ---- figures --------------------------------------------------------------------------------------------------- */
 
 static double ratio(double a, double b) {
     return b > 0 ? a / b : NAN;
@@ -314,8 +309,12 @@ static void summarize(const struct vqs_probe *p, int d, size_t n, const bool *in
     values[VQS_QUANTITY_target_error] = (float)sqrt(ratio(errors, norm));
 }
 
-/* ---- the two probes ------------------------------------------------------------------------------------------------
- */
+/* ---- the two probes -------------------------------------------------------------------------------------------- */
+
+/* An estimator that learns has a state only where it trains. */
+static bool is_comparable(const struct vqs_estimator *estimator, const struct vqs_step *step) {
+    return estimator->backward && (!estimator->fitting || estimator == step->estimator);
+}
 
 static void fill_nan(size_t n, float *values) {
     for (size_t i = 0; i < n; i++) {
@@ -343,7 +342,7 @@ void vqs_probe_samples(struct vqs_probe *p, const struct vqs_model *m, const str
     for (int e = 0; e < vqs_estimator_count(); e++) {
         const struct vqs_estimator *estimator = &m->kernels->estimators[e];
         float *row = values + e * VQS_N_REGIONS * VQS_N_QUANTITIES;
-        if (!estimator->backward) {
+        if (!is_comparable(estimator, step)) {
             fill_nan((size_t)(VQS_N_REGIONS * VQS_N_QUANTITIES), row);
             continue;
         }
@@ -377,7 +376,7 @@ void vqs_probe_plane(struct vqs_probe *p, const struct vqs_model *m, const struc
     const struct points points = begin(p, m, p->x, n, stream);
     for (int e = 0; e < vqs_estimator_count(); e++) {
         const struct vqs_estimator *estimator = &m->kernels->estimators[e];
-        if (estimator->backward) {
+        if (is_comparable(estimator, step)) {
             estimate(p, m, &points, estimator, step);
             write_field(p->mean, 1, field, values);
         } else {

@@ -8,11 +8,17 @@
  *
  * Quantities (record.h) are sums over the points i of a region: all; `near`, closer than h to a boundary between cells;
  * `far`, the others. m_i is the mean and v_i the variance (trace) of an estimator's gradient over its own draws, s_i
- * the standard error of g*. NaN where there are no points, where a denominator is 0, and for the k-means baseline. bias
- * sqrt(sum |m_i - g*_i|^2 / sum |g*_i|^2) std           sqrt(sum v_i / sum |g*_i|^2) cosine        sum m_i.g*_i /
- * sqrt(sum |m_i|^2 sum |g*_i|^2) alignment     sum (u_i.g_i)^2 / sum |g_i|^2, the share of g along u n_samples points
- * in the region target_error  sqrt(sum s_i^2 / sum |g*_i|^2) What s_i adds to |m_i - g*_i|^2 and |g*_i|^2 on average is
- * taken off them.
+ * the standard error of g*. What s_i adds to |m_i - g*_i|^2 and |g*_i|^2 on average is taken off them.
+ *
+ *     bias = sqrt(sum |m_i - g*_i|^2 / sum |g*_i|^2)
+ *     std = sqrt(sum v_i / sum |g*_i|^2)
+ *     cosine = sum m_i.g*_i / sqrt(sum |m_i|^2 sum |g*_i|^2)
+ *     alignment = sum (u_i.g_i)^2 / sum |g_i|^2, the share of g along u
+ *     n_samples = points in the region
+ *     target_error = sqrt(sum s_i^2 / sum |g*_i|^2)
+ *
+ * NaN where there are no points, where a denominator is 0, for the k-means baseline, and for estimators that learn in
+ * trials that they do not train.
  *
  * The one rule: a probe reads the model and changes nothing of the trial; its numbers are a function of the settings
  * and do not depend on which estimator trains, but for the state it trained to.

@@ -8,8 +8,8 @@
  *   cosine    the same way along half a period of a cosine
  *   adaptive  log beta += beta_rate (beta_target - mean e^H / K) after every beta_period steps, within beta_min and
  *             beta_max; H is the entropy of a codebook's usage in those steps, the mean is over codebooks
- *   replay    what `adaptive` gave in another trial: the same settings but replay_estimator, and replay_seed added to the
- *             seed. It is trained beside this one, an epoch ahead, and leaves its betas in `betas`
+ *   replay    what `adaptive` gave in another trial: the same settings but replay_estimator, and replay_seed added
+ *             to the seed. It is trained beside this one, an epoch ahead, and leaves its betas in `betas`
  *
  * Life cycle: vqs_schedule_carve from an arena, vqs_schedule_start, then for each step vqs_schedule_beta before it and
  * vqs_schedule_observe after it.

@@ -36,7 +36,7 @@ static const void *field_of(enum vqs_setting_id id, const struct vqs_settings *s
     return (const char *)s + vqs_setting_table[id].offset;
 }
 
-/* ---- names ------------------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------------------------- */
 
 #define COUNT(list) ((int)(sizeof(list) / sizeof *(list)))
 
@@ -206,7 +206,7 @@ bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *s) {
     return false;
 }
 
-/* ---- defaults and checks ----------------------------------------------------------------------------------------- */
+/* ---- defaults and checks --------------------------------------------------------------------------------------- */
 
 #define DEFAULT_INT(name, def)    s->name = def;
 #define DEFAULT_REAL(name, def)   s->name = def;
@@ -326,8 +326,20 @@ static enum vqs_status check_codebooks(const struct vqs_settings *s, enum vqs_se
         return vqs_fail(err, VQS_ERR_JOB, "groups: %d groups of equal width do not make d = %d; groups must divide d",
                         s->groups, s->d);
     }
+    if (vqs_setting_used(VQS_SETTING_learned_rank, s) && s->learned_rank > s->d) {
+        *culprit = VQS_SETTING_learned_rank;
+        return vqs_fail(err, VQS_ERR_JOB, "learned_rank: a subspace of dimension %d does not fit into d = %d",
+                        s->learned_rank, s->d);
+    }
     if (!vqs_setting_used(VQS_SETTING_estimator_scope, s)) {
         return VQS_OK;
+    }
+    if (estimator->needs & VQS_NEEDS_SMOOTHED) {
+        *culprit = VQS_SETTING_estimator;
+        return vqs_fail(err, VQS_ERR_JOB,
+                        "estimator: %s learns with one codebook only, not with %d; "
+                        "set levels: 1 and groups: 1",
+                        estimator->name, vqs_n_codebooks(s));
     }
     *culprit = VQS_SETTING_estimator_scope;
     if (estimator->needs & VQS_NEEDS_CHOICES && s->estimator_scope == VQS_SCOPE_TOTAL) {
@@ -394,7 +406,7 @@ enum vqs_status vqs_settings_check(const struct vqs_settings *s, enum vqs_settin
     return status ? status : vqs_schedule_check(s, culprit, err);
 }
 
-/* ---- text -------------------------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------------------------ */
 
 static int print_real(double value, char *text, size_t size) {
     char shortest[40];
@@ -578,7 +590,7 @@ enum vqs_status vqs_setting_parse(enum vqs_setting_id id, const char *text, stru
     return VQS_OK;
 }
 
-/* ---- keys -------------------------------------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------------------------ */
 
 void vqs_keyer_init(struct vqs_keyer *keyer) {
     memset(keyer, 0, sizeof *keyer);

@@ -10,8 +10,7 @@
 
 enum { T = VQS_TILE, PARTIALS = VQS_PARTIALS };
 
-/* ---- memory -------------------------------------------------------------------------------------------------------
- */
+/* ---- memory ---------------------------------------------------------------------------------------------------- */
 
 static const struct vqs_estimator *estimator_of(const struct vqs_settings *s, const struct vqs_kernels *kernels) {
     return &kernels->estimators[s->estimator];
@@ -58,6 +57,8 @@ void vqs_tile_carve(const struct vqs_settings *s, const struct vqs_estimator *es
     const size_t weights = (size_t)vqs_n_codebooks(s) * 3 * choices;
     t->soft = s->entropy_weight > 0 ? vqs_arena_take(arena, 2 * choices, sizeof(vqs_real)) : NULL;
     t->weights = needs & VQS_NEEDS_CHOICES ? vqs_arena_take(arena, weights, sizeof(vqs_real)) : NULL;
+    const size_t smooth = 4 * latent + t->noise_stride;
+    t->smooth = needs & VQS_NEEDS_SMOOTHED ? vqs_arena_take(arena, smooth, sizeof(vqs_real)) : NULL;
 }
 
 static size_t whole_rows(size_t n) {
@@ -73,7 +74,8 @@ static void carve_partials(const struct vqs_settings *s, const struct vqs_estima
     const bool soft = s->entropy_weight > 0, weighed = soft || estimator->needs & VQS_NEEDS_CHOICES;
     const size_t codes = weighed ? whole_rows(w->model.quantizer.n_codes) : 0;
     const size_t softly = soft ? whole_rows((size_t)vqs_n_codebooks(s) * (size_t)s->K) : 0;
-    w->partial_stride = outer + vector + fsum + moments + codes + softly;
+    const size_t learned = estimator->fitting ? whole_rows(estimator->fitting->n_sums(s)) : 0;
+    w->partial_stride = outer + vector + fsum + moments + codes + softly + learned;
     vqs_real *sums = vqs_arena_take(arena, PARTIALS * w->partial_stride, sizeof(vqs_real));
     for (size_t p = 0; sums && p < PARTIALS; p++) {
         struct vqs_partial *part = &w->partial[p];
@@ -83,6 +85,7 @@ static void carve_partials(const struct vqs_settings *s, const struct vqs_estima
         part->moments = moments ? part->fsum + fsum : NULL;
         part->gcodes = codes ? part->gsum + vector + fsum + moments : NULL;
         part->softly = soft ? part->gcodes + codes : NULL;
+        part->sums = learned ? part->gsum + vector + fsum + moments + codes + softly : NULL;
     }
 }
 
@@ -128,6 +131,8 @@ void vqs_work_carve(const struct vqs_settings *s, const struct vqs_kernels *kern
     w->count = vqs_arena_take(arena, books * (size_t)s->K, sizeof *w->count);
     w->used = vqs_arena_take(arena, (size_t)team * ((size_t)s->K + 1), sizeof *w->used);
     w->moments = vqs_arena_take(arena, d * vqs_row_stride(s->d), sizeof(vqs_real));
+    w->n_learned = estimator->fitting ? estimator->fitting->size(s) : 0;
+    w->learned = vqs_arena_take(arena, w->n_learned, sizeof(vqs_real));
     carve_partials(s, estimator, arena, w);
     w->tile = vqs_arena_take(arena, (size_t)team, sizeof *w->tile);
     for (int i = 0; i < team; i++) {
@@ -139,8 +144,7 @@ void vqs_work_carve(const struct vqs_settings *s, const struct vqs_kernels *kern
     }
 }
 
-/* ---- one step ------------------------------------------------------------------------------------------------------
- */
+/* ---- one step -------------------------------------------------------------------------------------------------- */
 
 /* Temperature of the step `number`, from 1: from tau in the first step of the trial to tau_end in the last. */
 static double temperature(const struct vqs_settings *s, int64_t number) {
@@ -190,6 +194,7 @@ void vqs_batch_begin(const struct vqs_settings *s, const struct vqs_work *w, con
         .soft_scale = (vqs_real)(s->entropy_weight / n),
         .log_mean = w->log_mean,
         .tau = (vqs_real)temperature(s, number),
+        .learned = w->learned,
         .number = (uint32_t)number,
     };
 }
@@ -205,6 +210,7 @@ static void run_of_tiles(struct vqs_work *w, const struct vqs_batch *b, int p, i
     t->moments = part->moments;
     t->gcodes = part->gcodes;
     t->softly = part->softly;
+    t->sums = part->sums;
     t->collects = collects;
     t->rec = t->vq = t->zero = t->entropy = 0;
     if (p * per_run >= tiles) { /* a short batch leaves runs empty */
@@ -247,8 +253,7 @@ static void add_losses(struct vqs_work *w, const struct vqs_batch *b) {
     }
 }
 
-/* ---- the gradients -------------------------------------------------------------------------------------------------
- */
+/* ---- the gradients --------------------------------------------------------------------------------------------- */
 
 /* Gradients of the codes [first, last) of each codebook, gathered in the order of the batch. */
 static void code_gradients(struct vqs_work *w, const struct vqs_batch *b, int first, int last) {
@@ -324,8 +329,7 @@ static void decoder_gradients(struct vqs_work *w, const struct vqs_batch *b, int
                         w->grad + (m->V - m->params));
 }
 
-/* ---- phases --------------------------------------------------------------------------------------------------------
- */
+/* ---- phases ---------------------------------------------------------------------------------------------------- */
 
 /* Where part `part` of `parts` of n things begins: at a multiple of `unit`, or the end. */
 static int begin_of(int n, int unit, int part, int parts) {
@@ -361,8 +365,8 @@ static void add_up(struct vqs_work *w, const struct vqs_batch *b, struct vqs_tea
     meet(team, &w->tile[me]);
 }
 
-/* What needs the sums: the decoder's gradients, by rows unless biases want sums over all rows; and those of the
- * codebooks. */
+/* What needs the sums: the decoder's gradients, by rows unless biases want sums over all rows; those of the codebooks;
+ * and what an estimator learns. */
 static void complete_gradients(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team, int me) {
     enum { ROWS = 4 }; /* at a time, in code_moments and combine */
     const struct vqs_model *m = &w->model;
@@ -375,6 +379,9 @@ static void complete_gradients(struct vqs_work *w, const struct vqs_batch *b, st
             }
         } else {
             vqs_step_code_gradients(w, b);
+            if (w->partial[0].sums) {
+                b->step.estimator->fitting->learn(b->step.settings, m->kernels, w->partial[0].sums, w->learned);
+            }
         }
     }
     vqs_profile_lap(w->tile[me].profile, VQS_PHASE_SUMS);

@@ -28,6 +28,7 @@ struct vqs_partial {
     vqs_real *moments; /* [d][vqs_row_stride(d)], where what is decoded is no single code; else NULL */
     vqs_real *gcodes;  /* [n_codes], where all codes are weighed; else NULL */
     vqs_real *softly;  /* [n_codebooks][K] sums of soft codes, with an entropy penalty; else NULL */
+    vqs_real *sums;    /* what an estimator learns from; else NULL */
     double rec, vq, zero, entropy;
 };
 
@@ -51,8 +52,7 @@ struct vqs_work {
     /* step */
     struct vqs_schedule schedule;
     vqs_real *grad, *moment1, *moment2; /* [n_params] */
-    vqs_real *to_codes; /* [n_codes] gradient to the codes, a part of grad where codes are parameters; with codebook: ema
-                           sum (c_k - z) over a code's samples */
+    vqs_real *to_codes; /* [n_codes] gradient to codes, a part of grad where they are parameters; ema: sum (c_k - z) */
     vqs_real *log_mean; /* [n_codebooks][K] log mean of soft codes */
     vqs_real *care;     /* scratch of vqs_care_orthogonality */
     struct vqs_partial partial[VQS_PARTIALS];
@@ -67,6 +67,8 @@ struct vqs_work {
     struct vqs_epoch_sums sums;
     vqs_real *codes_before; /* [n_codes] at the start of the epoch; also Lloyd's codebook at the end */
     uint32_t *usage;        /* [n_codebooks][K] over the epoch */
+    vqs_real *learned;      /* [n_learned] state of an estimator that learns */
+    size_t n_learned;
     struct vqs_probe probe; /* with probe_epochs */
 };
 void vqs_work_carve(const struct vqs_settings *settings, const struct vqs_kernels *kernels, int team,

@@ -36,7 +36,7 @@ void vqs_step_code_gradients(struct vqs_work *w, const struct vqs_batch *b) {
     for (int c = 0; s->orthogonality > 0 && c < q->n_codebooks; c++) {
         const vqs_real *codes = vqs_codebook_of(q, c).codes;
         w->sums.penalty += b->n * vqs_care_orthogonality(q->K, q->width, codes, s->orthogonality,
-                                                    w->to_codes + (codes - q->codes), w->care);
+                                                         w->to_codes + (codes - q->codes), w->care);
     }
     vqs_quantizer_pull_back(q, w->to_codes, w->grad + (q->params - m->params));
 }

@@ -42,6 +42,7 @@ struct vqs_step {
     vqs_real soft_scale;          /* entropy_weight / B */
     const vqs_real *log_mean;     /* [n_codebooks][K] log mean p over the batch */
     vqs_real tau;                 /* temperature of estimators that choose */
+    const vqs_real *learned;      /* state of an estimator that learns, else NULL */
     uint32_t number;              /* of the step, from 1: the stream of the estimator's random numbers */
 };
 
@@ -72,6 +73,7 @@ struct vqs_tile {
     uint32_t *words;             /* [K][T] */
     vqs_real *weights;           /* [n_codebooks][3][K][T] */
     vqs_real *square;            /* [d][d] f f^T of the tile */
+    vqs_real *smooth;            /* [5][d][T] draws of the smoothed loss's gradient, the result first */
     vqs_real *soft;              /* [2][K][T], with an entropy penalty */
     bool collects;               /* sums of soft codes alone are wanted, for log_mean */
     struct vqs_profile *profile; /* of the thread, or NULL */
@@ -82,6 +84,7 @@ struct vqs_tile {
     vqs_real *moments; /* [d][vqs_row_stride(d)] sum f f^T, where f is no single code */
     vqs_real *gcodes;  /* [n_codebooks][K][width] gradient to all codes, where they are weighed; else NULL */
     vqs_real *softly;  /* [n_codebooks][K] sum p */
+    vqs_real *sums;    /* what an estimator learns from, or NULL */
 };
 
 /* Take a thread's scratch for the tiles of these settings from an arena (which may measure). `rows` are those of y. */

@@ -28,8 +28,7 @@ struct vqs_trainer {
     } source;
 };
 
-/* ---- memory -------------------------------------------------------------------------------------------------------
- */
+/* ---- memory ---------------------------------------------------------------------------------------------------- */
 
 static bool is_trained(const struct vqs_settings *s) {
     return vqs_estimator_get(s->estimator)->backward != NULL;
@@ -92,8 +91,7 @@ size_t vqs_trial_record_bytes(const struct vqs_settings *s) {
     return (size_t)vqs_record_bytes(&shape);
 }
 
-/* ---- denormal numbers ---------------------------------------------------------------------------------------------
- */
+/* ---- denormal numbers ------------------------------------------------------------------------------------------ */
 
 /* Weights and moments of dead codes decay into denormal numbers, which some CPUs handle a hundred times slower than
  * others. They are taken as 0 in every thread of a trial while it runs. Returns what to restore. */
@@ -115,8 +113,7 @@ static void restore_denormals(unsigned before) {
 #endif
 }
 
-/* ---- epochs -------------------------------------------------------------------------------------------------------
- */
+/* ---- epochs ---------------------------------------------------------------------------------------------------- */
 
 struct epoch {
     const struct vqs_settings *settings;
@@ -225,14 +222,18 @@ static void start(const struct vqs_settings *s, const struct vqs_dataset *data, 
                   struct vqs_trial_state *state) {
     const struct vqs_model *m = &w->model;
     const size_t value = sizeof(vqs_real), params = m->n_params * value;
-    void *const at[] = {m->params, w->moment1, w->moment2, m->quantizer.state, w->schedule.state};
-    const size_t size[] = {params, params, params, m->quantizer.n_state * value, w->schedule.state_size};
+    void *const at[] = {m->params, w->moment1, w->moment2, m->quantizer.state, w->schedule.state, w->learned};
+    const size_t size[] = {params, params, params, m->quantizer.n_state * value, w->schedule.state_size,
+                           w->n_learned * value};
     for (int i = 0; i < VQS_COURSE_PARTS; i++) {
         state->part[part + i].data = at[i];
         state->part[part + i].size = size[i];
     }
     vqs_model_init(s, data, &w->model, &w->scratch);
     vqs_schedule_start(s, &w->schedule);
+    if (w->n_learned) {
+        m->kernels->estimators[s->estimator].fitting->begin(s, w->learned);
+    }
 }
 
 /* The initial model, or the one in which an earlier run left the trial. */
@@ -330,8 +331,7 @@ static enum vqs_status evaluate(const struct vqs_trainer *t, const struct vqs_se
     return status;
 }
 
-/* ---- the trial ----------------------------------------------------------------------------------------------------
- */
+/* ---- the trial ------------------------------------------------------------------------------------------------- */
 
 static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
                                struct vqs_record *record, struct vqs_error *err) {
@@ -451,8 +451,7 @@ void vqs_trainer_destroy(struct vqs_trainer *t) {
     }
 }
 
-/* ---- planning -----------------------------------------------------------------------------------------------------
- */
+/* ---- planning -------------------------------------------------------------------------------------------------- */
 
 /* What an estimator's random numbers cost a sample: normals, or exponentials and products of all codes. */
 static double seconds_of_randomness(const struct vqs_settings *s) {

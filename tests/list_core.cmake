@@ -18,6 +18,7 @@ add_test(NAME test_sources COMMAND ${VQS_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/tes
     $<TARGET_FILE:vqsweep>)
 set_tests_properties(test_sources PROPERTIES LABELS "io;python" TIMEOUT 300 SKIP_RETURN_CODE 77)
 vqs_test(NAME test_lloyd LABELS unit LIBS vqs_core)
+vqs_test(NAME test_quantizer LABELS unit LIBS vqs_core)
 vqs_test(NAME test_metrics LABELS unit LIBS vqs_core)
 vqs_test(NAME test_team LABELS unit LIBS vqs_core)
 vqs_test(NAME test_crew LABELS unit LIBS vqs_core)

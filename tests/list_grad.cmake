@@ -13,3 +13,4 @@ endforeach()
 add_test(NAME test_trajectories COMMAND ${VQS_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/test_trajectories.py
     $<TARGET_FILE:export_trial>)
 set_tests_properties(test_trajectories PROPERTIES LABELS "grad;python" TIMEOUT 120 SKIP_RETURN_CODE 77)
+vqs_test(NAME test_learned LABELS grad LIBS vqs_core_double)

@@ -52,6 +52,7 @@ static inline void make_record(struct vqs_record *record, uint64_t seed, int n_e
     }
     for (int s = 0; s < n_snapshots; s++) {
         record->snapshots[s].epoch = 10 * s;
+        record->snapshots[s].codebook = s % 2;
         for (int i = 0; i < K * d; i++) {
             record->snapshots[s].codes[i] = (float)test_uniform(&state) - 0.5f;
         }

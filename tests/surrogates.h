@@ -21,7 +21,7 @@ struct frozen {
     int d, K;
     double tau;
     double z[SURROGATE_MAX_D], codes[SURROGATE_MAX_K * SURROGATE_MAX_D]; /* [K][d] */
-    int k;                                                              /* the chosen code */
+    int k;                                                               /* the chosen code */
     double noise[SURROGATE_MAX_D], gumbel[SURROGATE_MAX_K];
 };
 
@@ -54,7 +54,7 @@ static inline double direction(const struct frozen *at, double *u) {
     return r > 1e-12 * largest ? r : 0;
 }
 
-/* ---- sg(q) + sg(A) (z - sg(z)) ---------------------------------------------------------------------------------------- */
+/* ---- sg(q) + sg(A) (z - sg(z)) --------------------------------------------------------------------------------- */
 
 /* A = across I + along v v^T */
 static void affine(const struct frozen *at, double across, double along, const double *v, const cdouble *z,
@@ -101,8 +101,8 @@ static void random_direction_surrogate(const struct frozen *at, const cdouble *z
     affine(at, 0, (at->s->times_d ? at->d : 1) / dot(at->d, at->noise, at->noise), at->noise, z, out);
 }
 
-/* sg(lam (I - 2 w w^T + 2 qh zh^T)) z: the rotation that takes zh to qh (Fifty et al. 2024, eq. 4.2). It is the identity
- * where z or q is 0; at opposite directions, where w does not exist, the reflection along it is left out. */
+/* sg(lam (I - 2 w w^T + 2 qh zh^T)) z: the rotation that takes zh to qh (Fifty et al. 2024, eq. 4.2). It is the
+ * identity where z or q is 0; at opposite directions, where w does not exist, the reflection along it is left out. */
 static void rotate(const struct frozen *at, double lam, const cdouble *z, cdouble *out) {
     const double *q = chosen(at), zn = sqrt(dot(at->d, at->z, at->z)), qn = sqrt(dot(at->d, q, q));
     double zh[SURROGATE_MAX_D], qh[SURROGATE_MAX_D], w[SURROGATE_MAX_D];
@@ -148,7 +148,7 @@ static void rotation_trick_lam1_surrogate(const struct frozen *at, const cdouble
     }
 }
 
-/* ---- z + |c_k - z| sg(v) ------------------------------------------------------------------------------------------------ */
+/* ---- z + |c_k - z| sg(v) --------------------------------------------------------------------------------------- */
 
 static void at_distance(const struct frozen *at, const double *w, const cdouble *z, const cdouble *codes,
                         cdouble *out) {
@@ -185,7 +185,7 @@ static void diveq_detach_surrogate(const struct frozen *at, const cdouble *z, co
     diveq_of(at, 0, z, codes, out);
 }
 
-/* ---- codes that move ---------------------------------------------------------------------------------------------------- */
+/* ---- codes that move ------------------------------------------------------------------------------------------- */
 
 /* z + sg(q - z) + nu (c_k - sg(c_k)) */
 static void sync_surrogate(const struct frozen *at, const cdouble *z, const cdouble *codes, cdouble *out) {
@@ -260,8 +260,9 @@ static void reinmax_weights(const struct frozen *at, const cdouble *l, cdouble *
 }
 
 /* sum_j (D_j + p_j - sg(p_j)) c_j, p being the weights of the logits */
-static void straight_through(const struct frozen *at, void (*weights)(const struct frozen *, const cdouble *, cdouble *),
-                             const cdouble *z, const cdouble *codes, cdouble *out) {
+static void straight_through(const struct frozen *at,
+                             void (*weights)(const struct frozen *, const cdouble *, cdouble *), const cdouble *z,
+                             const cdouble *codes, cdouble *out) {
     cdouble l[SURROGATE_MAX_K], p[SURROGATE_MAX_K], p0[SURROGATE_MAX_K];
     frozen_logits(at, l);
     weights(at, l, p0);
@@ -289,10 +290,18 @@ static void exact_surrogate(const struct frozen *at, const cdouble *z, const cdo
     memcpy(out, z, (size_t)at->d * sizeof *out);
 }
 
-/* ---- the table ---------------------------------------------------------------------------------------------------------- */
+/* P^T P g for P the first axes, which is where it starts. */
+static void subspace_learned_surrogate(const struct frozen *at, const cdouble *z, const cdouble *codes, cdouble *out) {
+    (void)codes;
+    for (int i = 0; i < at->d; i++) {
+        out[i] = chosen(at)[i] + (i < at->s->learned_rank ? z[i] - at->z[i] : 0);
+    }
+}
+
+/* ---- the table ------------------------------------------------------------------------------------------------- */
 
 /* What is true of an estimator besides its surrogate. */
-enum { CHOOSES = 1, WITHOUT_LOSSES = 2, DECODES_TWICE = 4 };
+enum { CHOOSES = 1, WITHOUT_LOSSES = 2, DECODES_TWICE = 4, LEARNS = 8 };
 
 static const struct surrogate_row {
     const char *name;
@@ -313,6 +322,8 @@ static const struct surrogate_row {
     {"gumbel_st", gumbel_st_surrogate, CHOOSES},
     {"reinmax", reinmax_surrogate, CHOOSES},
     {"exact", exact_surrogate, DECODES_TWICE},
+    {"projector_learned", projector_surrogate, LEARNS}, /* a and b as its state has them */
+    {"subspace_learned", subspace_learned_surrogate, LEARNS},
 };
 
 static inline const struct surrogate_row *surrogate_of(const struct vqs_estimator *e) {

@@ -35,7 +35,8 @@ static bool epoch(void *ctx, const struct vqs_trial_state *state) {
     return false;
 }
 
-/* Over the first variant: whatever keeps a state of its own. Steps are 5 an epoch, so that periods end within epochs. */
+/* Over the first variant: whatever keeps a state of its own. Steps are 5 an epoch, so that periods end within epochs.
+ */
 static const char *const kept[] = {
     "codebook=ema",
     "codebook=affine revive=expire revive_period=7",
@@ -72,6 +73,8 @@ static struct vqs_settings settings_of_variant(int variant) {
     s.estimator = variant % 3; /* the first three of the table */
     s.bias = variant % 2;
     s.decoder = variant % 4 < 2 ? VQS_DECODER_FREE : VQS_DECODER_TIED;
+    s.levels = 1 + variant % 2;
+    s.groups = variant % 4 < 2 ? 1 : 2;
     return s;
 }
 
@@ -123,6 +126,7 @@ START_TEST(a_state_keeps_curves_arrays_and_snapshots) {
     make_record(&found, (1 << VQS_N_ARRAYS) - 1, EPOCHS, 3, 4, 2);
     memset(found.curves, 0, EPOCHS * sizeof *found.curves);
     memset(found.snapshots[1].codes, 0, 8 * sizeof(float));
+    found.snapshots[1].codebook += 3;
     for (int kind = 0; kind < VQS_N_ARRAYS; kind++) {
         found.arrays[kind].values[vqs_array_values(kind, found.arrays[kind].size) - 1] = 0;
     }

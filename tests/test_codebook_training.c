@@ -31,7 +31,7 @@ struct frozen {
     double codes[MAX_BOOKS][MAX_K][MAX];
 };
 
-/* ---- the model ----------------------------------------------------------------------------------------------------- */
+/* ---- the model ------------------------------------------------------------------------------------------------- */
 
 static bool trained(const struct naive *m) {
     return m->s->codebook == VQS_LEARN_GRADIENT || m->s->codebook == VQS_LEARN_AFFINE ||
@@ -108,7 +108,7 @@ static void freeze(const struct naive *m, struct frozen *f) {
     }
 }
 
-/* ---- its loss, with all of f frozen -------------------------------------------------------------------------------- */
+/* ---- its loss, with all of f frozen ---------------------------------------------------------------------------- */
 
 static double reconstruction(const struct naive *m, const struct frozen *f, int s, const double *z) {
     double sum = 0;
@@ -205,7 +205,7 @@ static double loss(const struct naive *m, const struct frozen *f) {
     return part[0] + (trained(m) ? part[1] : 0) + (m->s->codebook == VQS_LEARN_FSQ ? 0 : f->beta) * part[2] + part[3];
 }
 
-/* ---- its training -------------------------------------------------------------------------------------------------- */
+/* ---- its training ---------------------------------------------------------------------------------------------- */
 
 /* Everything Adam moves: the codebooks' parameters from *codes on. */
 static int parameters(struct naive *m, double **p, int *codes) {
@@ -387,7 +387,8 @@ static void take_over(const struct vqs_settings *s, struct vqs_dataset *data, st
     ck_assert(vqs_arena_create(&arena, arena.used, NULL) == VQS_OK);
     vqs_model_carve(s, vqs_kernels_get(), &arena, &model, &scratch);
     vqs_model_init(s, data, &model, &scratch);
-    *m = (struct naive){.s = s, .D = s->D, .d = s->d, .K = s->K, .books = vqs_n_codebooks(s), .width = s->d / s->groups};
+    *m =
+        (struct naive){.s = s, .D = s->D, .d = s->d, .K = s->K, .books = vqs_n_codebooks(s), .width = s->d / s->groups};
     for (int i = 0; i < s->d; i++) {
         for (int j = 0; j < s->D; j++) {
             m->W[i][j] = (double)model.W[(size_t)i * model.ld + (size_t)j];
@@ -473,7 +474,7 @@ static long naive_train(const struct vqs_settings *s, struct naive *m, struct ep
     return revived;
 }
 
-/* ---- tests --------------------------------------------------------------------------------------------------------- */
+/* ---- tests ----------------------------------------------------------------------------------------------------- */
 
 static const char *const variants[] = {
     "",
@@ -559,7 +560,8 @@ START_TEST(replay_follows_the_other_trial) {
     for (int i = 0; i < 2; i++) {
         struct vqs_settings s, t;
         settings_of("D=6 d=2 K=7 N=200 N_eval=20 batch=20 lr=0.02 epochs=5 seed=5 a=0.2 codebook_init=normal "
-                    "beta_schedule=adaptive beta_period=4 beta_rate=1", &s);
+                    "beta_schedule=adaptive beta_period=4 beta_rate=1",
+                    &s);
         t = s;
         ck_assert(vqs_trainer_run(trainer, &s, &own, NULL) == VQS_OK);
         set_all(&t, sources[i]);

@@ -16,7 +16,7 @@
 
 enum { T = VQS_TILE, MAX_D = SURROGATE_MAX_D, MAX_K = SURROGATE_MAX_K, GROUP = VQS_RNG_GROUP };
 
-/* ---- a tile, and a loss on f ----------------------------------------------------------------------------------------- */
+/* ---- a tile, and a loss on f ----------------------------------------------------------------------------------- */
 
 struct tile {
     int d, K;
@@ -24,6 +24,7 @@ struct tile {
     vqs_real z[MAX_D * T], q[MAX_D * T], f[MAX_D * T], g[MAX_D * T], at_z[MAX_D * T], gz[MAX_D * T], gq[MAX_D * T];
     vqs_real zero[T], noise[MAX_D * T + GROUP];
     vqs_real codes[MAX_K * MAX_D + VQS_ROW_UNIT], packed[(MAX_K + VQS_CODE_PACK) * MAX_D];
+    vqs_real learned[VQS_ROW_UNIT * 2 * MAX_D + MAX_D * MAX_D];
     vqs_real half_norm[MAX_K + VQS_CODE_PACK], weights[3 * MAX_K * T], gcodes[MAX_K * MAX_D];
     uint32_t k[T], words[MAX_K * T + GROUP];
 };
@@ -50,6 +51,7 @@ static struct vqs_estimator_tile view(const struct vqs_estimator *e, const struc
         .words = e->needs & VQS_NEEDS_CHOICES ? t->words : NULL,
         .weights = e->needs & VQS_NEEDS_CHOICES ? t->weights : NULL,
         .gcodes = e->needs & VQS_NEEDS_CHOICES ? t->gcodes : NULL,
+        .learned = t->learned,
     };
 }
 
@@ -121,6 +123,16 @@ static void fill(const struct vqs_kernels *k, int d, int K, struct tile *t) {
 /* Both passes, as the trainer runs them, with the loss between them. */
 static void run(const struct vqs_estimator *e, const struct vqs_settings *s, struct tile *t) {
     const struct vqs_estimator_tile tile = view(e, s, t);
+    if (e->fitting) {
+        struct vqs_settings fits = *s;
+        fits.d = t->d; /* of the tile */
+        fits.learned_rank = 1;
+        e->fitting->begin(&fits, t->learned);
+        if (!strcmp(e->name, "projector_learned")) {
+            t->learned[0] = s->a;
+            t->learned[1] = s->b;
+        }
+    }
     if (e->forward) {
         e->forward(&tile);
         gather(t);
@@ -157,7 +169,7 @@ static void for_each_row(void (*check)(const struct vqs_estimator *e, const stru
     ck_assert_int_ge(rows, 14);
 }
 
-/* ---- the suite --------------------------------------------------------------------------------------------------------- */
+/* ---- the suite ------------------------------------------------------------------------------------------------- */
 
 static struct frozen frozen_of(const struct vqs_settings *s, const struct tile *t, int l) {
     struct frozen at = {.s = s, .d = t->d, .K = t->K, .tau = t->tau, .k = (int)t->k[l]};
@@ -223,7 +235,7 @@ END_TEST
 
 /* u = 0 is counted by those that use u, where z is q or as good as q, and nowhere else. */
 static void check_zero(const struct vqs_estimator *e, const struct vqs_kernels *k) {
-    static const char *const use_u[] = {"rotation", "projector", "nsvq", "diveq", "diveq_detach"};
+    static const char *const use_u[] = {"rotation", "projector", "nsvq", "diveq", "diveq_detach", "projector_learned"};
     struct vqs_settings s;
     struct tile t;
     bool uses = false;
@@ -320,7 +332,7 @@ START_TEST(sharp_choices_are_finite) {
 }
 END_TEST
 
-/* ---- identities of MATH.md section 4 ------------------------------------------------------------------------------------ */
+/* ---- identities of MATH.md section 4 --------------------------------------------------------------------------- */
 
 static const struct vqs_estimator *row(const char *name) {
     const int i = vqs_estimator_find(name);
@@ -423,7 +435,7 @@ START_TEST(rotation_trick_at_equal_norms_is_a_rotation) {
 }
 END_TEST
 
-/* ---- expectations ------------------------------------------------------------------------------------------------------ */
+/* ---- expectations ---------------------------------------------------------------------------------------------- */
 
 enum { E_D = 5, E_K = 4 };
 

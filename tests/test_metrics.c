@@ -53,7 +53,7 @@ static struct fixture make(const struct vqs_kernels *k, struct vqs_settings sett
 
 /* As after some training: nothing is zero, nothing is special. */
 static void disturb(struct fixture *f, uint64_t seed) {
-    for (int i = 0; i < f->model.d * f->model.quantizer.K; i++) {
+    for (size_t i = 0; i < f->model.quantizer.n_codes; i++) {
         f->model.quantizer.codes[i] = (vqs_real)(0.5 * test_normal(&seed));
     }
     for (int i = 0; i < f->model.d && f->model.bias; i++) {
@@ -77,11 +77,12 @@ static void destroy(struct fixture *f) {
     vqs_arena_destroy(&f->arena);
 }
 
-/* ---- the pass over the data -------------------------------------------------------------------------------------- */
+/* ---- the pass over the data ------------------------------------------------------------------------------------ */
 
 struct naive_result {
     double squared_error, distortion, z_variance;
-    uint32_t usage[64];
+    uint32_t usage[11 * 11];
+    struct vqs_level_evaluation level[11];
 };
 
 static void encode(const struct vqs_model *m, const vqs_real *x, double *z) {
@@ -93,13 +94,15 @@ static void encode(const struct vqs_model *m, const vqs_real *x, double *z) {
     }
 }
 
-static int nearest(const struct vqs_model *m, const double *z, double *distance) {
+/* The code of one codebook that is nearest to its input r. */
+static int nearest(const struct vqs_model *m, int codebook, const double *r, double *distance) {
+    const struct vqs_quantizer *q = &m->quantizer;
     int best = 0;
     *distance = INFINITY;
-    for (int k = 0; k < m->quantizer.K; k++) {
+    for (int k = 0; k < q->K; k++) {
         double sum = 0;
-        for (int i = 0; i < m->d; i++) {
-            sum += pow(z[i] - (double)m->quantizer.codes[k * m->d + i], 2);
+        for (int i = 0; i < q->width; i++) {
+            sum += pow(r[i] - (double)q->codes[(codebook * q->K + k) * q->width + i], 2);
         }
         if (sum < *distance) {
             *distance = sum;
@@ -109,12 +112,12 @@ static int nearest(const struct vqs_model *m, const double *z, double *distance)
     return best;
 }
 
-static double squared_error(const struct vqs_model *m, const vqs_real *x, int k) {
+static double squared_error(const struct vqs_model *m, const vqs_real *x, const double *q) {
     double sum = 0;
     for (int j = 0; j < m->D; j++) {
         double decoded = m->bias ? (double)m->decoder_bias[j] : 0;
         for (int i = 0; i < m->d; i++) {
-            decoded += (double)m->V[(size_t)i * m->ld + (size_t)j] * (double)m->quantizer.codes[k * m->d + i];
+            decoded += (double)m->V[(size_t)i * m->ld + (size_t)j] * q[i];
         }
         sum += pow((double)x[j] - decoded, 2);
     }
@@ -122,38 +125,72 @@ static double squared_error(const struct vqs_model *m, const vqs_real *x, int k)
 }
 
 static struct naive_result naive_evaluate(const struct vqs_model *m, const struct vqs_samples *samples) {
-    struct naive_result r = {0};
-    double z[16], mean[16] = {0}, square[16] = {0};
+    struct naive_result result = {0};
+    const struct vqs_quantizer *q = &m->quantizer;
+    double z[16], mean[16] = {0}, square[16] = {0}, mean_r[11][16] = {{0}}, square_r[11][16] = {{0}};
     const double n = (double)samples->n;
     for (size_t s = 0; s < samples->n; s++) {
         const vqs_real *x = samples->x + s * m->ld;
-        double distance;
+        double rest[16], coded[16];
         encode(m, x, z);
-        const int k = nearest(m, z, &distance);
-        r.usage[k]++;
-        r.distortion += distance;
-        r.squared_error += squared_error(m, x, k);
+        memcpy(rest, z, sizeof rest);
+        for (int c = 0; c < q->n_codebooks; c++) {
+            double *r = rest + c % q->groups * q->width, distance;
+            const int k = nearest(m, c, r, &distance);
+            result.usage[c * q->K + k]++;
+            result.level[c].distortion += distance;
+            for (int i = 0; i < q->width; i++) {
+                mean_r[c][i] += r[i] / n;
+                square_r[c][i] += r[i] * r[i] / n;
+                r[i] -= (double)q->codes[(c * q->K + k) * q->width + i];
+            }
+        }
         for (int i = 0; i < m->d; i++) {
             mean[i] += z[i] / n;
             square[i] += z[i] * z[i] / n;
+            coded[i] = z[i] - rest[i];
+            result.distortion += rest[i] * rest[i];
         }
+        result.squared_error += squared_error(m, x, coded);
     }
     for (int i = 0; i < m->d; i++) {
-        r.z_variance += square[i] - mean[i] * mean[i];
+        result.z_variance += square[i] - mean[i] * mean[i];
     }
-    return r;
+    for (int c = 0; c < q->n_codebooks; c++) {
+        for (int i = 0; i < q->width; i++) {
+            result.level[c].variance += square_r[c][i] - mean_r[c][i] * mean_r[c][i];
+        }
+    }
+    return result;
 }
 
 static void compare(const struct fixture *f, const struct naive_result *naive) {
     ck_assert_double_eq_tol(f->result.squared_error, naive->squared_error, 1e-6 * naive->squared_error);
     ck_assert_double_eq_tol(f->result.distortion, naive->distortion, 1e-5 * naive->distortion);
     ck_assert_double_eq_tol(f->result.z_variance, naive->z_variance, 1e-5 * naive->z_variance);
-    ck_assert_mem_eq(f->result.usage, naive->usage, (size_t)f->model.quantizer.K * sizeof *naive->usage);
+    const int books = f->model.quantizer.n_codebooks;
+    ck_assert_mem_eq(f->result.usage, naive->usage, (size_t)(books * f->model.quantizer.K) * sizeof *naive->usage);
+    ck_assert((f->result.level != NULL) == (books > 1));
+    for (int c = 0; c < books && books > 1; c++) {
+        const struct vqs_level_evaluation *level = &f->result.level[c];
+        ck_assert_double_eq_tol(level->distortion, naive->level[c].distortion, 1e-5 * naive->level[c].distortion);
+        ck_assert_double_eq_tol(level->variance, naive->level[c].variance, 1e-5 * naive->level[c].variance);
+    }
+}
+
+/* Of 12: tied or free, with or without biases, of one codebook or several. */
+enum { KINDS = 12 };
+static struct vqs_settings settings_of(int kind) {
+    static const int levels[] = {1, 3, 2}, groups[] = {1, 1, 5};
+    struct vqs_settings s = small_settings(kind & 1, kind >> 1 & 1);
+    s.levels = levels[kind >> 2];
+    s.groups = groups[kind >> 2];
+    return s;
 }
 
 START_TEST(evaluation_is_the_naive_one) {
-    for (int kind = 0; kind < 4; kind++) {
-        struct fixture f = make(test_class(_i), small_settings(kind & 1, kind >> 1));
+    for (int kind = 0; kind < KINDS; kind++) {
+        struct fixture f = make(test_class(_i), settings_of(kind));
         disturb(&f, 1);
         struct naive_result naive = naive_evaluate(&f.model, &f.data->train);
         evaluate(&f, &f.data->train, 1);
@@ -176,28 +213,32 @@ END_TEST
 
 START_TEST(evaluation_does_not_depend_on_the_team) {
     static const int teams[] = {2, 4, 3};
-    for (int kind = 0; kind < 4; kind++) {
-        struct vqs_settings s = small_settings(kind & 1, kind >> 1);
+    for (int kind = 0; kind < KINDS; kind++) {
+        struct vqs_settings s = settings_of(kind);
         s.N = 1000;
         struct fixture f = make(test_class(_i), s);
         disturb(&f, 2);
         evaluate(&f, &f.data->train, 1);
         const struct vqs_evaluation alone = f.result;
+        struct vqs_level_evaluation level[11] = {{0}};
         uint32_t usage[11];
         memcpy(usage, f.result.usage, sizeof usage);
+        const size_t levels = alone.level ? (size_t)f.model.quantizer.n_codebooks * sizeof *level : 0;
+        memcpy(level, alone.level ? alone.level : level, levels);
         for (size_t i = 0; i < COUNT_OF(teams); i++) {
             evaluate(&f, &f.data->train, teams[i]);
             ck_assert_mem_eq(&f.result.squared_error, &alone.squared_error, sizeof(double));
             ck_assert_mem_eq(&f.result.distortion, &alone.distortion, sizeof(double));
             ck_assert_mem_eq(&f.result.z_variance, &alone.z_variance, sizeof(double));
             ck_assert_mem_eq(f.result.usage, usage, sizeof usage);
+            ck_assert(levels == 0 || !memcmp(f.result.level, level, levels));
         }
         destroy(&f);
     }
 }
 END_TEST
 
-/* ---- figures ----------------------------------------------------------------------------------------------------- */
+/* ---- figures --------------------------------------------------------------------------------------------------- */
 
 START_TEST(entropy_and_dead_codes) {
     static const uint32_t even[] = {5, 5, 5, 5}, one[] = {0, 9, 0}, none[] = {0, 0}, some[] = {1, 0, 3};
@@ -247,7 +288,35 @@ START_TEST(metrics_follow_their_definitions) {
 }
 END_TEST
 
-/* ---- the subspace ------------------------------------------------------------------------------------------------ */
+/* Two codebooks of 4 codes: means and sums over them, and each by itself. */
+START_TEST(metrics_of_several_codebooks) {
+    static uint32_t usage[] = {4, 4, 0, 0, 2, 2, 2, 2};
+    struct vqs_level_evaluation level[] = {{6, 3}, {4, 0}};
+    const struct vqs_model m = {.D = 3, .d = 2, .quantizer = {.n_codebooks = 2, .K = 4}};
+    const struct vqs_samples samples = {.n = 8, .variance = 2};
+    const struct vqs_evaluation e = {.z_variance = 3, .usage = usage, .level = level};
+    double metric[VQS_N_METRICS];
+    float values[2 * VQS_N_LEVEL_METRICS], *second = values + VQS_N_LEVEL_METRICS;
+    vqs_metrics_part(&m, &samples, VQS_PART_TRAIN, &e, metric);
+    ck_assert_double_eq_tol(metric[VQS_METRIC_entropy_train], (log(2) + log(4)) / 2, 1e-15);
+    ck_assert_double_eq_tol(metric[VQS_METRIC_perplexity_train], sqrt(8), 1e-14);
+    ck_assert_double_eq(metric[VQS_METRIC_dead_codes_train], 2);
+    ck_assert_double_eq(metric[VQS_METRIC_usage_train], 0.75);
+    ck_assert_double_eq(metric[VQS_METRIC_collapsed], 1);
+    for (int i = 0; i < 2 * VQS_N_LEVEL_METRICS; i++) {
+        values[i] = -1;
+    }
+    vqs_metrics_levels(&m, &samples, VQS_PART_EVAL, &e, values);
+    ck_assert_double_eq_tol((double)values[VQS_LEVEL_METRIC_entropy_eval], log(2), 1e-7);
+    ck_assert_double_eq_tol((double)second[VQS_LEVEL_METRIC_entropy_eval], log(4), 1e-7);
+    ck_assert(values[VQS_LEVEL_METRIC_dead_codes_eval] == 2 && second[VQS_LEVEL_METRIC_dead_codes_eval] == 0);
+    ck_assert(values[VQS_LEVEL_METRIC_quantization_error_eval] == 0.25F);
+    ck_assert(isnan(second[VQS_LEVEL_METRIC_quantization_error_eval])); /* its input does not vary */
+    ck_assert(values[VQS_LEVEL_METRIC_entropy_train] == -1 && second[VQS_LEVEL_METRIC_dead_codes_train] == -1);
+}
+END_TEST
+
+/* ---- the subspace ---------------------------------------------------------------------------------------------- */
 
 /* W and U of which the i-th rows stand at angle[i] for i < both, and the others at right angles to everything. */
 static void check_subspace(int d, int r, const double *angle, double recovery, double largest) {
@@ -294,7 +363,7 @@ START_TEST(subspace_metrics) {
 }
 END_TEST
 
-/* ---- k-means ----------------------------------------------------------------------------------------------------- */
+/* ---- k-means --------------------------------------------------------------------------------------------------- */
 
 START_TEST(baseline_finds_the_subspace) {
     struct vqs_settings s = small_settings(true, false);
@@ -351,7 +420,7 @@ START_TEST(lloyd_gap_is_one_for_lloyds_codes) {
 }
 END_TEST
 
-/* ---- initial values ---------------------------------------------------------------------------------------------- */
+/* ---- initial values -------------------------------------------------------------------------------------------- */
 
 START_TEST(initial_codes) {
     struct vqs_settings s = small_settings(false, true);
@@ -375,7 +444,7 @@ START_TEST(initial_codes) {
     for (size_t n = 0; n < f.data->train.n; n++) {
         double z[16], distance;
         encode(&f.model, f.data->train.x + n * f.model.ld, z);
-        nearest(&f.model, z, &distance);
+        nearest(&f.model, 0, z, &distance);
         exact += distance < 1e-10;
     }
     ck_assert_int_eq(exact, s.K);
@@ -391,6 +460,7 @@ int main(void) {
     tcase_add_loop_test(tests, evaluation_does_not_depend_on_the_team, 0, classes);
     tcase_add_test(tests, entropy_and_dead_codes);
     tcase_add_test(tests, metrics_follow_their_definitions);
+    tcase_add_test(tests, metrics_of_several_codebooks);
     tcase_add_test(tests, subspace_metrics);
     tcase_add_loop_test(tests, baseline_finds_the_subspace, 0, classes);
     tcase_add_loop_test(tests, lloyd_gap_is_one_for_lloyds_codes, 0, classes);

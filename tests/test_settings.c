@@ -191,6 +191,11 @@ static const struct {
     {"data=csv path=x center=false whiten=pca", VQS_SETTING_whiten, "needs center: true"},
     {"epochs=10 snapshots=1,11", VQS_SETTING_snapshots, "epoch 11"},
     {"K=64 N=32 estimator=kmeans", VQS_SETTING_K, "64 codes"},
+    {"d=8 groups=3", VQS_SETTING_groups, "3 groups of equal width do not make d = 8"},
+    {"d=8 groups=16 estimator=kmeans", VQS_SETTING_groups, "groups must divide d"},
+    {"levels=2 estimator=gumbel_st", VQS_SETTING_estimator_scope, "set estimator_scope: each"},
+    {"levels=2 estimator=exact estimator_scope=each", VQS_SETTING_estimator_scope, "set estimator_scope: total"},
+    {"groups=2 probe_epochs=1", VQS_SETTING_probe_epochs, "levels: 1 and groups: 1"},
     {"codebook=fsq K=10 d=3", VQS_SETTING_K, "K must be 64"},
     {"codebook=fsq fsq_levels=3 K=16 d=4 groups=2", VQS_SETTING_K, "K must be 9"},
     {"codebook=lfq K=16 d=3", VQS_SETTING_K, "K must be 8"},
@@ -202,6 +207,7 @@ static const struct {
     {"codebook=ema orthogonality=0.1", VQS_SETTING_orthogonality, "must be 0"},
     {"codebook=ema update=alternating", VQS_SETTING_update, "update: joint"},
     {"codebook=fixed update=alternating", VQS_SETTING_update, "update: joint"},
+    {"codebook=fsq probe_epochs=1", VQS_SETTING_probe_epochs, "another codebook"},
     {"codebook=fsq beta_schedule=linear", VQS_SETTING_beta_schedule, "codebook: fsq"},
     {"estimator=nsvq beta_schedule=adaptive", VQS_SETTING_beta_schedule, "estimator: nsvq"},
     {"beta_schedule=replay replay_estimator=diveq", VQS_SETTING_replay_estimator, "such as ste"},
@@ -230,6 +236,9 @@ START_TEST(what_has_no_effect_is_not_checked_for_sense) {
                                        "d=8 D=8 r=8",
                                        "epochs=5 snapshots=0,5",
                                        "batch=4096 N=100",
+                                       "estimator=gumbel_st",
+                                       "estimator=exact estimator_scope=each",
+                                       "d=6 levels=16 groups=6 estimator=kmeans probe_epochs=1",
                                        "codebook=fsq beta=0 codebook_init=kmeans",
                                        "codebook=lfq K=64 d=6 entropy_weight=1 beta_schedule=cosine",
                                        "codebook=fixed entropy_weight=1 levels=2",
@@ -260,7 +269,7 @@ START_TEST(fields_set_directly_are_checked_too) {
 }
 END_TEST
 
-/* ---- keys ---- */
+/* ---- keys ------------------------------------------------------------------------------------------------------ */
 
 /* Golden: a key that changes here makes every stored result of the past unfindable. If the meaning of settings changed,
  * raise VQS_SETTINGS_VERSION and take the new values; otherwise find out what changed. */
@@ -329,6 +338,10 @@ START_TEST(the_key_holds_what_has_an_effect_and_nothing_else) {
     ck_assert(key_changes("data=csv path=x", "path=y"));
     ck_assert(!key_changes("data=idx path=x", "label_columns=1"));
     ck_assert(!key_changes("data=csv path=x", "sigma=3"));
+    ck_assert(!key_changes("", "estimator_scope=each"));
+    ck_assert(!key_changes("levels=2 estimator=kmeans", "estimator_scope=each"));
+    ck_assert(key_changes("levels=2", "estimator_scope=each"));
+    ck_assert(key_changes("groups=2", "estimator_scope=each"));
     ck_assert(key_changes("", "codebook=ema"));
     ck_assert(!key_changes("", "ema_decay=0.5"));
     ck_assert(key_changes("codebook=ema", "ema_decay=0.5"));

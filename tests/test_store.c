@@ -21,7 +21,8 @@
 #include "test_files.h"
 #include "vqsweep/journal.h"
 
-/* Two shapes of codebooks, settings with and without effect, trials without epochs, two studies that share trials. */
+/* Two shapes of codebooks, one of them also of groups; settings with and without effect, trials without epochs, two
+ * studies that share trials. */
 static const char small_job[] = "# \xc3\xa0 la carte\n"
                                 "name: small\n"
                                 "fixed: {D: 8, d: 2, N: 100, N_eval: 50, epochs: 6, snapshots: [0, 3]}\n"
@@ -30,7 +31,9 @@ static const char small_job[] = "# \xc3\xa0 la carte\n"
                                 "  grid:\n"
                                 "    grid: {estimator: [ste, projector], K: [4, 8]}\n"
                                 "  baseline:\n"
-                                "    grid: {estimator: [kmeans, ste], K: [4]}\n";
+                                "    grid: {estimator: [kmeans, ste], K: [4]}\n"
+                                "  groups:\n"
+                                "    fixed: {d: 4, groups: 2, K: 4}\n";
 
 static struct vqs_plan *make_plan(const char *job) {
     struct vqs_plan *plan;
@@ -49,7 +52,7 @@ static void make_trial(const struct vqs_plan *plan, size_t trial, struct vqs_rec
     vqs_plan_trial_settings(plan, trial, &s);
     const bool failed = trial % 11 == 5, trained = vqs_setting_used(VQS_SETTING_epochs, &s);
     const int epochs = failed || !trained ? 0 : 1 + (int)(trial * 5 % (size_t)s.epochs);
-    make_record(record, trial, epochs, failed ? 0 : trained ? 3 : 1, s.K, s.d);
+    make_record(record, trial, epochs, failed ? 0 : trained ? 3 : 1, s.K, vqs_code_width(&s));
     record->key = vqs_plan_trial_key(plan, trial);
     record->outcome = failed ? VQS_OUTCOME_FAILED : trial % 5 ? VQS_OUTCOME_COMPLETED : VQS_OUTCOME_DIVERGED;
     record->trial = (uint32_t)trial;
@@ -518,7 +521,7 @@ START_TEST(flipped_bytes) {
 }
 END_TEST
 
-/* ---- for check_store.py ------------------------------------------------------------------------------------------ */
+/* ---- for check_store.py ---------------------------------------------------------------------------------------- */
 
 static const char *python_file; /* given on the command line */
 

@@ -26,6 +26,9 @@ static const char *const trials[] = {
     "epochs=2 D=1 d=1 r=1 N=40 K=1 batch=7",
     "epochs=4 lr=1e30 bias=true snapshots=1",
     "estimator=kmeans N=1000 kmeans_restarts=3 d=3",
+    "epochs=3 D=33 d=6 r=3 N=700 N_eval=90 batch=150 K=10 levels=3 bias=true snapshots=0,1 codebook_init=data",
+    "epochs=2 D=20 d=8 r=8 N=300 K=5 levels=2 groups=8 estimator=diveq estimator_scope=each codebook_init=kmeans",
+    "estimator=kmeans N=500 d=6 levels=2 groups=3 kmeans_restarts=2",
     "epochs=3 N=1000 batch=100 K=40 d=3 codebook=ema codebook_init=data revive=expire revive_period=7",
     "epochs=3 N=1000 batch=100 K=33 d=5 codebook=affine orthogonality=0.1 revive=expire revive_period=4",
     "epochs=3 N=1000 batch=100 K=33 d=4 groups=2 codebook=simvq orthogonality=0.1 update=alternating codebook_steps=2",
@@ -62,6 +65,32 @@ START_TEST(same_bits_for_any_team_and_history) {
 }
 END_TEST
 
+/* One codebook, and several of which the estimator sees the total or each. */
+static const char *const structures[] = {"", "levels=3", "levels=2 groups=5 estimator_scope=each"};
+enum { N_STRUCTURES = sizeof structures / sizeof structures[0] };
+
+/* Digest of a short trial with row `i` of the estimators; 0 where there is no such trial. */
+static uint64_t digest_of(int i, const char *structure, int team, const char *cpu_class) {
+    struct vqs_record record = {0};
+    struct vqs_trainer *trainer = trainer_of(team);
+    struct vqs_settings s;
+    enum vqs_setting_id culprit;
+    char text[256];
+    snprintf(text, sizeof text, "epochs=2 D=33 d=5 r=3 N=300 N_eval=40 batch=130 K=37 bias=true gap_restarts=0 %s",
+             structure);
+    settings_of(text, &s);
+    s.estimator = i;
+    if (vqs_settings_check(&s, &culprit, NULL) == VQS_OK) {
+        ck_assert(vqs_trainer_run(trainer, &s, &record, NULL) == VQS_OK);
+        ck_assert_str_eq(record.cpu_class, cpu_class);
+        ck_assert(record.outcome == VQS_OUTCOME_COMPLETED);
+    }
+    const uint64_t digest = record.digest;
+    vqs_trainer_destroy(trainer);
+    vqs_record_destroy(&record);
+    return digest;
+}
+
 /* Every phase gets something booked by some kind of trial, and the results do not show it. */
 START_TEST(a_profile_books_every_phase_and_changes_no_bit) {
     struct vqs_record record = {0};
@@ -92,26 +121,18 @@ END_TEST
 
 /* Every row, in every class of CPU: batches of several tiles with a short one, an odd number of codes. */
 START_TEST(every_estimator_has_the_same_bits_for_any_team) {
-    struct vqs_record record = {0};
     const char *before = getenv("VQSWEEP_CPU_CLASS"), *cpu_class = test_class(_i)->cpu_class;
     setenv("VQSWEEP_CPU_CLASS", cpu_class, 1);
-    for (int i = 0; i < vqs_estimator_count(); i++) {
-        uint64_t digest = 0;
-        for (int team = 1; team <= 4; team++) {
-            struct vqs_trainer *trainer = trainer_of(team);
-            struct vqs_settings s;
-            settings_of("epochs=2 D=33 d=5 r=3 N=300 N_eval=40 batch=130 K=37 bias=true gap_restarts=0", &s);
-            s.estimator = i;
-            ck_assert(vqs_trainer_run(trainer, &s, &record, NULL) == VQS_OK);
-            ck_assert_str_eq(record.cpu_class, cpu_class);
-            ck_assert(record.outcome == VQS_OUTCOME_COMPLETED);
-            ck_assert_msg(team == 1 || record.digest == digest, "%s differs at team %d", vqs_estimator_get(i)->name, team);
-            digest = record.digest;
-            vqs_trainer_destroy(trainer);
+    for (int i = 0; i < vqs_estimator_count() * N_STRUCTURES; i++) {
+        const int estimator = i / N_STRUCTURES;
+        const char *structure = structures[i % N_STRUCTURES];
+        const uint64_t digest = digest_of(estimator, structure, 1, cpu_class);
+        for (int team = 2; team <= 4 && digest; team++) {
+            ck_assert_msg(digest_of(estimator, structure, team, cpu_class) == digest, "%s %s differs at team %d",
+                          vqs_estimator_get(estimator)->name, structure, team);
         }
     }
     before ? setenv("VQSWEEP_CPU_CLASS", before, 1) : unsetenv("VQSWEEP_CPU_CLASS");
-    vqs_record_destroy(&record);
 }
 END_TEST
 
@@ -168,6 +189,65 @@ START_TEST(tied_makes_rotation_and_ste_the_same) {
 }
 END_TEST
 
+/* What ste gives residuals cancels level by level, so that it does not matter what it sees; of its codes and those of
+ * groups nothing reaches another codebook. */
+START_TEST(ste_sees_the_total_as_it_sees_each) {
+    struct vqs_record total = {0}, each = {0};
+    struct vqs_trainer *trainer = trainer_of(1);
+    struct vqs_settings s;
+    settings_of("epochs=3 d=8 r=8 K=8 N=512 levels=3 groups=2 codebook_init=data", &s);
+    ck_assert(vqs_trainer_run(trainer, &s, &total, NULL) == VQS_OK);
+    set(&s, "estimator_scope", "each");
+    ck_assert(vqs_trainer_run(trainer, &s, &each, NULL) == VQS_OK);
+    ck_assert(total.key != each.key);
+    ck_assert_mem_eq(total.curves, each.curves, VQS_N_CURVES * 3 * sizeof *total.curves);
+    ck_assert_int_eq(total.n_snapshots, 6);
+    ck_assert_mem_eq(total.snapshots[0].codes, each.snapshots[0].codes, 6 * 8 * 4 * sizeof(float));
+    vqs_trainer_destroy(trainer);
+    vqs_record_destroy(&total);
+    vqs_record_destroy(&each);
+}
+END_TEST
+
+/* Every epoch kept has a snapshot of each codebook, and every codebook its own figures. */
+START_TEST(every_codebook_is_in_the_record) {
+    struct vqs_record r = {0};
+    struct vqs_trainer *trainer = trainer_of(1);
+    struct vqs_settings s;
+    settings_of("epochs=3 d=6 r=6 K=7 N=512 N_eval=100 levels=2 groups=3 snapshots=0,2", &s);
+    ck_assert(vqs_trainer_run(trainer, &s, &r, NULL) == VQS_OK);
+    ck_assert_int_eq(r.n_snapshots, 3 * 6);
+    double dead = 0;
+    for (int i = 0; i < r.n_snapshots; i++) {
+        const struct vqs_snapshot *kept = &r.snapshots[i];
+        uint32_t samples = 0;
+        ck_assert(kept->epoch == (i < 6    ? 0
+                                  : i < 12 ? 2
+                                           : 3) &&
+                  kept->codebook == i % 6 && kept->K == 7 && kept->d == 2);
+        for (int k = 0; k < kept->K; k++) {
+            samples += kept->usage[k];
+            dead += i >= 12 && kept->usage[k] == 0;
+        }
+        ck_assert_uint_eq(samples, 512);
+    }
+    ck_assert_double_eq(r.metric[VQS_METRIC_dead_codes_train], dead);
+    ck_assert(isnan(r.metric[VQS_METRIC_lloyd_gap]));
+    const struct vqs_array *levels = &r.arrays[VQS_ARRAY_level_metrics];
+    ck_assert(levels->size[0] == 6 && levels->size[1] == VQS_N_LEVEL_METRICS);
+    double entropy = 0;
+    for (int c = 0; c < 6; c++) {
+        entropy += (double)levels->values[c * VQS_N_LEVEL_METRICS + VQS_LEVEL_METRIC_entropy_eval] / 6;
+    }
+    ck_assert_double_eq_tol(r.metric[VQS_METRIC_entropy_eval], entropy, 1e-6);
+    settings_of("epochs=1 N=64", &s); /* one codebook has what it always had */
+    ck_assert(vqs_trainer_run(trainer, &s, &r, NULL) == VQS_OK);
+    ck_assert(r.n_snapshots == 1 && !r.arrays[VQS_ARRAY_level_metrics].values);
+    vqs_trainer_destroy(trainer);
+    vqs_record_destroy(&r);
+}
+END_TEST
+
 /* Mean training error over seeds 1..10 at K = 16, beta = 0.25, uniform codes, as another program found it. */
 static const struct {
     const char *decoder, *sigma;
@@ -203,6 +283,8 @@ int main(void) {
     tcase_add_test(tests, divergence_is_an_outcome);
     tcase_add_test(tests, a_failure_is_a_record);
     tcase_add_test(tests, tied_makes_rotation_and_ste_the_same);
+    tcase_add_test(tests, ste_sees_the_total_as_it_sees_each);
+    tcase_add_test(tests, every_codebook_is_in_the_record);
     tcase_add_loop_test(tests, reference_values, 0, sizeof reference / sizeof reference[0]);
     suite_add_tcase(suite, tests);
     return run_unforked(suite);

@@ -7,7 +7,8 @@
  * of its own, add them to the table in settings.h.
  *
  * Notation (one sample): z the encoder output, q = c_k the nearest code, f what the decoder is given, g = dL_rec/df,
- * r = |q - z|, u = (q - z)/r.
+ * r = |q - z|, u = (q - z)/r. Where there are several codebooks (quantizer.h), a tile is that of one: z the residual it
+ * quantises, in its group's components, g the gradient to what it gives; or that of all: q the sum of their codes.
  */
 #ifndef VQSWEEP_ESTIMATORS_H
 #define VQSWEEP_ESTIMATORS_H
@@ -21,12 +22,13 @@
 
 /* What a row needs, gives or leaves out besides gz = backward(z, q, g). */
 enum vqs_estimator_needs {
-    VQS_NEEDS_NOISE = 1,    /* d standard normals a sample */
-    VQS_NEEDS_CHOICES = 2,  /* chooses the code itself, in forward, and weighs all codes: K random words a sample */
-    VQS_NEEDS_AT_Z = 4,     /* dL_rec/dz were z itself decoded */
-    VQS_GIVES_VALUE = 8,    /* its forward pass gives the decoder an f that is no code */
-    VQS_GIVES_CODES = 16,   /* its backward pass gives the chosen code a gradient */
-    VQS_WITHOUT_LOSSES = 32 /* neither codebook loss nor commitment is added */
+    VQS_NEEDS_NOISE = 1,     /* d standard normals a sample */
+    VQS_NEEDS_CHOICES = 2,   /* chooses the code itself, in forward, and weighs all codes: K random words a sample */
+    VQS_NEEDS_AT_Z = 4,      /* dL_rec/dz were z itself decoded */
+    VQS_GIVES_VALUE = 8,     /* its forward pass gives the decoder an f that is no code */
+    VQS_GIVES_CODES = 16,    /* its backward pass gives the chosen code a gradient */
+    VQS_WITHOUT_LOSSES = 32, /* neither codebook loss nor commitment is added */
+    VQS_NEEDS_SMOOTHED = 64  /* an estimate of the smoothed loss's gradient a sample; has a state that learns */
 };
 
 /* One tile of a batch. Lanes past the batch hold zeros and may be written freely. */
@@ -49,6 +51,22 @@ struct vqs_estimator_tile {
     const uint32_t *words;                      /* [K][VQS_TILE] random */
     vqs_real *weights;                          /* [3][K][VQS_TILE] kept from forward to backward */
     vqs_real *gcodes;                           /* [K][d] gradient to all codes, added to by backward */
+    /* with NEEDS_SMOOTHED */
+    const vqs_real *learned;  /* the row's state */
+    const vqs_real *smoothed; /* [d][VQS_TILE] an unbiased draw of the gradient of the smoothed loss */
+    vqs_real *sums;           /* what the row learns from, added to by backward; NULL: it is not asked for */
+};
+
+struct vqs_kernels;
+
+/* A state that a row learns from sums over batches, outside of the gradients. Sizes are in values. */
+struct vqs_fitting {
+    size_t (*n_sums)(const struct vqs_settings *settings);
+    size_t (*size)(const struct vqs_settings *settings);
+    void (*begin)(const struct vqs_settings *settings, vqs_real *state);
+    /* After each step, by one thread: `sums` are those of the batch. */
+    void (*learn)(const struct vqs_settings *settings, const struct vqs_kernels *kernels, const vqs_real *sums,
+                  vqs_real *state);
 };
 
 struct vqs_estimator {
@@ -63,6 +81,7 @@ struct vqs_estimator {
      * k-means baseline, which is not trained by gradients. */
     void (*forward)(const struct vqs_estimator_tile *tile);
     void (*backward)(const struct vqs_estimator_tile *tile);
+    const struct vqs_fitting *fitting; /* NULL: nothing is learned */
 };
 
 /* The table in the arithmetic of the portable kernels; names, formulas and order are the same in all (kernels.h). */

@@ -1,18 +1,18 @@
 /* learning.h - how the codes of one codebook are learned: from what is trained or kept of it to the codes, and back.
  *
  * The one rule: codes are a function of `params`, which Adam moves along gradients, and of `state`, which is changed in
- * other ways between steps. Where one of the two is the codes themselves, no copy is made of them (gradient; fixed, fsq,
- * lfq).
+ * other ways between steps. Where one of the two is the codes themselves, no copy is made of them (gradient; fixed,
+ * fsq, lfq).
  *
- *   gradient  c_k                                              van den Oord, Vinyals, Kavukcuoglu 2017
+ *   gradient  c_k (van den Oord, Vinyals, Kavukcuoglu 2017)
  *   ema       c_k = m_k / ((n_k + eps) n / (n + K eps)), with n_k <- gamma n_k + (1 - gamma) samples of the batch,
- *             m_k <- gamma m_k + (1 - gamma) their sum, n = sum n_k; n_k starts at 1, m_k at the code
- *                                                              van den Oord et al. 2017, appendix A.1
- *   affine    c_k = shift + scale * c0_k by component, all three trained; 0, 1 and the code at first     Huh et al. 2023
- *   simvq     c_k = A c0_k with c0 as drawn, A trained from the identity                                 Zhu et al. 2024
+ *             m_k <- gamma m_k + (1 - gamma) their sum, n = sum n_k; n_k starts at 1, m_k at the code (the same,
+ *             appendix A.1)
+ *   affine    c_k = shift + scale * c0_k by component, all three trained; at first 0, 1 and the code (Huh et al. 2023)
+ *   simvq     c_k = A c0_k with c0 as drawn, A trained from the identity (Zhu et al. 2024)
  *   fixed     as they start
- *   fsq       the grid of fsq_levels values from -1 to 1 in each component, for z bounded by tanh   Mentzer et al. 2023
- *   lfq       the corners -1, 1 of the cube                                                              Yu et al. 2023
+ *   fsq       the grid of fsq_levels values from -1 to 1 in each component, for z = tanh(W x + b) (Mentzer et al. 2023)
+ *   lfq       the corners -1, 1 of the cube (Yu et al. 2023)
  *
  * Life cycle: none, struct vqs_learning is plain data. Codes, gradients to them and sums over their samples are
  * [K][width].

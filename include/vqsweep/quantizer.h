@@ -1,8 +1,9 @@
 /* quantizer.h - the codebooks of a model: their codes, where they come from, and what they are looked up by.
  *
  * Residual quantisation has `levels`: the first quantises r_1 = z, level l what is left, r_l = r_{l-1} - f_{l-1} with
- * f_l what level l makes of it: a code. Product quantisation has `groups`: each level cuts its d components into groups
- * of equal width, and each has a codebook of its own. Codebook number level * groups + group, numbers from 0.
+ * f_l what level l makes of r_l: a code, or in training what the estimator gives for it (tile.h). Product quantisation has
+ * `groups`: each level cuts its d components into groups of equal width, and each has a codebook of its own. Codebooks are
+ * numbered level * groups + group, from 0.
  *
  * The one rule: `codes` is what samples are compared with and decoded from, and is computed from `params` (trained by
  * gradients) and `state` (changed in other ways, between steps); whoever changes either calls vqs_quantizer_refresh

@@ -14,9 +14,8 @@
 #include "vqsweep/base.h"
 
 /* X(name, unit, long name, formula). `_train` is on the training samples, `_eval` on held-out samples; both with the
- * parameters after the last epoch. n_k is the number of samples of code k, p_k = n_k / sum n. With several codebooks
- * (levels, groups) q is the sum of codes over levels, an entropy the mean over codebooks, a number of codes the sum
- * over them, and K stands for all their codes; loss_vq adds up over levels. */
+ * parameters after the last epoch. n_k is the number of samples of code k, p_k = n_k / sum n. Where there are
+ * levels, q is the sum of their codes. */
 #define VQS_METRIC_TABLE(X)                                                                                            \
     X(mse_train, "1", "reconstruction error, training", "sum |x - x^|^2 / (N D)")                                      \
     X(mse_eval, "1", "reconstruction error, held-out", "sum |x - x^|^2 / (N_eval D)")                                  \
@@ -24,15 +23,15 @@
     X(explained_variance_eval, "1", "explained variance, held-out", "1 - mse_eval / Var(x)")                           \
     X(quantization_error_train, "1", "relative quantisation error, training", "E|z - q|^2 / tr Cov(z)")                \
     X(quantization_error_eval, "1", "relative quantisation error, held-out", "E|z - q|^2 / tr Cov(z)")                 \
-    X(entropy_train, "nat", "entropy of code usage, training", "-sum p_k ln p_k")                                      \
-    X(entropy_eval, "nat", "entropy of code usage, held-out", "-sum p_k ln p_k")                                       \
+    X(entropy_train, "nat", "entropy of code usage, training", "-sum p_k ln p_k, mean over codebooks")                 \
+    X(entropy_eval, "nat", "entropy of code usage, held-out", "-sum p_k ln p_k, mean over codebooks")                  \
     X(perplexity_train, "codes", "perplexity of code usage, training", "exp(entropy_train)")                           \
     X(perplexity_eval, "codes", "perplexity of code usage, held-out", "exp(entropy_eval)")                             \
-    X(dead_codes_train, "codes", "codes without a training sample", "#{k: n_k = 0}")                                   \
-    X(dead_codes_eval, "codes", "codes without a held-out sample", "#{k: n_k = 0}")                                    \
-    X(usage_train, "1", "share of codes in use, training", "1 - dead_codes_train / K")                                 \
-    X(usage_eval, "1", "share of codes in use, held-out", "1 - dead_codes_eval / K")                                   \
-    X(collapsed, "1", "codebook collapse (0 or 1)", "1 if dead_codes_train >= 0.1 K and dead_codes_train >= 1")        \
+    X(dead_codes_train, "codes", "codes without a training sample", "#{k: n_k = 0}, of all codebooks")                 \
+    X(dead_codes_eval, "codes", "codes without a held-out sample", "#{k: n_k = 0}, of all codebooks")                  \
+    X(usage_train, "1", "share of codes in use, training", "1 - dead_codes_train / (K levels groups)")                 \
+    X(usage_eval, "1", "share of codes in use, held-out", "1 - dead_codes_eval / (K levels groups)")                   \
+    X(collapsed, "1", "codebook collapse (0 or 1)", "1 if dead_codes_train >= max(1, 0.1 K levels groups)")            \
     X(subspace_recovery, "1", "subspace recovery", "|W U|_F^2 / min(d, r)")                                            \
     X(principal_angle, "rad", "largest principal angle to the true subspace", "acos(smallest singular value of W U)")  \
     X(lloyd_gap, "1", "distortion over that of k-means on the same z, one codebook",                                   \
@@ -53,10 +52,10 @@ enum vqs_metric {
     X(loss, "1", "training loss",                                                                                          \
       "loss_rec + (1 + beta) loss_vq + penalties; without 1 or beta where there is no such loss")                      \
     X(loss_rec, "1", "reconstruction loss", "sum |x - x^|^2 / (B D), mean over the epoch's samples")                   \
-    X(loss_vq, "1", "codebook loss, equal in value to the commitment loss", "sum |z - q|^2 / (B d), mean over samples") \
-    X(entropy, "nat", "entropy of code usage over the epoch", "-sum p_k ln p_k")                                       \
-    X(dead_codes, "codes", "codes not chosen in the epoch", "#{k: n_k = 0}")                                           \
-    X(code_drift, "1", "root mean square movement of a code over the epoch", "sqrt(sum_k |c_k - c_k'|^2 / K)")         \
+    X(loss_vq, "1", "codebook loss, equal in value to the commitment loss", "sum |z - q|^2 / (B d), mean over samples, sum over levels") \
+    X(entropy, "nat", "entropy of code usage over the epoch", "-sum p_k ln p_k, mean over codebooks")                  \
+    X(dead_codes, "codes", "codes not chosen in the epoch", "#{k: n_k = 0}, of all codebooks")                         \
+    X(code_drift, "1", "root mean square movement of a code over the epoch", "sqrt(sum_k |c_k - c_k'|^2 / (K levels groups))") \
     X(u_zero, "1", "samples with |q - z| too small for a direction", "count over the epoch")                           \
     X(beta, "1", "commitment weight", "beta of the epoch's last step")
 

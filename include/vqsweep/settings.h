@@ -169,6 +169,10 @@ enum vqs_when {
     X(BOOL, times_d, 1, 0, 1, VQS_WHEN_PARAM, "1", "random_direction: times d, which keeps the mean")                  \
     X(REAL, diveq_sigma, 1e-3, 0.0, 1e6, VQS_WHEN_PARAM, "1", "diveq: standard deviation of its noise")                \
     X(REAL, nu, 1.0, -1e6, 1e6, VQS_WHEN_PARAM, "1", "sync: share of the gradient that codes get")                     \
+    X(REAL, learned_h, 0.5, 1e-6, 1e6, VQS_WHEN_PARAM, "1",                                                           \
+      "smoothing of the loss that a projection is fitted to, in units of sqrt(E|z - q|^2 / d)")                         \
+    X(REAL, learned_decay, 0.99, 0.0, 0.999999, VQS_WHEN_PARAM, "1", "decay of the means a projection is fitted to")   \
+    X(INT, learned_rank, 1, 1, 512, VQS_WHEN_PARAM, "1", "rank of a learned subspace")                                 \
     X(REAL, logit_scale, 1.0, 0.0, 1e6, VQS_WHEN_PARAM, "1", "logits are -logit_scale |z - c_j|^2")                    \
     X(REAL, tau, 1.0, 1e-3, 1e3, VQS_WHEN_PARAM, "1", "temperature, of the first step")                                \
     X(ENUM, tau_schedule, VQS_TAU_EXPONENTIAL, 0, 0, VQS_WHEN_PARAM, "1", "how tau goes to tau_end")                   \

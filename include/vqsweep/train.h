@@ -30,7 +30,7 @@ void vqs_trainer_destroy(struct vqs_trainer *trainer);
 enum vqs_status vqs_trainer_run(struct vqs_trainer *trainer, const struct vqs_settings *settings,
                                 struct vqs_record *record, struct vqs_error *err);
 
-enum { VQS_COURSE_PARTS = 5, VQS_STATE_PARTS = 2 * VQS_COURSE_PARTS };
+enum { VQS_COURSE_PARTS = 6, VQS_STATE_PARTS = 2 * VQS_COURSE_PARTS };
 /* Where a trial stands between two epochs: everything that what follows depends on. */
 struct vqs_trial_state {
     int epoch;       /* the next to run, from 0 */
@@ -39,8 +39,8 @@ struct vqs_trial_state {
     int64_t flips;   /* rows that changed sign in them */
     int64_t revived; /* codes revived in them */
     double zero;     /* samples too close to their code in them */
-    struct {         /* parameters, Adam's moments of them, the codebook's own state, that of the schedule of beta; then */
-        void *data;  /* those of the trial that is replayed. They belong to the trial */
+    struct {         /* parameters, Adam's moments of them, the codebook's own state, that of the schedule of beta, that of */
+        void *data;  /* the estimator; then those of the trial that is replayed. They belong to the trial */
         size_t size; /* in bytes */
     } part[VQS_STATE_PARTS];
     struct vqs_record *record; /* its curves, arrays and snapshots so far */

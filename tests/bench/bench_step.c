@@ -54,7 +54,7 @@ static void check(enum vqs_status status, const struct vqs_error *err) {
     }
 }
 
-/* ---- counting ---------------------------------------------------------------------------------------------------- */
+/* ---- counting -------------------------------------------------------------------------------------------------- */
 
 /* Two products with x of 2 d rows each, and the search for the nearest code. */
 static double flops(const struct row *r) {
@@ -72,7 +72,7 @@ static double floor_seconds(const struct row *r, const double peak[N_PEAKS]) {
     return fmax(flops(r) / peak[PEAK_FMA], moving);
 }
 
-/* ---- measuring --------------------------------------------------------------------------------------------------- */
+/* ---- measuring ------------------------------------------------------------------------------------------------- */
 
 static struct vqs_settings settings_of(const struct bench_case *c, int epochs) {
     struct vqs_settings s;
@@ -188,7 +188,7 @@ static void list_cases(void) {
     }
 }
 
-/* ---- reporting --------------------------------------------------------------------------------------------------- */
+/* ---- reporting ------------------------------------------------------------------------------------------------- */
 
 struct report {
     struct bench_spread wall, cpu;
@@ -226,7 +226,7 @@ static void print_row(const struct bench_case *c, const struct report *r) {
     if (c->team == 1) {
         snprintf(trial, sizeof trial, "%.2f", r->trial);
     }
-    printf("%-16s %-15s %4d %9.2f %9.2f %15s %8.1f %6.1f%% %6.1f%% %6s\n", shape, vqs_estimator_get(c->estimator)->name,
+    printf("%-16s %-20s %4d %9.2f %9.2f %15s %8.1f %6.1f%% %6.1f%% %6s\n", shape, vqs_estimator_get(c->estimator)->name,
            c->team, 1e6 * r->cpu.median, 1e6 * r->wall.median, range, r->gflops, 100 * r->of_sgemm, 100 * r->of_floor,
            trial);
 }
@@ -249,7 +249,7 @@ static void print_all(double others) {
     }
     print_machine(peak, others);
     if (!options.kv) {
-        printf("%-16s %-15s %4s %9s %9s %15s %8s %7s %7s %6s\n", "D,d,K,B", "estimator", "team", "us (CPU)",
+        printf("%-16s %-20s %4s %9s %9s %15s %8s %7s %7s %6s\n", "D,d,K,B", "estimator", "team", "us (CPU)",
                "us (wall)", "range of wall", "GFLOP/s", "sgemm", "floor", "trial");
     }
     for (int i = 0; i < n_cases; i++) {
@@ -266,7 +266,7 @@ static void print_all(double others) {
     }
 }
 
-/* ---- the command line -------------------------------------------------------------------------------------------- */
+/* ---- the command line ------------------------------------------------------------------------------------------ */
 
 static void usage(void) {
     fprintf(stderr,
