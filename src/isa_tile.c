@@ -4,14 +4,6 @@
 
 #include <math.h>
 
-static vqs_real sum_lanes(const vqs_real *a) {
-    vf sum = v_load(a);
-    for (int l = VL; l < T; l += VL) {
-        sum += v_load(a + l);
-    }
-    return v_sum(sum);
-}
-
 static void clear_spare_lanes(int rows, int n, vqs_real *a) {
     for (int i = 0; i < rows; i++) {
         for (int l = n; l < T; l++) {
