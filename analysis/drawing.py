@@ -21,10 +21,11 @@ KNOWN = {"ste": (BLUE, "o", "-"), "rotation": (VERMILION, "s", "--"), views.BASE
          "rotation_trick": (GREEN, "^", "-.")}
 SPARE = [(BLUE, "o", "-"), (VERMILION, "s", "--"), (PURPLE, "D", "-"), (ORANGE, "v", "--"), (SKY, "P", "-."),
          (GREEN, "^", "-."), ("#7f7f7f", "*", ":")]
-STYLE = {"figure.figsize": (PAGE, PAGE / 2), "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "legend.fontsize": 7.5, "xtick.labelsize": 7,
-         "ytick.labelsize": 7, "axes.spines.top": False, "axes.spines.right": False, "lines.linewidth": 1.2,
-         "lines.markersize": 4, "legend.frameon": False, "figure.dpi": 100, "svg.hashsalt": "vqsweep",
-         "axes.grid": True, "grid.color": "#e6e6e6", "grid.linewidth": 0.5, "axes.axisbelow": True}
+STYLE = {"figure.figsize": (PAGE, PAGE / 2), "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8,
+         "legend.fontsize": 7.5, "xtick.labelsize": 7, "ytick.labelsize": 7, "axes.spines.top": False,
+         "axes.spines.right": False, "lines.linewidth": 1.2, "lines.markersize": 4, "legend.frameon": False,
+         "figure.dpi": 100, "svg.hashsalt": "vqsweep", "axes.grid": True, "grid.color": "#e6e6e6", "grid.linewidth": 0.5,
+         "axes.axisbelow": True}
 NARROW = {**STYLE, "figure.figsize": (COLUMN, COLUMN)}  # the same sizes of type, fewer panels side by side
 
 

@@ -124,13 +124,13 @@ def seed_points(ax, cells, name, metric, values):
                     markeredgecolor=KNOWN[estimator][0], linestyle="none", zorder=1, label=f"{estimator}, seed study")
 
 
-def over_levels(trials, name):
-    """Metrics that a file gives for each level of a residual quantiser, by level."""
+def over_codebooks(trials, name):
+    """Metrics of each codebook of residual or product quantisation."""
     v = view(trials, name)
-    title = f"{name.capitalize()}: by level of the quantiser"
+    title = f"{name.capitalize()}: each codebook by itself"
     families = {}
     for metric in trials.attrs["metrics"]:
-        found = re.fullmatch(r"(.+)_level_?(\d+)", metric)
+        found = re.fullmatch(r"(.+)_codebook(\d+)", metric)
         if found and has(v.rows, metric):
             families.setdefault(found[1], []).append((int(found[2]), metric))
     if not families:
@@ -151,14 +151,14 @@ def over_levels(trials, name):
                     ax.errorbar([n for n, *_ in cells], [c.mean() for _, c, _ in cells], numpy.nan_to_num(bars),
                                 color=colour, marker=marker, linestyle=line, label=series, capsize=2, elinewidth=0.9)
             ax.set_xticks([n for n, _ in sorted(levels)])
-            ax.set_xlabel("level")
+            ax.set_xlabel("codebook")
         label_rows(row, wrapped(family.replace("_", " ")))
         level_limits(row)
     name_panels(axes, v.panels)
     legend(drawing, axes)
     axis = f" Averaged over {v.axis}." if v.axis else ""
-    return Figure(f"levels_{name}", title, about(v, "Mean over seeds with 95% interval." + axis + cut),
-                  "Lines over levels, a panel for each regime.", drawing)
+    return Figure(f"codebooks_{name}", title, about(v, "Mean over seeds with 95% interval." + axis + cut),
+                  "Lines over codebooks, a panel for each regime.", drawing)
 
 
 # ---- distributions, curves, usage ------------------------------------------------------------------------------------
@@ -438,7 +438,7 @@ def of_study(trials, path, name, seed_cells):
     for other in [s for s in v.pooled if v.rows[s].dtype != object][:2]:
         yield heat_map(trials, name, metrics[0], other)
     yield distributions(trials, name, metrics[0])
-    yield over_levels(trials, name)
+    yield over_codebooks(trials, name)
 
 
 def of_all(trials, path, contrasts, seed_cells):

@@ -4,7 +4,6 @@ from matplotlib.colors import LinearSegmentedColormap
 from scipy import spatial
 
 import gradients as measures
-import inference
 import views
 import vqsweep_store
 from drawing import (BLUE, VERMILION, Figure, Missing, abreast, canvas, first_in_line, legend, panel_grid,
@@ -13,7 +12,7 @@ from views import BASELINE, of_panel, view
 
 MOST_SAMPLED = 60  # codebooks behind a mean
 ARROWS = 15        # a side of a field
-MOST_FIELDS, MOST_REGIMES = 11, 6
+MOST_FIELDS, MOST_REGIMES = 15, 6
 RIGHT_OR_WRONG = LinearSegmentedColormap.from_list("right_or_wrong", [VERMILION, "#909090", BLUE])
 FIELDS = "Gradient fields around the Voronoi cells"
 PROBES = "Quality of the gradients, near and far from borders"
@@ -67,6 +66,7 @@ def trajectories(trials, path, name):
 
 
 def draw_codes(ax, snapshots):
+    snapshots = [s for s in snapshots if s.codebook == 0]
     path = numpy.array([s.codes for s in snapshots])
     last, used = path[-1], snapshots[-1].usage > 0
     ax.plot(path[:, :, 0], path[:, :, 1], color="#909090", linewidth=0.7)
@@ -98,13 +98,13 @@ def gradients(trials, path):
     """Fields of one trial a regime, and what the probes say of all trials."""
     numbers = measures.field_trials(path)
     if not len(numbers):
-        yield Missing("fields", FIELDS, "the file holds no maps of gradients (group /fields)")
+        yield Missing("fields", FIELDS, "the file holds no maps of gradients (job settings probe_epochs, field_grid)")
     for level, rows in list(measures.regimes(trials, numbers).items())[:MOST_REGIMES]:
         one = rows.sort_values("seed", kind="stable").index[0]
-        yield field_figure(trials, list(measures.fields(path, [one]))[-1], level)
-    probed = measures.last_epochs(measures.probes(path))
+        yield field_figure(trials, list(measures.fields(path, trials, [one]))[-1], level)
+    probed = measures.last_epochs(measures.probes(path, trials))
     if not len(probed):
-        yield Missing("probes", PROBES, "the file holds no probes of gradients (group /probes)")
+        yield Missing("probes", PROBES, "the file holds no probes of gradients (job setting probe_epochs)")
     for level, rows in list(measures.regimes(trials, probed.trial).items())[:MOST_REGIMES]:
         yield probe_figure(trials, probed[probed.trial.isin(rows.index)], level)
 
@@ -119,7 +119,7 @@ def field_figure(trials, field, level):
     centre = numpy.array([field.x.mean(), field.y.mean()])
     reach = max(numpy.ptp(field.x), numpy.ptp(field.y)) / 2
     for ax, name, gradient in zip(axes.flat, names, [field.smoothed, *field.gradient]):
-        g = gradient[::step, ::step]
+        g = gradient[::step, ::step].astype(float)
         length = numpy.linalg.norm(g, axis=-1)
         size = numpy.nanquantile(length, 0.95) or 1.0
         scaled = -g / size * numpy.minimum(1, size / numpy.maximum(length, 1e-300))[..., None]  # none longer than its place
@@ -164,12 +164,11 @@ def probe_figure(trials, probed, level):
             for i, name in enumerate(names):
                 cell = wide[name].dropna() if name in wide else []
                 if len(cell):
-                    ax.plot(inference.mean_interval(cell), [i + shift] * 2, color=colour)
+                    ax.plot(measures.interval(quantity, cell), [i + shift] * 2, color=colour)
                     ax.plot(cell.mean(), i + shift, marker, color=colour, markersize=3, label=f"{region} from borders"
                             if region == "far" else "near borders")
-        shown = probed[quantity].abs()
-        if quantity in ("bias", "std") and shown.max() > 100 * max(shown[shown > 0].min(), 1e-300):
-            ax.set_xscale("log")
+        if quantity in ("bias", "std") and probed[quantity].max() > 100 * probed[quantity][probed[quantity] > 0].median():
+            ax.set_xscale("symlog", linthresh=probed[quantity].max() / 1000)
         ax.set_yticks(range(len(names)), names if first_in_line(ax) else [""] * len(names))
         ax.set_ylim(len(names) - 0.5, -0.5)
         ax.set_xlabel(quantity)

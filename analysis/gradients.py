@@ -1,16 +1,6 @@
-"""Maps of gradients and probes of their quality, where a file has them: read, measured, judged.
+"""Maps of gradients and probes of their quality, where trials were probed (probe_epochs): read, measured, judged.
 
-All estimators are asked on the same trained state, so they are compared within a trial, and n counts seeds. The layout,
-which only the three functions under Reading know (n trials that have them, E estimators, G x G points of a grid in the plane of z):
-
-    /fields/trial [n], epoch [n, epochs], estimator [E], grid [n, 2, G] (x, then y)
-    /fields/gz [n, epochs, E, G, G, 2]        mean gradient to z at (x[j], y[i]), stored at [..., i, j, :]
-    /fields/smoothed [n, epochs, G, G, 2]     gradient of the smoothed loss there: what an estimator is after
-    /fields/codes [n, epochs, K, 2]
-    /probes/trial [n], epoch [n, P], estimator [E], region [3] (all, near and far from borders), quantity [Q]
-    /probes/value [n, P, E, 3, Q]
-
-Names may be a dataset or an attribute of the group.
+All estimators are asked on the same trained state, so they are compared within a trial, and n counts seeds.
 """
 from collections import namedtuple
 
@@ -29,6 +19,7 @@ QUANTITIES = {"bias": "how far the mean gradient is from the true one, in units 
               "std": "how much single gradients scatter about their mean, in the same unit: 0 is best",
               "cosine": "cosine of the angle between mean and true gradient: 1 points the right way, -1 the wrong one",
               "alignment": "squared cosine between the gradient and the line from a sample to its code"}
+RANGE = {"bias": (0, numpy.inf), "std": (0, numpy.inf), "cosine": (-1, 1), "alignment": (0, 1)}
 CLAIMS = [study.Claim("smooth", "Rotation gives smoother gradient fields near the borders of cells.", "lower", "fields",
                       "roughness", "epoch", ()),
           study.Claim("aligned", "At a border, rotation's gradients point more nearly where samples should move.", "higher",
@@ -38,48 +29,43 @@ MARGINS = {"roughness": 0.05, "cosine_near": 0.05}
 # ---- reading ---------------------------------------------------------------------------------------------------------
 
 
-def fields(path, trials=None):
-    """The maps of a file, or of these trials, one at a time: they are large."""
-    with vqsweep_store.open_file(path) as file:
-        group = file.get("fields")
-        if group is None:
-            return
-        estimators = names(group, "estimator")
-        for i, trial in enumerate(group["trial"][:]):
-            if trials is not None and trial not in trials:
+def fields(path, trials, numbers=None):
+    """The maps of a file, or of the trials of these numbers: a Field for each epoch whose codebook is known."""
+    for found in vqsweep_store.arrays(path, "fields"):
+        names = found.labels["estimator"]
+        for number, values in zip(found.trials.tolist(), found.values):
+            if numbers is not None and number not in numbers:
                 continue
-            for j, epoch in enumerate(group["epoch"][i]):
-                codes = group["codes"][i, j]
-                yield Field(int(trial), int(epoch), *group["grid"][i], estimators, group["gz"][i, j],
-                            group["smoothed"][i, j], codes[numpy.isfinite(codes).all(1)])
+            t, codebooks = trials.loc[number], {s.epoch: s.codes for s in vqsweep_store.codebooks(path, number)}
+            axis = numpy.linspace(-t.field_extent, t.field_extent, values.shape[2])  # /arrays has [..., y, x, component]
+            for epoch, value in zip(epochs(t), values):
+                known = [i for i, n in enumerate(names) if n != "smoothed" and numpy.isfinite(value[i]).any()]
+                if epoch in codebooks:
+                    yield Field(number, epoch, axis, axis, [names[i] for i in known], value[known],
+                                value[names.index("smoothed")], codebooks[epoch])
 
 
 def field_trials(path):
-    with vqsweep_store.open_file(path) as file:
-        return file["fields/trial"][:].tolist() if "fields" in file else []
+    return [t for found in vqsweep_store.arrays(path, "fields") for t in found.trials.tolist()]
 
 
-def probes(path):
+def epochs(trial):
+    return [int(e) for e in trial.probe_epochs.split(",")]
+
+
+def probes(path, trials):
     """A row for each trial, epoch, estimator and region, a column for each quantity; empty where a file has none."""
-    with vqsweep_store.open_file(path) as file:
-        group = file.get("probes")
-        if group is None:
-            return pandas.DataFrame(columns=["trial", "epoch", "estimator", "region"])
-        value, epoch = group["value"][:], group["epoch"][:]
-        estimators, regions, quantities = (names(group, kind) for kind in ("estimator", "region", "quantity"))
-        index = pandas.MultiIndex.from_product([range(len(value)), range(epoch.shape[1]), estimators, regions])
-        found = pandas.DataFrame(value.reshape(-1, len(quantities)), columns=quantities)
-        at, when = index.get_level_values(0), index.get_level_values(1)
-        found.insert(0, "trial", group["trial"][:][at])
-        found.insert(1, "epoch", epoch[at, when])
-        found.insert(2, "estimator", index.get_level_values(2))
-        found.insert(3, "region", index.get_level_values(3))
-        return found
-
-
-def names(group, kind):
-    raw = group[kind][:] if kind in group else numpy.atleast_1d(group.attrs[kind])
-    return [n.decode() if isinstance(n, bytes) else str(n) for n in raw]
+    frames = [pandas.DataFrame(columns=["trial", "epoch", "estimator", "region"])]
+    for found in vqsweep_store.arrays(path, "probes"):
+        n = len(found.labels["quantity"])
+        index = pandas.MultiIndex.from_product([found.trials, *(found.labels[d] for d in found.dims[1:-1])],
+                                               names=found.dims[:-1])
+        frame = pandas.DataFrame(found.values.reshape(-1, n), index, found.labels["quantity"]).reset_index()
+        known = frame[found.labels["quantity"]].drop(columns="n_samples", errors="ignore").notna().any(axis=1)
+        when = {t: epochs(trials.loc[t]) for t in found.trials}
+        frame["epoch"] = [when[t][p] for t, p in zip(frame.trial, frame.probe)]
+        frames.append(frame[known].drop(columns="probe"))
+    return pandas.concat(frames[-1:] if len(frames) == 2 else frames, ignore_index=True)
 
 
 # ---- measures --------------------------------------------------------------------------------------------------------
@@ -116,10 +102,16 @@ def by_seed(found, trials, column):
         index="seed", columns="estimator", values=column)
 
 
-def measured(path):
+def interval(quantity, values):
+    """95% interval of a mean, within what the quantity can be."""
+    found = inference.mean_interval(values)
+    return inference.Interval(*(float(numpy.clip(end, *RANGE[quantity])) for end in found))
+
+
+def measured(path, trials):
     """{claim: a frame with trial, epoch, estimator and the claim's metric}."""
-    rough = [(f.trial, f.epoch, e, roughness(f, g)) for f in fields(path) for e, g in zip(f.estimators, f.gradient)]
-    probed = probes(path)
+    rough = [(f.trial, f.epoch, e, roughness(f, g)) for f in fields(path, trials) for e, g in zip(f.estimators, f.gradient)]
+    probed = probes(path, trials)
     near = probed[probed.region == "near"]
     return {CLAIMS[0]: pandas.DataFrame(rough, columns=["trial", "epoch", "estimator", "roughness"]),
             CLAIMS[1]: near.rename(columns={"cosine": "cosine_near"})}
@@ -128,7 +120,7 @@ def measured(path):
 def findings(trials, path):
     """{claim: Findings} of the seed study's claims on gradients, in each regime; only what the file can speak to."""
     found, results = {}, []
-    for claim, frame in measured(path).items():
+    for claim, frame in measured(path, trials).items():
         frame = last_epochs(frame) if len(frame) else frame
         for level, rows in regimes(trials, frame.trial).items():
             wide = by_seed(frame[frame.trial.isin(rows.index)], trials, claim.metric)

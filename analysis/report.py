@@ -60,18 +60,16 @@ def analyse(path, trials):
     findings = study.findings(trials, planned) if in_seed_study else {}
     cells = study.seed_cells(trials) if in_seed_study else []
     exploratory = [] if findings else views.exploratory(trials)
-    if findings:
-        findings.update(gradients.findings(trials, path))
-        head, sentences = summary.of_seed_study(findings, cells)
-    else:
-        head, sentences = summary.of_contrasts(planned, exploratory)
+    findings.update(gradients.findings(trials, path))
+    head, sentences = (summary.of_seed_study(findings, cells) if in_seed_study and findings else
+                       summary.of_contrasts(planned, exploratory))
     sentences += summary.casualties(trials)
     made = {"verdicts": report_tables.verdict_table(findings), "evidence": report_tables.evidence_table(findings),
             "agreement": report_tables.agreement_table(cells), "planned": report_tables.contrast_table(planned, True),
             "exploratory": report_tables.contrast_table(exploratory, False),
             "power": report_tables.power_table(planned or exploratory), "trials": report_tables.trials_table(trials),
             "failures": report_tables.messages_table(trials)}
-    probed = gradients.last_epochs(gradients.probes(path))
+    probed = gradients.last_epochs(gradients.probes(path, trials))
     if len(probed):
         made["probes"] = report_tables.probes_table(probed, trials)
     for name in in_seed_study:
@@ -84,7 +82,9 @@ def analyse(path, trials):
             made[f"ranking_{name}_{metric}"] = report_tables.ranking_table(trials, name, metric)
     made = {name: table for name, table in made.items() if table and table.rows}
     return {"headline": head, "sentences": sentences, "findings": findings, "planned": planned, "cells": cells,
-            "exploratory": exploratory, "tables": made, "rankings": [n for n in made if n.startswith("ranking_")]}
+            "exploratory": exploratory, "tables": made,
+            "untested": summary.untested(findings) if in_seed_study else [],
+            "rankings": [n for n in made if n.startswith("ranking_")]}
 
 
 # ---- files -----------------------------------------------------------------------------------------------------------
@@ -143,6 +143,7 @@ def page(**content):
 def make(path, other, folder, preliminary, narrow=False):
     trials = study.with_late_drift(vqsweep_store.load(path), lambda name, of: vqsweep_store.curve(path, name, of))
     check(path, trials, preliminary)
+    trials = study.with_codebook_metrics(trials, vqsweep_store.arrays(path, "level_metrics"))
     found = analyse(path, trials)
     changes = None
     if other:
@@ -159,7 +160,7 @@ def make(path, other, folder, preliminary, narrow=False):
         attributes=trials.attrs["file"], provenance=trials.attrs["provenance"], job=trials.attrs["job"],
         counts=counts, declared_first=study.declared_first(trials), n=len(trials), seeds=int(trials.seed.nunique()), live=trials.attrs["live"],
         overall=study.overall, where=report_tables.where,
-        effect=summary.effect, margins=summary.margins(), untested=summary.untested(found["findings"]), figures=drawn, changes=changes,
+        effect=summary.effect, margins=summary.margins(), figures=drawn, changes=changes,
         data=jinja2.utils.markupsafe.Markup(data), **found))
     return counts
 

@@ -241,7 +241,8 @@ def probes_table(probed, trials):
                 values = [gradients.by_seed(cell, trials, q).get(estimator, pandas.Series(dtype=float)).dropna()
                           for q in quantities]
                 rows.append([", ".join(level) or "all", estimator, region, str(max(map(len, values), default=0))]
-                            + [f"{number(x.mean())} {interval(inference.mean_interval(x))}" if len(x) else "–" for x in values])
+                            + [f"{number(x.mean())} {interval(gradients.interval(q, x))}" if len(x) else "–"
+                               for q, x in zip(quantities, values)])
     return Table("probes", "Quality of the gradients, by region.",
                  "All estimators on the same trained state, against the gradient of the smoothed loss; mean over n seeds with "
                  "95% interval. " + "; ".join(f"{q}: {gradients.QUANTITIES[q]}" for q in quantities) + ".",

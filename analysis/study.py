@@ -8,6 +8,7 @@ import re
 from collections import namedtuple
 
 import numpy
+import pandas
 
 import inference
 import tables
@@ -165,10 +166,27 @@ def with_late_drift(trials, read_curve):
     drift, last = read_curve("code_drift", done), trials.n_epochs[done].to_numpy()[:, None]
     epoch = numpy.arange(1, drift.shape[1] + 1)
     late = (epoch > last - numpy.maximum(1, last // 5)) & (epoch <= last)
-    trials["late_drift"] = numpy.nan
-    trials.loc[done, "late_drift"] = numpy.where(late, drift, 0).sum(1) / late.sum(1)
     trials.attrs["long_names"]["late_drift"] = "code drift, mean of the last fifth of the epochs"
-    return trials
+    return with_columns(trials, {"late_drift": pandas.Series(numpy.where(late, drift, 0).sum(1) / late.sum(1), done)})
+
+
+def with_columns(trials, columns):
+    """The same trials with these columns beside the others: what is written into a wide frame one by one is slow."""
+    joined = trials.join(pandas.DataFrame(columns, trials.index))
+    joined.attrs = trials.attrs
+    return joined
+
+
+def with_codebook_metrics(trials, arrays):
+    """Adds a column for each metric of each codebook of residual or product quantisation: entropy_train_codebook0, ..."""
+    columns = {}
+    for found in arrays:
+        for c in found.labels["codebook"]:
+            for i, metric in enumerate(found.labels["level_metric"]):
+                column = columns.setdefault(f"{metric}_codebook{c}", pandas.Series(numpy.nan, trials.index))
+                column[found.trials] = found.values[:, c, i]
+    trials.attrs["metrics"] += list(columns)
+    return with_columns(trials, columns)
 
 
 def claim_results(trials, planned):

@@ -16,7 +16,7 @@
 
 static const double CLOCK_TOLERANCE = 2, SLOW_SYNC_SECONDS = 0.5;
 
-/* ---- every rank -------------------------------------------------------------------------------------------------- */
+/* ---- every rank ------------------------------------------------------------------------------------------------ */
 
 static double wall_clock(void) {
     struct timespec now;
@@ -45,7 +45,7 @@ void vqs_audit_gather(MPI_Comm comm, const struct vqs_node *node, int threads, i
     MPI_Gather(&mine, (int)sizeof mine, MPI_BYTE, facts, (int)sizeof mine, MPI_BYTE, 0, comm);
 }
 
-/* ---- rank 0 ------------------------------------------------------------------------------------------------------ */
+/* ---- rank 0 ---------------------------------------------------------------------------------------------------- */
 
 static void say_cores(FILE *out, const struct vqs_audit_facts *facts, int n_ranks) {
     for (int r = 0; r < n_ranks; r++) {

@@ -8,7 +8,7 @@
 
 enum { T = VQS_TILE };
 
-/* ---- revival ----------------------------------------------------------------------------------------------------- */
+/* ---- revival --------------------------------------------------------------------------------------------------- */
 
 void vqs_care_tally(struct vqs_quantizer *q, const uint32_t *count) {
     for (size_t k = 0; q->tally && k < (size_t)q->n_codebooks * (size_t)q->K; k++) {
@@ -72,7 +72,7 @@ int vqs_care_revive(const struct vqs_settings *s, struct vqs_model *m, const str
     return revived;
 }
 
-/* ---- orthogonality ----------------------------------------------------------------------------------------------- */
+/* ---- orthogonality --------------------------------------------------------------------------------------------- */
 
 size_t vqs_care_scratch(int K, int width) {
     const size_t w = (size_t)width;
@@ -137,7 +137,7 @@ double vqs_care_orthogonality(int K, int width, const vqs_real *codes, double we
     return share * value;
 }
 
-/* ---- what cannot be ---------------------------------------------------------------------------------------------- */
+/* ---- what cannot be -------------------------------------------------------------------------------------------- */
 
 enum vqs_status vqs_care_check(const struct vqs_settings *s, enum vqs_setting_id *culprit, struct vqs_error *err) {
     const enum vqs_learning_kind kind = (enum vqs_learning_kind)s->codebook;

@@ -29,7 +29,7 @@ struct head {
 };
 static const char magic[8] = "VQSTRIAL";
 
-/* ---- the arrays of a state, in their order ----------------------------------------------------------------------- */
+/* ---- the arrays of a state, in their order --------------------------------------------------------------------- */
 
 struct piece {
     void *data;
@@ -80,7 +80,7 @@ static uint64_t checksum(const unsigned char *file, size_t size) {
     return XXH3_64bits(file + from, size - from);
 }
 
-/* ---- writing ----------------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------------------------- */
 
 char *vqs_checkpoint_path(const char *folder, uint32_t trial, uint64_t key) {
     const size_t size = strlen(folder) + 32;
@@ -150,7 +150,7 @@ enum vqs_status vqs_checkpoint_save(const char *path, const struct vqs_checkpoin
     return status;
 }
 
-/* ---- reading ----------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------------------------- */
 
 /* A file of at most `most` bytes; more than that is no checkpoint of this trial. */
 static enum vqs_status read_whole(const char *path, size_t most, struct vqs_bytes *bytes, struct vqs_error *err) {
@@ -233,7 +233,7 @@ enum vqs_status vqs_checkpoint_load(const char *path, const struct vqs_checkpoin
     return status;
 }
 
-/* ---- removing ---------------------------------------------------------------------------------------------------- */
+/* ---- removing -------------------------------------------------------------------------------------------------- */
 
 void vqs_checkpoint_sweep(const char *folder, bool (*keep)(void *ctx, uint32_t trial, uint64_t key), void *ctx) {
     DIR *entries = opendir(folder);

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- status ------------------------------------------------------------------------------------------------------ */
+/* ---- status ---------------------------------------------------------------------------------------------------- */
 
 /* A result file and, while a run goes on, its journal, which knows more. The journal is opened first: it is removed
  * only after FILE has everything, so that the two together never miss a trial. Nothing is locked. */
@@ -125,7 +125,7 @@ enum vqs_status vqs_cmd_status(const struct vqs_cli *cli, struct vqs_error *err)
     return status;
 }
 
-/* ---- show: a line a trial ---------------------------------------------------------------------------------------- */
+/* ---- show: a line a trial -------------------------------------------------------------------------------------- */
 
 /* The settings in which the trials of a plan differ. */
 static void find_varying(const struct vqs_plan *plan, bool varying[VQS_N_SETTINGS]) {
@@ -186,7 +186,7 @@ static enum vqs_status show_all(const struct vqs_inspect *in, struct vqs_error *
     return status;
 }
 
-/* ---- show --trial ------------------------------------------------------------------------------------------------ */
+/* ---- show --trial ---------------------------------------------------------------------------------------------- */
 
 static void print_quantity(const char *name, const char *unit, const char *long_name, const char *value) {
     printf("  %-26s %-24s %-7s %s\n", name, value, strcmp(unit, "1") ? unit : "", long_name);

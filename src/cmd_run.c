@@ -39,7 +39,7 @@ struct run {
     struct vqs_bytes trials_folder; /* a text */
 };
 
-/* ---- threads ----------------------------------------------------------------------------------------------------- */
+/* ---- threads --------------------------------------------------------------------------------------------------- */
 
 /* Collective: threads that share a trial, the same on all ranks, by rank 0's choice for as many threads as all have. */
 static int choose_team(const struct run *run, int threads) {
@@ -97,7 +97,7 @@ static double expected_bytes(const struct run *run) {
     return bytes;
 }
 
-/* ---- provenance -------------------------------------------------------------------------------------------------- */
+/* ---- provenance ------------------------------------------------------------------------------------------------ */
 
 static bool is_like(const struct vqs_audit_facts *a, const struct vqs_audit_facts *b) {
     return !strcmp(a->host, b->host) && a->threads == b->threads && !strcmp(a->cpu_class, b->cpu_class);
@@ -144,7 +144,7 @@ static void add_run_provenance(struct run *run) {
     vqs_provenance_add(p, "started_at", "%s", text);
 }
 
-/* ---- rank 0's set-up --------------------------------------------------------------------------------------------- */
+/* ---- rank 0's set-up ------------------------------------------------------------------------------------------- */
 
 static enum vqs_status read_plan(struct run *run, struct vqs_error *err) {
     struct vqs_plan_overrides overrides = {.seeds = run->cli->seeds};
@@ -223,7 +223,7 @@ static enum vqs_status open_output(struct run *run, struct vqs_error *err) {
     return status;
 }
 
-/* ---- what every rank needs to know of the output ----------------------------------------------------------------- */
+/* ---- what every rank needs to know of the output --------------------------------------------------------------- */
 
 /* Seconds until the run has to have ended: --time-limit, or what the batch system says. */
 static double seconds_left(const struct vqs_cli *cli) {
@@ -254,7 +254,7 @@ static enum vqs_status share_output(struct run *run, struct vqs_error *err) {
     return status;
 }
 
-/* ---- the run ----------------------------------------------------------------------------------------------------- */
+/* ---- the run --------------------------------------------------------------------------------------------------- */
 
 static enum vqs_status set_up(struct run *run, struct vqs_error *err) {
     enum vqs_status status = VQS_OK;

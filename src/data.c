@@ -32,7 +32,7 @@ size_t vqs_dataset_memory(const struct vqs_settings *settings) {
     return measure.used;
 }
 
-/* ---- x = U s + sigma e ------------------------------------------------------------------------------------------- */
+/* ---- x = U s + sigma e ----------------------------------------------------------------------------------------- */
 
 /* Normals for rows [first, first + n) of a matrix with rows of D, spread out to rows of ld. */
 static void normal_rows(const struct vqs_stream *stream, size_t first, size_t n, int D, size_t ld, vqs_real scale,
@@ -117,7 +117,7 @@ static enum vqs_status make_drawn(const struct vqs_settings *s, const struct vqs
     return VQS_OK;
 }
 
-/* ---- both -------------------------------------------------------------------------------------------------------- */
+/* ---- both ------------------------------------------------------------------------------------------------------ */
 
 /* The mean of each column, padding included. Sums run over blocks of rows in `vqs_real` and over blocks in double.
  * `sum` is scratch of ld values. */

@@ -28,7 +28,7 @@ struct recordings {
     double *energy;        /* [n_mels] */
 };
 
-/* ---- a recording ------------------------------------------------------------------------------------------------- */
+/* ---- a recording ----------------------------------------------------------------------------------------------- */
 
 static void close_recording(struct recordings *r) {
     if (r->sound) {
@@ -128,7 +128,7 @@ static enum vqs_status count_frames(struct recordings *r, struct vqs_error *err)
     return VQS_OK;
 }
 
-/* ---- log-mel ----------------------------------------------------------------------------------------------------- */
+/* ---- log-mel --------------------------------------------------------------------------------------------------- */
 
 /* The discrete Fourier transform of re + i im, in place; n is a power of two (Cooley and Tukey 1965). */
 static void transform(struct recordings *r) {
@@ -229,7 +229,7 @@ static void log_mel(struct recordings *r, const float *samples, float *bands) {
     }
 }
 
-/* ---- the reader -------------------------------------------------------------------------------------------------- */
+/* ---- the reader ------------------------------------------------------------------------------------------------ */
 
 static void audio_close(struct vqs_source *source) {
     struct recordings *r = source->state;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- choice: the first steps of a Fisher-Yates shuffle of the source's n samples --------------------------------- */
+/* ---- choice: the first steps of a Fisher-Yates shuffle of the source's n samples ------------------------------- */
 
 /* A sample of the source, and its place in the data set: training samples first, then held-out ones. */
 struct pick {
@@ -71,7 +71,7 @@ static int by_sample(const void *a, const void *b) {
     return (x->sample > y->sample) - (x->sample < y->sample);
 }
 
-/* ---- samples to their places ------------------------------------------------------------------------------------- */
+/* ---- samples to their places ----------------------------------------------------------------------------------- */
 
 /* Which of each window's classes is the one. */
 static void take_classes(const float *row, size_t D, size_t n_classes, uint8_t *classes) {

@@ -31,7 +31,7 @@ static enum vqs_status size_image(const char *path, struct image *image, bool pi
     return VQS_OK;
 }
 
-/* ---- PNG --------------------------------------------------------------------------------------------------------- */
+/* ---- PNG ------------------------------------------------------------------------------------------------------- */
 
 static enum vqs_status decode_png(const char *path, FILE *file, bool pixels, struct image *image,
                                   struct vqs_error *err) {
@@ -55,7 +55,7 @@ static enum vqs_status decode_png(const char *path, FILE *file, bool pixels, str
     return status;
 }
 
-/* ---- JPEG: libjpeg returns from errors by longjmp ---------------------------------------------------------------- */
+/* ---- JPEG: libjpeg returns from errors by longjmp -------------------------------------------------------------- */
 
 struct jpeg {
     struct jpeg_decompress_struct info;
@@ -126,7 +126,7 @@ static enum vqs_status decode_jpeg(const char *path, FILE *file, bool pixels, st
     return status;
 }
 
-/* ---- either ------------------------------------------------------------------------------------------------------ */
+/* ---- either ---------------------------------------------------------------------------------------------------- */
 
 /* Width and height, and the pixels if they are wanted; NULL after an error. */
 static enum vqs_status decode(const char *path, bool pixels, struct image *image, struct vqs_error *err) {
@@ -157,7 +157,7 @@ static enum vqs_status decode(const char *path, bool pixels, struct image *image
     return status;
 }
 
-/* ---- patches ----------------------------------------------------------------------------------------------------- */
+/* ---- patches --------------------------------------------------------------------------------------------------- */
 
 struct patches {
     struct vqs_file_list files;

@@ -128,7 +128,7 @@ size_t vqs_file_list_find(const uint64_t *first, size_t n_files, uint64_t sample
     return low;
 }
 
-/* ---- fingerprints ------------------------------------------------------------------------------------------------ */
+/* ---- fingerprints ---------------------------------------------------------------------------------------------- */
 
 static enum vqs_status hash_file(const char *path, uint64_t *size, uint64_t *hash, struct vqs_error *err) {
     unsigned char block[1 << 16];

@@ -12,7 +12,7 @@ enum { VQS_MAX_COLUMNS = 65536 }; /* values of a sample that are read at all */
 extern const struct vqs_source_reader vqs_source_csv, vqs_source_idx, vqs_source_npy, vqs_source_raw, vqs_source_images,
     vqs_source_audio, vqs_source_text;
 
-/* ---- data_file.c: one file --------------------------------------------------------------------------------------- */
+/* ---- data_file.c: one file ------------------------------------------------------------------------------------- */
 
 /* Refuses what is no regular file (a pipe would be waited for). `size` may be NULL. */
 enum vqs_status vqs_data_stat(const char *path, uint64_t *size, struct vqs_error *err);
@@ -38,12 +38,12 @@ enum vqs_status vqs_data_file_get(struct vqs_data_file *file, uint64_t offset, v
 /* A read error that zlib saw (damaged or cut gzip), as one line. */
 enum vqs_status vqs_data_gz_check(gzFile file, const char *path, struct vqs_error *err);
 
-/* ---- source.c ---------------------------------------------------------------------------------------------------- */
+/* ---- source.c -------------------------------------------------------------------------------------------------- */
 
 /* Of the files that a folder is searched for, ".png .jpg .jpeg"; NULL where only a single file is read. */
 const char *vqs_source_endings(const struct vqs_settings *settings);
 
-/* ---- data_list.c: a file, the files of a folder, or those that a .txt lists -------------------------------------- */
+/* ---- data_list.c: a file, the files of a folder, or those that a .txt lists ------------------------------------ */
 
 struct vqs_file_list {
     char **paths; /* owned */

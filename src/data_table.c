@@ -130,7 +130,7 @@ static enum vqs_status add_axis(const char *path, long offset, int axis, uint64_
     return VQS_OK;
 }
 
-/* ---- IDX --------------------------------------------------------------------------------------------------------- */
+/* ---- IDX ------------------------------------------------------------------------------------------------------- */
 
 static struct element idx_type(unsigned code) {
     switch (code) {
@@ -182,7 +182,7 @@ static enum vqs_status idx_open(const struct vqs_settings *s, struct vqs_source 
 
 const struct vqs_source_reader vqs_source_idx = {idx_open, table_read, table_close};
 
-/* ---- NPY: a Python dictionary in a fixed frame, then the elements ------------------------------------------------ */
+/* ---- NPY: a Python dictionary in a fixed frame, then the elements ---------------------------------------------- */
 
 /* What follows 'key': in the header, or NULL. */
 static const char *npy_value(const char *header, const char *key) {
@@ -275,7 +275,7 @@ static enum vqs_status npy_open(const struct vqs_settings *s, struct vqs_source 
 
 const struct vqs_source_reader vqs_source_npy = {npy_open, table_read, table_close};
 
-/* ---- raw: little-endian float32 ---------------------------------------------------------------------------------- */
+/* ---- raw: little-endian float32 -------------------------------------------------------------------------------- */
 
 static enum vqs_status raw_open(const struct vqs_settings *s, struct vqs_source *source, struct vqs_error *err) {
     enum vqs_status status = table_open(s, true, source, err);

@@ -4,8 +4,7 @@
 
 #include <string.h>
 
-/* ---- ste: gz = g; what is g, or what it would be elsewhere, times a number -----------------------------------------
- */
+/* ---- ste: gz = g; what is g, or what it would be elsewhere, times a number ------------------------------------- */
 
 static void times(int d, vqs_real factor, const vqs_real *restrict g, vqs_real *restrict out) {
     for (int i = 0; i < d * T; i += T) {
@@ -31,8 +30,7 @@ static void exact_backward(const struct vqs_estimator_tile *t) {
     memcpy(t->gz, t->at_z, (size_t)t->d * T * sizeof *t->gz);
 }
 
-/* ---- projector(a, b): gz = a (u.g) u + b (g - (u.g) u); rotation is projector(1, 0) --------------------------------
- */
+/* ---- projector(a, b): gz = a (u.g) u + b (g - (u.g) u); rotation is projector(1, 0) ---------------------------- */
 
 static void projector_backward(const struct vqs_estimator_tile *t) {
     projector_ab(t, (vqs_real)t->settings->a, (vqs_real)t->settings->b);
@@ -42,8 +40,7 @@ static void rotation_backward(const struct vqs_estimator_tile *t) {
     projector_ab(t, 1, 0);
 }
 
-/* ---- rotation_trick: gz = lam [g - 2 w (w.g) + 2 zh (qh.g)] --------------------------------------------------------
- */
+/* ---- rotation_trick: gz = lam [g - 2 w (w.g) + 2 zh (qh.g)] ---------------------------------------------------- */
 
 /* Where z or q has no direction the rotation is taken as the identity; q = 0 makes lam = 0, and nothing flows. Without
  * `rescale` lam = 1 everywhere. */
@@ -88,8 +85,7 @@ static void rotation_trick_lam1_backward(const struct vqs_estimator_tile *t) {
     rotate(t, false);
 }
 
-/* ---- the table -----------------------------------------------------------------------------------------------------
- */
+/* ---- the table ------------------------------------------------------------------------------------------------- */
 
 /* New rows go to the end: journals and plans number them. */
 const struct vqs_estimator VQS_ISA_NAME(vqs_estimator_table)[] = {

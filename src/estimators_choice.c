@@ -92,7 +92,7 @@ INLINE vf mean(int K, const vqs_real *p, const vqs_real *a, int l) {
     return sum;
 }
 
-/* ---- what delta gives -------------------------------------------------------------------------------------------- */
+/* ---- what delta gives ------------------------------------------------------------------------------------------ */
 
 /* gz = 2 s sum_j delta_j c_j: CODES components of two vectors of samples at a time. The last may read past a code. */
 static void push_to_z(const struct vqs_estimator_tile *t, const vqs_real *delta, vf factor) {
@@ -168,7 +168,7 @@ static void push(const struct vqs_estimator_tile *t, const vqs_real *delta) {
     memcpy(t->gq, t->g, (size_t)t->d * T * sizeof *t->gq);
 }
 
-/* ---- gumbel_st: delta = J(y) a / tau, y = softmax((l + G) / tau) ------------------------------------------------- */
+/* ---- gumbel_st: delta = J(y) a / tau, y = softmax((l + G) / tau) ----------------------------------------------- */
 
 void KERNEL(gumbel_st_forward)(const struct vqs_estimator_tile *t) {
     vqs_real *cost = kept(t, 1);
@@ -191,7 +191,7 @@ void KERNEL(gumbel_st_backward)(const struct vqs_estimator_tile *t) {
     push(t, a);
 }
 
-/* ---- reinmax: delta = 2 J(p) a - J(pi) a / 2, p = (softmax(l / tau) + D) / 2, pi = softmax(l) -------------------- */
+/* ---- reinmax: delta = 2 J(p) a - J(pi) a / 2, p = (softmax(l / tau) + D) / 2, pi = softmax(l) ------------------ */
 
 void KERNEL(reinmax_forward)(const struct vqs_estimator_tile *t) {
     vqs_real *pi = kept(t, 0), *p = kept(t, 1), *cost = kept(t, 2);

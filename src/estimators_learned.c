@@ -17,8 +17,7 @@ static void mean_in(const struct vqs_settings *s, size_t n, const vqs_real *sums
     }
 }
 
-/* ---- projector_learned: gz = a (u.g) u + b (g - (u.g) u), a = <u.g u.h>/<(u.g)^2>, b likewise across u
- * --------------- */
+/* ---- projector_learned: gz = a (u.g) u + b (g - (u.g) u), a = <u.g u.h>/<(u.g)^2>, b likewise across u --------- */
 
 enum { ALONG, ALONG_H, ACROSS, ACROSS_H, N_MEANS }; /* (u.g)^2, u.g u.h, |g|^2 - (u.g)^2, g.h - u.g u.h */
 
@@ -86,8 +85,7 @@ void KERNEL(projector_learned_backward)(const struct vqs_estimator_tile *t) {
 
 const struct vqs_fitting KERNEL(projector_fitting) = {projector_sums, projector_size, projector_begin, projector_learn};
 
-/* ---- subspace_learned: gz = P^T P g, P [rank][d] with orthonormal rows ----------------------------------------------
- */
+/* ---- subspace_learned: gz = P^T P g, P [rank][d] with orthonormal rows ----------------------------------------- */
 
 /* E |P^T P g - h|^2 is a constant less tr P M P^T with M = E (h g^T + g h^T - g g^T). */
 static size_t subspace_sums(const struct vqs_settings *s) {

@@ -2,7 +2,7 @@
  * distance r = |q - z| from z. */
 #include "estimator_rows.h"
 
-/* ---- random_direction: gz = (v.g) v, by default times d; v = noise/|noise| --------------------------------------- */
+/* ---- random_direction: gz = (v.g) v, by default times d; v = noise/|noise| ------------------------------------- */
 
 void KERNEL(random_direction_backward)(const struct vqs_estimator_tile *t) {
     const int d = t->d;

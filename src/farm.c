@@ -20,7 +20,7 @@ enum { MOST_TOLD = 20 };
 /* Two signals within this time are one: a launcher and a batch system may both pass on the same one. */
 static const double ONE_SIGNAL_SECONDS = 0.25;
 
-/* ---- rank 0 ------------------------------------------------------------------------------------------------------ */
+/* ---- rank 0 ---------------------------------------------------------------------------------------------------- */
 
 static void say(struct vqs_farm *farm, const char *prefix, const char *text) {
     vqs_progress_clear(&farm->progress);
@@ -246,7 +246,7 @@ static enum vqs_sched_order on_tick(void *ctx, uint32_t done, uint32_t in_flight
                                                        : VQS_SCHED_GO;
 }
 
-/* ---- life cycle -------------------------------------------------------------------------------------------------- */
+/* ---- life cycle ------------------------------------------------------------------------------------------------ */
 
 struct costed {
     double seconds;

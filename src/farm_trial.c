@@ -33,7 +33,7 @@ struct vqs_farm_worker {
 /* In place of a record: the trial was left and stays pending. */
 static const char LEFT[] = "left";
 
-/* ---- signals ----------------------------------------------------------------------------------------------------- */
+/* ---- signals --------------------------------------------------------------------------------------------------- */
 
 /* A signal handler can reach nothing else. Only ever counted up. */
 static volatile sig_atomic_t signals;
@@ -64,7 +64,7 @@ static void heed_signals(void) {
     }
 }
 
-/* ---- trials that are saved and left ------------------------------------------------------------------------------ */
+/* ---- trials that are saved and left ---------------------------------------------------------------------------- */
 
 /* They get three quarters of the grace; the last of it belongs to the result file. */
 double vqs_farm_leave_after(const struct vqs_farm *farm, double now) {
@@ -134,7 +134,7 @@ static bool after_epoch(void *ctx, const struct vqs_trial_state *state) {
     return !leaves;
 }
 
-/* ---- running ----------------------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------------------------- */
 
 void vqs_farm_run_trial(void *ctx, int slot, const void *data, size_t size, struct vqs_bytes *result) {
     struct vqs_farm *farm = ctx;
@@ -190,7 +190,7 @@ uint32_t vqs_farm_progress(void *ctx, int slot) {
     return atomic_load(&farm->workers[slot].progress);
 }
 
-/* ---- life cycle -------------------------------------------------------------------------------------------------- */
+/* ---- life cycle ------------------------------------------------------------------------------------------------ */
 
 enum vqs_status vqs_farm_create_workers(struct vqs_farm *farm, struct vqs_error *err) {
     heed_signals();

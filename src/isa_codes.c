@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-/* ---- assign: lanes are samples ------------------------------------------------------------------------------------- */
+/* ---- assign: lanes are samples --------------------------------------------------------------------------------- */
 
 /* Eight components of sixteen codes at a time; the last codes and components one by one. */
 void KERNEL(pack_codes)(int K, int d, const vqs_real *codes, vqs_real *packed, vqs_real *half_norm) {
@@ -116,7 +116,7 @@ void KERNEL(assign)(int K, int d, const vqs_real *packed, const vqs_real *half_n
     }
 }
 
-/* ---- codes: gathering gradients, moments ------------------------------------------------------------------------------ */
+/* ---- codes: gathering gradients, moments ----------------------------------------------------------------------- */
 
 /* Rows of few components are added in pieces of 8, 4, 2, 1: a masked store would not forward to the next load. */
 #define ADD_PIECE(width)                                                                                               \
@@ -207,8 +207,7 @@ void KERNEL(code_moments)(int n, const uint32_t *used, int d, const vqs_real *co
     }
 }
 
-/* ---- distances and sums, for k-means
- * ---------------------------------------------------------------------------------------- */
+/* ---- distances and sums, for k-means --------------------------------------------------------------------------- */
 
 void KERNEL(nearer)(int d, const vqs_real *c, const vqs_real *z, vqs_real *near) {
     vqs_real sum[T] = {0};

@@ -1,7 +1,7 @@
 /* isa_data.c - products of samples with weights: the bulk of a step's arithmetic. */
 #include "isa_kernels.h"
 
-/* ---- project: lanes are features while there are few filters, filters once they fill a vector --------------------- */
+/* ---- project: lanes are features while there are few filters, filters once they fill a vector ------------------ */
 
 /* Filters [first, last) for the whole tile, `cols` filters and `samples` samples at a time. */
 INLINE void project_narrow_columns(int cols, int samples, int first, int last, size_t ld, const vqs_real *x,
@@ -160,7 +160,7 @@ void KERNEL(project)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, 
     }
 }
 
-/* ---- outer: lanes are features --------------------------------------------------------------------------------------- */
+/* ---- outer: lanes are features --------------------------------------------------------------------------------- */
 
 /* `next`: rows to be wanted soon, or NULL. They are asked for one by one, since only so many can be on their way. */
 INLINE void outer_block(int cols, int vecs, size_t ld, const vqs_real *x, const uint32_t *rows, const uint32_t *next,
@@ -222,7 +222,7 @@ void KERNEL(outer)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, co
     }
 }
 
-/* ---- decode_error: lanes are features ----------------------------------------------------------------------------- */
+/* ---- decode_error: lanes are features -------------------------------------------------------------------------- */
 
 void KERNEL(decode_error)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *v,
                          const vqs_real *offset, const vqs_real *q, vqs_real *err) {

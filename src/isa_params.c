@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-/* ---- vectors ------------------------------------------------------------------------------------------------------- */
+/* ---- vectors --------------------------------------------------------------------------------------------------- */
 
 vqs_real KERNEL(dot)(size_t n, const vqs_real *a, const vqs_real *b) {
     vf acc[4] = {v_set(0), v_set(0), v_set(0), v_set(0)};
@@ -41,8 +41,8 @@ void KERNEL(axpy)(size_t n, vqs_real alpha, const vqs_real *x, vqs_real *y) {
 }
 
 /* sqrt of values that are not negative. In float by Newton's iteration for 1/sqrt from an integer estimate, to 2 units
- * in the last place: half the time of the instruction, which would be the slowest part of a step with many codes, and the
- * same bits from every maker of CPUs, unlike the approximate instructions. */
+ * in the last place: half the time of the instruction, which would be the slowest part of a step with many codes, and
+ * the same bits from every maker of CPUs, unlike the approximate instructions. */
 INLINE vf v_sqrt(vf v) {
 #ifdef VQS_REAL_IS_DOUBLE
     for (int i = 0; i < VL; i++) {
@@ -60,19 +60,19 @@ INLINE vf v_sqrt(vf v) {
 }
 
 void KERNEL(adam)(const struct vqs_adam_step *step, size_t n, const vqs_real *restrict g, vqs_real *restrict m,
-                 vqs_real *restrict v, vqs_real *restrict p) {
+                  vqs_real *restrict v, vqs_real *restrict p) {
     const vf beta1 = v_set(step->beta1), beta2 = v_set(step->beta2), eps = v_set(step->eps), rate = v_set(step->rate);
     const vf rest1 = v_set(step->rest1), rest2 = v_set(step->rest2), scale = v_set(step->inv_sqrt_2);
     for (size_t i = 0; i < n; i += VL) { /* parameters are padded to whole vectors */
-        const vf gi = v_load(g + i), mi = beta1 * v_load(m + i) + rest1 * gi, vi_ = beta2 * v_load(v + i) + rest2 * gi * gi;
+        const vf gi = v_load(g + i), mi = beta1 * v_load(m + i) + rest1 * gi,
+                 vi_ = beta2 * v_load(v + i) + rest2 * gi * gi;
         v_store(m + i, mi);
         v_store(v + i, vi_);
         v_store(p + i, v_load(p + i) - rate * mi / (v_sqrt(vi_) * scale + eps));
     }
 }
 
-/* ---- small matrices by rows of parameters ------------------------------------------------------------------------------ */
-
+/* ---- small matrices by rows of parameters ---------------------------------------------------------------------- */
 
 INLINE void combine_block(int height, int vecs, int d, size_t ld, const vqs_real *A, const vqs_real *V, vqs_real scale,
                           vqs_real keep, vqs_real *out) {
@@ -116,7 +116,7 @@ INLINE void combine_rows(int height, int d, size_t ld, const vqs_real *A, const 
 }
 
 void KERNEL(combine)(int d, size_t ld, const vqs_real *A, const vqs_real *V, vqs_real scale, vqs_real keep, int first,
-                    int last, vqs_real *out) {
+                     int last, vqs_real *out) {
     const size_t stride = vqs_row_stride(d);
     int i = first;
     for (; i + COLS <= last; i += COLS) {
@@ -208,7 +208,7 @@ void KERNEL(gram_schmidt)(int d, size_t ld, vqs_real *W) {
     orthonormal_panel(i, d - i, ld, W);
 }
 
-/* ---- small products on a tile ---------------------------------------------------------------------------------------- */
+/* ---- small products on a tile ---------------------------------------------------------------------------------- */
 
 INLINE void mix_rows(int rows, int d, const vqs_real *G, const vqs_real *in, vqs_real *out) {
     for (int l = 0; l < T; l += 2 * VL) {

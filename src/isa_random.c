@@ -11,29 +11,30 @@ enum {
 };
 
 #if defined(VQS_INTRINSICS)
-/* Philox4x32-10 on whole vectors of counters: Random123's constants and rounds; its scalar code is the tests' oracle. */
+/* Philox4x32-10 on whole vectors of counters: Random123's constants and rounds; its scalar code is the tests' oracle.
+ */
 #if defined(VQS_ISA_avx512)
 typedef __m512i vw;
-#define vw_set(x)       _mm512_set1_epi32((int)(x))
-#define vw_add(a, b)    _mm512_add_epi32(a, b)
-#define vw_xor3(a, b, c) _mm512_ternarylogic_epi32(a, b, c, 0x96)
-#define vw_mul_even(a, b) _mm512_mul_epu32(a, b)
-#define vw_odd(a)       _mm512_srli_epi64(a, 32)
+#define vw_set(x)               _mm512_set1_epi32((int)(x))
+#define vw_add(a, b)            _mm512_add_epi32(a, b)
+#define vw_xor3(a, b, c)        _mm512_ternarylogic_epi32(a, b, c, 0x96)
+#define vw_mul_even(a, b)       _mm512_mul_epu32(a, b)
+#define vw_odd(a)               _mm512_srli_epi64(a, 32)
 #define vw_join_low(even, odd)  _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32))
 #define vw_join_high(even, odd) _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 32), odd)
-#define vw_load(p)      _mm512_loadu_si512(p)
-#define vw_store(p, v)  _mm512_storeu_si512(p, v)
+#define vw_load(p)              _mm512_loadu_si512(p)
+#define vw_store(p, v)          _mm512_storeu_si512(p, v)
 #else
 typedef __m256i vw;
-#define vw_set(x)       _mm256_set1_epi32((int)(x))
-#define vw_add(a, b)    _mm256_add_epi32(a, b)
-#define vw_xor3(a, b, c) _mm256_xor_si256(_mm256_xor_si256(a, b), c)
-#define vw_mul_even(a, b) _mm256_mul_epu32(a, b)
-#define vw_odd(a)       _mm256_srli_epi64(a, 32)
+#define vw_set(x)               _mm256_set1_epi32((int)(x))
+#define vw_add(a, b)            _mm256_add_epi32(a, b)
+#define vw_xor3(a, b, c)        _mm256_xor_si256(_mm256_xor_si256(a, b), c)
+#define vw_mul_even(a, b)       _mm256_mul_epu32(a, b)
+#define vw_odd(a)               _mm256_srli_epi64(a, 32)
 #define vw_join_low(even, odd)  _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa)
 #define vw_join_high(even, odd) _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa)
-#define vw_load(p)      _mm256_loadu_si256((const __m256i *)(p))
-#define vw_store(p, v)  _mm256_storeu_si256((__m256i *)(p), v)
+#define vw_load(p)              _mm256_loadu_si256((const __m256i *)(p))
+#define vw_store(p, v)          _mm256_storeu_si256((__m256i *)(p), v)
 #endif
 
 static const uint32_t numbers[BLOCKS] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};

@@ -12,7 +12,7 @@ static const char *const section_name[N_SECTIONS] = {"name", "title", "fixed", "
 #define AXIS_SECTIONS  (1u << GRID | 1u << ZIP | 1u << LIST | 1u << EXCLUDE)
 #define JOB_SECTIONS   (1u << NAME | 1u << TITLE | 1u << STUDIES | 1u << CONTRASTS | STUDY_SECTIONS)
 
-/* ---- sections ---------------------------------------------------------------------------------------------------- */
+/* ---- sections -------------------------------------------------------------------------------------------------- */
 
 static enum vqs_status unknown_section(struct vqs_reader *in, const yaml_node_t *key, const char *name,
                                        unsigned allowed) {
@@ -57,7 +57,7 @@ static enum vqs_status read_sections(struct vqs_reader *in, const yaml_node_t *m
     return VQS_OK;
 }
 
-/* ---- the sections of a study ------------------------------------------------------------------------------------- */
+/* ---- the sections of a study ----------------------------------------------------------------------------------- */
 
 /* Notes that the study sets `id` in `axis` (-1: in fixed). `line` is 0 for the command line. */
 static enum vqs_status place(struct vqs_reader *in, struct vqs_study *study, enum vqs_setting_id id, int line,
@@ -232,7 +232,7 @@ static enum vqs_status read_seeds(struct vqs_reader *in, struct vqs_study *study
     return mark_position(in);
 }
 
-/* ---- studies ----------------------------------------------------------------------------------------------------- */
+/* ---- studies --------------------------------------------------------------------------------------------------- */
 
 /* The axes in their order, slowest first. */
 static enum vqs_status read_axes(struct vqs_reader *in, struct vqs_study *study,
@@ -315,7 +315,7 @@ static enum vqs_status read_single_study(struct vqs_reader *in, const yaml_node_
     return read_axes(in, study, sections, seeds);
 }
 
-/* ---- the job ----------------------------------------------------------------------------------------------------- */
+/* ---- the job --------------------------------------------------------------------------------------------------- */
 
 static enum vqs_status read_job(struct vqs_reader *in, const char *seeds) {
     struct vqs_job *job = in->job;

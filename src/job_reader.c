@@ -8,7 +8,7 @@
 /* Values that one job may write out (ranges of seeds are not). Aliases of aliases ask for billions in a few lines. */
 #define MAX_VALUES 1000000
 
-/* ---- complaints -------------------------------------------------------------------------------------------------- */
+/* ---- complaints ------------------------------------------------------------------------------------------------ */
 
 enum vqs_status vqs_job_complain(const struct vqs_job *job, int line, struct vqs_error *err, const char *format, ...) {
     char text[sizeof err->text];
@@ -51,7 +51,7 @@ void vqs_reader_consider(struct vqs_suggestion *nearest, const char *name, const
     }
 }
 
-/* ---- nodes ------------------------------------------------------------------------------------------------------- */
+/* ---- nodes ----------------------------------------------------------------------------------------------------- */
 
 const char *vqs_reader_text(const yaml_node_t *node) {
     if (node->type != YAML_SCALAR_NODE) {
@@ -79,7 +79,7 @@ enum vqs_status vqs_reader_expect_list(struct vqs_reader *in, const yaml_node_t 
     return VQS_OK;
 }
 
-/* ---- values ------------------------------------------------------------------------------------------------------ */
+/* ---- values ---------------------------------------------------------------------------------------------------- */
 
 /* A list of epochs becomes the text that vqs_setting_parse reads. */
 static enum vqs_status join_epochs(struct vqs_reader *in, const yaml_node_t *list, char *text, size_t size) {
@@ -138,7 +138,7 @@ enum vqs_status vqs_reader_assign(struct vqs_reader *in, enum vqs_setting_id id,
     return vqs_bytes_append(&job->assignments, &assignment, sizeof assignment, in->err);
 }
 
-/* ---- keys -------------------------------------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------------------------ */
 
 enum vqs_status vqs_reader_key(struct vqs_reader *in, const yaml_node_t *mapping, size_t i, int *seen,
                                enum vqs_setting_id *id) {

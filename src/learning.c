@@ -54,7 +54,7 @@ struct vqs_learning vqs_learning_of(const struct vqs_settings *s, int width) {
     return c;
 }
 
-/* ---- ema --------------------------------------------------------------------------------------------------------- */
+/* ---- ema ------------------------------------------------------------------------------------------------------- */
 
 static void ema_make(const struct vqs_learning *c, const vqs_real *state, vqs_real *codes) {
     const vqs_real *n = state, *m = state + c->K;
@@ -87,7 +87,7 @@ void vqs_learning_follow(const struct vqs_learning *c, const uint32_t *count, co
     }
 }
 
-/* ---- affine ------------------------------------------------------------------------------------------------------ */
+/* ---- affine ---------------------------------------------------------------------------------------------------- */
 
 static void affine_make(const struct vqs_learning *c, const vqs_real *params, vqs_real *codes) {
     const vqs_real *scale = params + c->K * c->width, *shift = scale + c->width;
@@ -113,7 +113,7 @@ static void affine_pull_back(const struct vqs_learning *c, const vqs_real *param
     }
 }
 
-/* ---- simvq ------------------------------------------------------------------------------------------------------- */
+/* ---- simvq ----------------------------------------------------------------------------------------------------- */
 
 static void simvq_make(const struct vqs_learning *c, const vqs_real *A, const vqs_real *c0, vqs_real *codes) {
     for (int k = 0; k < c->K; k++) {
@@ -139,7 +139,7 @@ static void simvq_pull_back(const struct vqs_learning *c, const vqs_real *c0, co
     }
 }
 
-/* ---- fsq, lfq ---------------------------------------------------------------------------------------------------- */
+/* ---- fsq, lfq -------------------------------------------------------------------------------------------------- */
 
 /* All combinations of the values -1 + 2 j / (levels - 1), the first component fastest. */
 static void make_grid(const struct vqs_learning *c, vqs_real *codes) {
@@ -150,7 +150,7 @@ static void make_grid(const struct vqs_learning *c, vqs_real *codes) {
     }
 }
 
-/* ---- any kind ---------------------------------------------------------------------------------------------------- */
+/* ---- any kind -------------------------------------------------------------------------------------------------- */
 
 void vqs_learning_start(const struct vqs_learning *c, const vqs_real *codes, vqs_real *params, vqs_real *state) {
     const size_t size = (size_t)c->K * (size_t)c->width * sizeof *codes;
@@ -230,7 +230,7 @@ void vqs_learning_move(const struct vqs_learning *c, int k, const vqs_real *code
     memset(moment2 + at, 0, size);
 }
 
-/* ---- what cannot be ---------------------------------------------------------------------------------------------- */
+/* ---- what cannot be -------------------------------------------------------------------------------------------- */
 
 static const char *name_of(const struct vqs_settings *s) {
     return vqs_setting_choice(VQS_SETTING_codebook, s->codebook);

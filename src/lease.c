@@ -17,7 +17,7 @@ struct vqs_lease {
     double renewed_at;
 };
 
-/* ---- who a process is -------------------------------------------------------------------------------------------- */
+/* ---- who a process is ------------------------------------------------------------------------------------------ */
 
 /* The first line of a small file, or empty. */
 static void read_line(const char *path, char *text, size_t size) {
@@ -79,7 +79,7 @@ static bool is_stale(const struct vqs_lease_holder *holder, const struct vqs_lea
     return there < 0 || (there == 0 && holder->age > VQS_LEASE_SECONDS);
 }
 
-/* ---- the file ---------------------------------------------------------------------------------------------------- */
+/* ---- the file -------------------------------------------------------------------------------------------------- */
 
 static double seconds_of(struct timespec time) {
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
@@ -138,7 +138,7 @@ bool vqs_lease_look(const char *path, struct vqs_lease_holder *holder, bool *ali
     return found;
 }
 
-/* ---- taking ------------------------------------------------------------------------------------------------------ */
+/* ---- taking ---------------------------------------------------------------------------------------------------- */
 
 /* "process 17 on node3", or what can be said of a lease that does not parse */
 static void name_holder(const struct vqs_lease_holder *holder, char text[96]) {

@@ -22,8 +22,7 @@ void vqs_evaluation_carve(const struct vqs_settings *s, struct vqs_arena *arena,
     e->tiles = vqs_arena_take(arena, (samples + T - 1) / T * 2, sizeof *e->tiles);
 }
 
-/* ---- the pass over the data
- * ------------------------------------------------------------------------------------------ */
+/* ---- the pass over the data ------------------------------------------------------------------------------------ */
 
 static double square(double a) {
     return a * a;
@@ -193,8 +192,7 @@ void vqs_evaluate(const struct vqs_model *m, const struct vqs_samples *samples, 
     e->z_variance = variance_of_z(scratch->z, samples->n, m->d);
 }
 
-/* ---- figures
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- figures --------------------------------------------------------------------------------------------------- */
 
 static double entropy_of(const uint32_t *counts, int K) {
     double total = 0, entropy = 0;

@@ -74,8 +74,7 @@ void vqs_model_refresh(struct vqs_model *m) {
     }
 }
 
-/* ---- encoding -------------------------------------------------------------------------------------------------------
- */
+/* ---- encoding -------------------------------------------------------------------------------------------------- */
 
 int vqs_tile_rows(size_t n, size_t tile, uint32_t rows[VQS_TILE]) {
     for (size_t l = 0; l < T; l++) {
@@ -108,8 +107,7 @@ static struct vqs_encoded encode_all(const struct vqs_model *m, const struct vqs
     return (struct vqs_encoded){scratch->z, s->n, scratch->order, &scratch->lloyd};
 }
 
-/* ---- initial values -------------------------------------------------------------------------------------------------
- */
+/* ---- initial values -------------------------------------------------------------------------------------------- */
 
 void vqs_model_init(const struct vqs_settings *s, const struct vqs_dataset *data, struct vqs_model *m,
                     struct vqs_model_scratch *scratch) {
@@ -138,8 +136,7 @@ void vqs_model_init(const struct vqs_settings *s, const struct vqs_dataset *data
     vqs_quantizer_init(s, &encoded, &m->quantizer);
 }
 
-/* ---- the k-means baseline
- * --------------------------------------------------------------------------------------------- */
+/* ---- the k-means baseline -------------------------------------------------------------------------------------- */
 
 /* LAPACK: eigenvalues il..iu and their vectors of a symmetric matrix. */
 void dsyevr_(const char *jobz, const char *range, const char *uplo, const int *n, double *a, const int *lda,

@@ -151,7 +151,7 @@ void vqs_node_set_up(MPI_Comm comm, struct vqs_node *node) {
     MPI_Comm_free(&mates);
 }
 
-/* ---- leaving when there is nobody to work for -------------------------------------------------------------------- */
+/* ---- leaving when there is nobody to work for ------------------------------------------------------------------ */
 
 static bool is_alive(int pid) {
     int parent;

@@ -35,7 +35,8 @@ void vqs_orthonormalize(const struct vqs_kernels *k, int d, size_t ld, vqs_real 
  * comes from outside (a first, arbitrary W) is made orthonormal by Gram-Schmidt first. */
 static void retract_polar(const struct vqs_kernels *k, int d, size_t ld, vqs_real *W, vqs_real *scratch) {
     vqs_real *G = scratch, *next = scratch + (size_t)d * (size_t)d;
-    const vqs_real squares_away = sizeof(vqs_real) == 4 ? (vqs_real)1e-7 : (vqs_real)1e-16; /* below rounding next time */
+    const vqs_real squares_away =
+        sizeof(vqs_real) == 4 ? (vqs_real)1e-7 : (vqs_real)1e-16; /* below rounding next time */
     bool last = false;
     for (int iteration = 0; iteration < 8 && !last; iteration++) {
         k->gram(d, ld, W, G);

@@ -16,7 +16,7 @@
 enum { SYNC_RECORDS = 64, VIEW_COST_FACTOR = 100 };
 static const double SYNC_SECONDS = 0.8, VIEW_SECONDS = 30, RETRY_SECONDS = 1;
 
-/* ---- what is known of each trial --------------------------------------------------------------------------------- */
+/* ---- what is known of each trial ------------------------------------------------------------------------------- */
 
 void vqs_output_note(struct vqs_output *output, size_t trial, enum vqs_outcome outcome, uint32_t attempt) {
     if (outcome != VQS_OUTCOME_FAILED && !output->has[trial]) {
@@ -56,7 +56,7 @@ const char *vqs_output_notice(const struct vqs_output *output) {
     return output->notice;
 }
 
-/* ---- life cycle -------------------------------------------------------------------------------------------------- */
+/* ---- life cycle ------------------------------------------------------------------------------------------------ */
 
 static enum vqs_status sync_journal(void *ctx, struct vqs_error *err) {
     const struct vqs_output *output = ctx;
@@ -157,7 +157,7 @@ void vqs_output_destroy(struct vqs_output *output) {
     }
 }
 
-/* ---- records ----------------------------------------------------------------------------------------------------- */
+/* ---- records --------------------------------------------------------------------------------------------------- */
 
 static enum vqs_status write_record(struct vqs_output *output, const struct vqs_record_head *head, const void *record,
                                     size_t size, struct vqs_error *err) {
@@ -264,7 +264,7 @@ bool vqs_output_troubled(const struct vqs_output *output) {
     return output->trouble.status != VQS_OK;
 }
 
-/* ---- now and then ------------------------------------------------------------------------------------------------ */
+/* ---- now and then ---------------------------------------------------------------------------------------------- */
 
 static void tick_journal(struct vqs_output *output, double now) {
     struct vqs_error cause = {0};
@@ -338,7 +338,7 @@ void vqs_output_let_go(struct vqs_output *output) {
     output->lease = NULL;
 }
 
-/* ---- the view ---------------------------------------------------------------------------------------------------- */
+/* ---- the view -------------------------------------------------------------------------------------------------- */
 
 /* Hands the journal's records to the store's writer. */
 struct view {
@@ -376,7 +376,7 @@ enum vqs_status vqs_output_write(struct vqs_output *output, struct vqs_error *er
     return status;
 }
 
-/* ---- the end ----------------------------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------------------------- */
 
 enum vqs_status vqs_output_finish(struct vqs_output *output, struct vqs_error *err) {
     struct vqs_error cause = {0};

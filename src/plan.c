@@ -31,7 +31,7 @@ struct vqs_plan {
     uint64_t key;
 };
 
-/* ---- points ------------------------------------------------------------------------------------------------------ */
+/* ---- points ---------------------------------------------------------------------------------------------------- */
 
 static void apply(const struct vqs_job *job, const struct vqs_axis *axis, size_t position, struct vqs_settings *s) {
     if (axis->seed_range) {
@@ -102,7 +102,7 @@ static bool excluded(const struct vqs_job *job, const struct vqs_study *study, c
     return out;
 }
 
-/* ---- size, before anything is expanded --------------------------------------------------------------------------- */
+/* ---- size, before anything is expanded ------------------------------------------------------------------------- */
 
 static size_t study_points(const struct vqs_study *study) {
     size_t n = 1;
@@ -137,7 +137,7 @@ static enum vqs_status check_size(const struct vqs_job *job, size_t *total, stru
     return VQS_OK;
 }
 
-/* ---- duplicates -------------------------------------------------------------------------------------------------- */
+/* ---- duplicates ------------------------------------------------------------------------------------------------ */
 
 /* "K=4 lr=0.1" */
 static void print_position(const struct vqs_job *job, const struct vqs_axis *axis, size_t position, char *text,
@@ -208,7 +208,7 @@ static enum vqs_status check_axis(const struct vqs_job *job, const struct vqs_st
                             again + 1, text, first + 1, position_line(job, axis, first));
 }
 
-/* ---- expansion --------------------------------------------------------------------------------------------------- */
+/* ---- expansion ------------------------------------------------------------------------------------------------- */
 
 /* Trial numbers by key, open addressing; only while expanding. */
 struct index {
@@ -342,7 +342,7 @@ static void describe_axis(const struct vqs_job *job, const struct vqs_axis *axis
     }
 }
 
-/* ---- the plan ---------------------------------------------------------------------------------------------------- */
+/* ---- the plan -------------------------------------------------------------------------------------------------- */
 
 enum vqs_status vqs_plan_create(const char *text, size_t size, const char *file,
                                 const struct vqs_plan_overrides *overrides, struct vqs_plan **out,

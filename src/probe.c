@@ -12,8 +12,7 @@ enum { T = VQS_TILE };
 /* Draws of an estimator that draws, and pairs of draws of g* between two looks at its error. */
 enum { REPEATS = 256, PAIRS = 1024 };
 
-/* ---- memory --------------------------------------------------------------------------------------------------------
- */
+/* ---- memory ---------------------------------------------------------------------------------------------------- */
 
 /* What a trial does not use does not count in its key, so it must not count here. */
 static void without_unused(const struct vqs_settings *from, struct vqs_settings *to) {
@@ -70,8 +69,7 @@ void vqs_probe_carve(const struct vqs_settings *s, const struct vqs_model *m, st
     p->tile = vqs_arena_take(arena, p->tile_size, 1);
 }
 
-/* ---- the points ----------------------------------------------------------------------------------------------------
- */
+/* ---- the points ------------------------------------------------------------------------------------------------ */
 
 /* Points of one probe. */
 struct points {
@@ -124,8 +122,7 @@ static double locate(struct vqs_probe *p, const struct vqs_model *m, const struc
     return sqrt(sum / ((double)points->n * m->d));
 }
 
-/* ---- the gradient of the smoothed loss -----------------------------------------------------------------------------
- */
+/* ---- the gradient of the smoothed loss ------------------------------------------------------------------------- */
 
 /* V^T (x - C) of lane l. */
 static double target_of(const struct vqs_model *m, const vqs_real *y, int i, int l) {
@@ -217,8 +214,7 @@ static double smoothed_gradient(struct vqs_probe *p, const struct vqs_model *m, 
     return (double)pairs;
 }
 
-/* ---- the estimators ------------------------------------------------------------------------------------------------
- */
+/* ---- the estimators -------------------------------------------------------------------------------------------- */
 
 /* Energies of g and of its part along u, for each point of a tile. */
 static void alignment_of(const struct vqs_tile *t, int d, int l, double *along, double *all) {
@@ -275,8 +271,7 @@ static void estimate(struct vqs_probe *p, const struct vqs_model *m, const struc
     }
 }
 
-/* ---- figures -------------------------------------------------------------------------------------------------------
- */
+/* ---- figures --------------------------------------------------------------------------------------------------- */
 
 static double ratio(double a, double b) {
     return b > 0 ? a / b : NAN;
@@ -314,8 +309,7 @@ static void summarize(const struct vqs_probe *p, int d, size_t n, const bool *in
     values[VQS_QUANTITY_target_error] = (float)sqrt(ratio(errors, norm));
 }
 
-/* ---- the two probes ------------------------------------------------------------------------------------------------
- */
+/* ---- the two probes -------------------------------------------------------------------------------------------- */
 
 /* An estimator that learns has a state only where it trains. */
 static bool is_comparable(const struct vqs_estimator *estimator, const struct vqs_step *step) {

@@ -7,8 +7,8 @@
  * with the trial's parameters where it has any and the defaults elsewhere, under the same smoothing and the same draws.
  *
  * Quantities (record.h) are sums over the points i of a region: all; `near`, closer than h to a boundary between cells;
- * `far`, the others. m_i is the mean and v_i the variance (trace) of an estimator's gradient over its own draws, s_i the
- * standard error of g*. What s_i adds to |m_i - g*_i|^2 and |g*_i|^2 on average is taken off them.
+ * `far`, the others. m_i is the mean and v_i the variance (trace) of an estimator's gradient over its own draws, s_i
+ * the standard error of g*. What s_i adds to |m_i - g*_i|^2 and |g*_i|^2 on average is taken off them.
  *
  *     bias = sqrt(sum |m_i - g*_i|^2 / sum |g*_i|^2)
  *     std = sqrt(sum v_i / sum |g*_i|^2)

@@ -85,8 +85,7 @@ static void start_codebook(struct vqs_quantizer *q, int number) {
     refresh_codebook(q, number);
 }
 
-/* ---- learning ------------------------------------------------------------------------------------------------------
- */
+/* ---- learning -------------------------------------------------------------------------------------------------- */
 
 void vqs_quantizer_pull_back(const struct vqs_quantizer *q, const vqs_real *to_codes, vqs_real *grad) {
     for (int c = 0; c < q->n_codebooks; c++) {
@@ -108,8 +107,7 @@ void vqs_quantizer_move(struct vqs_quantizer *q, int number, int k, const vqs_re
     vqs_learning_move(&q->learning, k, code, q->params + at, moment1 + at, moment2 + at, state_of(q, number));
 }
 
-/* ---- quantising ----------------------------------------------------------------------------------------------------
- */
+/* ---- quantising ------------------------------------------------------------------------------------------------ */
 
 void vqs_quantizer_subtract(const struct vqs_quantizer *q, int number, size_t stride, size_t n, vqs_real *input) {
     const struct vqs_codebook book = vqs_codebook_of(q, number);
@@ -137,8 +135,7 @@ void vqs_quantizer_quantize(const struct vqs_quantizer *quantizer, int codebook,
     }
 }
 
-/* ---- initial codes -------------------------------------------------------------------------------------------------
- */
+/* ---- initial codes --------------------------------------------------------------------------------------------- */
 
 bool vqs_quantizer_wants_encoded(const struct vqs_settings *s) {
     return vqs_setting_used(VQS_SETTING_codebook_init, s) &&

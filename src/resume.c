@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- what is there: a result file, its journal, or both ---------------------------------------------------------- */
+/* ---- what is there: a result file, its journal, or both -------------------------------------------------------- */
 
 struct source {
     const char *path;
@@ -103,7 +103,7 @@ static enum vqs_status source_check(const struct source *source, const struct vq
     return status;
 }
 
-/* ---- the plan's trials by key ------------------------------------------------------------------------------------ */
+/* ---- the plan's trials by key ---------------------------------------------------------------------------------- */
 
 struct keyed {
     uint64_t key;
@@ -129,7 +129,7 @@ static struct keyed *index_plan(const struct vqs_plan *plan, struct vqs_error *e
     return keyed;
 }
 
-/* ---- taking over ------------------------------------------------------------------------------------------------- */
+/* ---- taking over ----------------------------------------------------------------------------------------------- */
 
 struct import {
     struct vqs_output *output;
@@ -222,7 +222,7 @@ static enum vqs_status import_source(struct import *import, const struct source 
     return status == VQS_OK && source->store ? import_store(import, source, err) : status;
 }
 
-/* ---- mixing: what another plan or program left, as far as this plan asks for it ---------------------------------- */
+/* ---- mixing: what another plan or program left, as far as this plan asks for it -------------------------------- */
 
 /* "0.1.0+gabc (plan 0123456789abcdef)", after what the file says of earlier mixing. */
 static void note_mixing(struct vqs_output *output, const struct source *source) {
@@ -275,7 +275,7 @@ static enum vqs_status mix(struct vqs_output *output, const struct source *sourc
     return status;
 }
 
-/* ---- going on ---------------------------------------------------------------------------------------------------- */
+/* ---- going on -------------------------------------------------------------------------------------------------- */
 
 static void note_damage(struct vqs_output *output, const struct vqs_journal_index *index) {
     if (index->n_damaged || index->torn_bytes) {

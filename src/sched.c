@@ -52,7 +52,7 @@ static void nap(struct vqs_pool *pool, const struct vqs_mail *mail, int n_ranks)
     vqs_pool_wait(pool, n_ranks == 1 ? TICK_SECONDS : vqs_mail_busy(mail) ? NAP_IN_TRANSFER : NAP_SECONDS);
 }
 
-/* ---- rank 0 ------------------------------------------------------------------------------------------------------ */
+/* ---- rank 0 ---------------------------------------------------------------------------------------------------- */
 
 struct master {
     const struct vqs_sched_ops *ops;
@@ -333,7 +333,7 @@ static void run_master(struct master *m) {
     part(m);
 }
 
-/* ---- the other ranks --------------------------------------------------------------------------------------------- */
+/* ---- the other ranks ------------------------------------------------------------------------------------------- */
 
 struct servant {
     const struct vqs_sched_ops *ops;
@@ -454,7 +454,7 @@ static void run_servant(struct servant *s, int n_ranks, double patience) {
     }
 }
 
-/* ---- both -------------------------------------------------------------------------------------------------------- */
+/* ---- both ------------------------------------------------------------------------------------------------------ */
 
 /* The collective part: rank 0 learns every rank's {slots, prefetch} and sets up its lists. */
 static enum vqs_status set_up(MPI_Comm comm, const struct vqs_sched_config *config, struct vqs_dispatch *dispatch,

@@ -56,7 +56,7 @@ void vqs_dispatch_suspect(struct vqs_dispatch *dispatch, uint32_t n, uint32_t al
     }
 }
 
-/* ---- out and back ------------------------------------------------------------------------------------------------ */
+/* ---- out and back ---------------------------------------------------------------------------------------------- */
 
 static struct vqs_dispatch_entry *find(const struct vqs_dispatch *dispatch, int r, uint32_t task) {
     const struct vqs_dispatch_rank *rank = &dispatch->ranks[r];
@@ -202,7 +202,7 @@ bool vqs_dispatch_return(struct vqs_dispatch *dispatch, int r, uint32_t task) {
     return entry != NULL;
 }
 
-/* ---- giving up --------------------------------------------------------------------------------------------------- */
+/* ---- giving up ------------------------------------------------------------------------------------------------- */
 
 bool vqs_dispatch_heard(struct vqs_dispatch *dispatch, int r, double now) {
     struct vqs_dispatch_rank *rank = &dispatch->ranks[r];
@@ -303,7 +303,7 @@ void vqs_dispatch_settle(struct vqs_dispatch *dispatch, const struct vqs_dispatc
     settle(dispatch, loss->position);
 }
 
-/* ---- the end ----------------------------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------------------------- */
 
 void vqs_dispatch_stop(struct vqs_dispatch *dispatch) {
     dispatch->stopped = true;

@@ -73,7 +73,7 @@ struct vqs_settings vqs_schedule_source(const struct vqs_settings *s) {
     return source;
 }
 
-/* ---- what cannot be ---------------------------------------------------------------------------------------------- */
+/* ---- what cannot be -------------------------------------------------------------------------------------------- */
 
 enum vqs_status vqs_schedule_check(const struct vqs_settings *s, enum vqs_setting_id *culprit, struct vqs_error *err) {
     if (!vqs_setting_used(VQS_SETTING_beta_schedule, s) || s->beta_schedule == VQS_BETA_CONSTANT) {

@@ -36,7 +36,7 @@ static const void *field_of(enum vqs_setting_id id, const struct vqs_settings *s
     return (const char *)s + vqs_setting_table[id].offset;
 }
 
-/* ---- names ------------------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------------------------- */
 
 #define COUNT(list) ((int)(sizeof(list) / sizeof *(list)))
 
@@ -206,7 +206,7 @@ bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *s) {
     return false;
 }
 
-/* ---- defaults and checks ----------------------------------------------------------------------------------------- */
+/* ---- defaults and checks --------------------------------------------------------------------------------------- */
 
 #define DEFAULT_INT(name, def)    s->name = def;
 #define DEFAULT_REAL(name, def)   s->name = def;
@@ -406,7 +406,7 @@ enum vqs_status vqs_settings_check(const struct vqs_settings *s, enum vqs_settin
     return status ? status : vqs_schedule_check(s, culprit, err);
 }
 
-/* ---- text -------------------------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------------------------ */
 
 static int print_real(double value, char *text, size_t size) {
     char shortest[40];
@@ -590,7 +590,7 @@ enum vqs_status vqs_setting_parse(enum vqs_setting_id id, const char *text, stru
     return VQS_OK;
 }
 
-/* ---- keys -------------------------------------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------------------------ */
 
 void vqs_keyer_init(struct vqs_keyer *keyer) {
     memset(keyer, 0, sizeof *keyer);

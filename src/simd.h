@@ -69,7 +69,6 @@ INLINE vf v_load_part(const vqs_real *p, int n) {
 #endif
 }
 
-
 INLINE vf v_set(vqs_real s) {
 #if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
     return (vf)_mm512_set1_ps(s);
@@ -212,8 +211,9 @@ INLINE void v_gather_tile(const vqs_real *table, int stride, const uint32_t *k, 
 }
 
 #if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
-/* Eight columns by sixteen lanes: in both forms r[i] has 16 values; `rows` form: rows i and i + 8 of eight values side by
- * side, `columns` form: column i of sixteen rows. Three stages of 8 x 8 transposition in each half. Its own inverse. */
+/* Eight columns by sixteen lanes: in both forms r[i] has 16 values; `rows` form: rows i and i + 8 of eight values side
+ * by side, `columns` form: column i of sixteen rows. Three stages of 8 x 8 transposition in each half. Its own inverse.
+ */
 INLINE void v_transpose_8x16(__m512 r[8]) {
     __m512 t[8], u[8];
     for (int i = 0; i < 8; i += 2) {
@@ -263,13 +263,15 @@ INLINE void v_transpose_8x8(const vqs_real *in, int stride, vqs_real *out) {
 #endif
 }
 
-/* columns[i * step + l] = rows(l)[i] for eight components i and VQS_TILE lanes l; row l starts at table + at[l] * stride. */
+/* columns[i * step + l] = rows(l)[i] for eight components i and VQS_TILE lanes l; row l starts at table + at[l] *
+ * stride. */
 INLINE void v_rows_to_columns_8(const vqs_real *table, int stride, const uint32_t *at, vqs_real *columns) {
 #if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
     for (int l = 0; l < 32; l += 16) {
         __m512 r[8];
         for (int i = 0; i < 8; i++) {
-            const float *a = table + (size_t)at[l + i] * (size_t)stride, *b = table + (size_t)at[l + 8 + i] * (size_t)stride;
+            const float *a = table + (size_t)at[l + i] * (size_t)stride,
+                        *b = table + (size_t)at[l + 8 + i] * (size_t)stride;
             r[i] = _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(a)), _mm256_loadu_ps(b), 1);
         }
         v_transpose_8x16(r);

@@ -10,8 +10,7 @@
 
 enum { T = VQS_TILE, PARTIALS = VQS_PARTIALS };
 
-/* ---- memory -------------------------------------------------------------------------------------------------------
- */
+/* ---- memory ---------------------------------------------------------------------------------------------------- */
 
 static const struct vqs_estimator *estimator_of(const struct vqs_settings *s, const struct vqs_kernels *kernels) {
     return &kernels->estimators[s->estimator];
@@ -145,8 +144,7 @@ void vqs_work_carve(const struct vqs_settings *s, const struct vqs_kernels *kern
     }
 }
 
-/* ---- one step ------------------------------------------------------------------------------------------------------
- */
+/* ---- one step -------------------------------------------------------------------------------------------------- */
 
 /* Temperature of the step `number`, from 1: from tau in the first step of the trial to tau_end in the last. */
 static double temperature(const struct vqs_settings *s, int64_t number) {
@@ -255,8 +253,7 @@ static void add_losses(struct vqs_work *w, const struct vqs_batch *b) {
     }
 }
 
-/* ---- the gradients -------------------------------------------------------------------------------------------------
- */
+/* ---- the gradients --------------------------------------------------------------------------------------------- */
 
 /* Gradients of the codes [first, last) of each codebook, gathered in the order of the batch. */
 static void code_gradients(struct vqs_work *w, const struct vqs_batch *b, int first, int last) {
@@ -332,8 +329,7 @@ static void decoder_gradients(struct vqs_work *w, const struct vqs_batch *b, int
                         w->grad + (m->V - m->params));
 }
 
-/* ---- phases --------------------------------------------------------------------------------------------------------
- */
+/* ---- phases ---------------------------------------------------------------------------------------------------- */
 
 /* Where part `part` of `parts` of n things begins: at a multiple of `unit`, or the end. */
 static int begin_of(int n, int unit, int part, int parts) {

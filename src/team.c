@@ -42,7 +42,7 @@ struct vqs_team {
     struct member members[]; /* [threads], of which 0 is not used */
 };
 
-/* ---- claiming and waiting ---------------------------------------------------------------------------------------- */
+/* ---- claiming and waiting -------------------------------------------------------------------------------------- */
 
 int vqs_team_claim(struct vqs_team *team) {
     if (team->threads > 1) {
@@ -98,7 +98,7 @@ void vqs_team_wait(struct vqs_team *team) {
     }
 }
 
-/* ---- runs: a phase without parts begins each, another ends it ---------------------------------------------------- */
+/* ---- runs: a phase without parts begins each, another ends it -------------------------------------------------- */
 
 static void *serve(void *arg) {
     const struct member *member = arg;
@@ -125,7 +125,7 @@ void vqs_team_run(struct vqs_team *team, void (*work)(void *ctx, int member), vo
     vqs_team_wait(team);
 }
 
-/* ---- life cycle -------------------------------------------------------------------------------------------------- */
+/* ---- life cycle ------------------------------------------------------------------------------------------------ */
 
 /* As many threads as can be had, up to `threads` with the caller. All signals are blocked in them: those belong to the
  * main thread. Returns an error number. */

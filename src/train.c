@@ -28,8 +28,7 @@ struct vqs_trainer {
     } source;
 };
 
-/* ---- memory -------------------------------------------------------------------------------------------------------
- */
+/* ---- memory ---------------------------------------------------------------------------------------------------- */
 
 static bool is_trained(const struct vqs_settings *s) {
     return vqs_estimator_get(s->estimator)->backward != NULL;
@@ -92,8 +91,7 @@ size_t vqs_trial_record_bytes(const struct vqs_settings *s) {
     return (size_t)vqs_record_bytes(&shape);
 }
 
-/* ---- denormal numbers ---------------------------------------------------------------------------------------------
- */
+/* ---- denormal numbers ------------------------------------------------------------------------------------------ */
 
 /* Weights and moments of dead codes decay into denormal numbers, which some CPUs handle a hundred times slower than
  * others. They are taken as 0 in every thread of a trial while it runs. Returns what to restore. */
@@ -115,8 +113,7 @@ static void restore_denormals(unsigned before) {
 #endif
 }
 
-/* ---- epochs -------------------------------------------------------------------------------------------------------
- */
+/* ---- epochs ---------------------------------------------------------------------------------------------------- */
 
 struct epoch {
     const struct vqs_settings *settings;
@@ -334,8 +331,7 @@ static enum vqs_status evaluate(const struct vqs_trainer *t, const struct vqs_se
     return status;
 }
 
-/* ---- the trial ----------------------------------------------------------------------------------------------------
- */
+/* ---- the trial ------------------------------------------------------------------------------------------------- */
 
 static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings *s, struct vqs_work *w,
                                struct vqs_record *record, struct vqs_error *err) {
@@ -455,8 +451,7 @@ void vqs_trainer_destroy(struct vqs_trainer *t) {
     }
 }
 
-/* ---- planning -----------------------------------------------------------------------------------------------------
- */
+/* ---- planning -------------------------------------------------------------------------------------------------- */
 
 /* What an estimator's random numbers cost a sample: normals, or exponentials and products of all codes. */
 static double seconds_of_randomness(const struct vqs_settings *s) {

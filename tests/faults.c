@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- what VQS_FAULTS says ---------------------------------------------------------------------------------------- */
+/* ---- what VQS_FAULTS says -------------------------------------------------------------------------------------- */
 
 struct fault {
     uint64_t number;
@@ -67,7 +67,7 @@ bool faults_hit_call(const char *point, _Atomic uint64_t *calls) {
     return find(point, &fault) && fault.number <= call && is_here(&fault) && is_time_left(point, &fault);
 }
 
-/* ---- trials ------------------------------------------------------------------------------------------------------ */
+/* ---- trials ---------------------------------------------------------------------------------------------------- */
 
 enum vqs_status __real_vqs_trainer_run(struct vqs_trainer *trainer, const struct vqs_settings *settings,
                                        struct vqs_record *record, struct vqs_error *err);
@@ -95,7 +95,7 @@ enum vqs_status __wrap_vqs_trainer_run(struct vqs_trainer *trainer, const struct
     return __real_vqs_trainer_run(trainer, settings, record, err);
 }
 
-/* ---- messages ---------------------------------------------------------------------------------------------------- */
+/* ---- messages -------------------------------------------------------------------------------------------------- */
 
 int __real_MPI_Isend(const void *data, int count, MPI_Datatype type, int to, int tag, MPI_Comm comm,
                      MPI_Request *request);
@@ -111,7 +111,7 @@ int __wrap_MPI_Isend(const void *data, int count, MPI_Datatype type, int to, int
     return __real_MPI_Isend(data, count, type, to, tag, comm, request);
 }
 
-/* ---- files ------------------------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------------------------- */
 
 ssize_t __real_pwrite(int file, const void *data, size_t size, off_t at);
 ssize_t __wrap_pwrite(int file, const void *data, size_t size, off_t at);
@@ -147,7 +147,7 @@ int __wrap_rename(const char *from, const char *to) {
     return __real_rename(from, to);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------ */
+/* ---- memory ---------------------------------------------------------------------------------------------------- */
 
 static bool refuses_memory(void) {
     static _Atomic uint64_t calls;

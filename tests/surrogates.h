@@ -54,7 +54,7 @@ static inline double direction(const struct frozen *at, double *u) {
     return r > 1e-12 * largest ? r : 0;
 }
 
-/* ---- sg(q) + sg(A) (z - sg(z)) ----------------------------------------------------------------------------------- */
+/* ---- sg(q) + sg(A) (z - sg(z)) --------------------------------------------------------------------------------- */
 
 /* A = across I + along v v^T */
 static void affine(const struct frozen *at, double across, double along, const double *v, const cdouble *z,
@@ -148,7 +148,7 @@ static void rotation_trick_lam1_surrogate(const struct frozen *at, const cdouble
     }
 }
 
-/* ---- z + |c_k - z| sg(v) ----------------------------------------------------------------------------------------- */
+/* ---- z + |c_k - z| sg(v) --------------------------------------------------------------------------------------- */
 
 static void at_distance(const struct frozen *at, const double *w, const cdouble *z, const cdouble *codes,
                         cdouble *out) {
@@ -185,7 +185,7 @@ static void diveq_detach_surrogate(const struct frozen *at, const cdouble *z, co
     diveq_of(at, 0, z, codes, out);
 }
 
-/* ---- codes that move --------------------------------------------------------------------------------------------- */
+/* ---- codes that move ------------------------------------------------------------------------------------------- */
 
 /* z + sg(q - z) + nu (c_k - sg(c_k)) */
 static void sync_surrogate(const struct frozen *at, const cdouble *z, const cdouble *codes, cdouble *out) {
@@ -298,7 +298,7 @@ static void subspace_learned_surrogate(const struct frozen *at, const cdouble *z
     }
 }
 
-/* ---- the table ---------------------------------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------------------------- */
 
 /* What is true of an estimator besides its surrogate. */
 enum { CHOOSES = 1, WITHOUT_LOSSES = 2, DECODES_TWICE = 4, LEARNS = 8 };

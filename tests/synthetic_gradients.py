@@ -1,40 +1,41 @@
-"""Maps and probes of gradients made up in the layout of analysis/gradients.py, with a known order of estimators."""
+"""A file of the real program whose maps and probes of gradients are replaced by ones with a known order of estimators."""
+import os
+
 import h5py
 import numpy
 
-ESTIMATORS = ["ste", "rotation", "exact"]
-NOISE = {"ste": 0.2, "rotation": 1.0, "exact": 0.0}  # how far from the true gradient
-QUANTITIES = ["bias", "std", "cosine", "alignment", "n_samples", "target_error"]
-SIDE, EPOCHS = 24, [1, 12]
+from program import Program
+
+NOISE = {"ste": 0.2, "rotation": 1.0, "exact": 0.0}  # how far from the true gradient; other estimators are left as they are
+EPOCHS = [1, 4]
+JOB = """name: plane
+fixed: {D: 2, d: 2, encoder: identity, K: 5, N: 256, N_eval: 128, epochs: 4, snapshots: [1], probe_epochs: [1, 4],
+  probe_pairs: 1024, probe_samples: 32, probe_error: 0.2, field_grid: 16}
+grid: {codebook_init: [uniform, normal]}
+seeds: 1..10
+"""
 
 
-def add(path, K=16):
-    """For the trials of ste with this K at sigma 0.1 and beta 0.25, which are of all seeds and regimes."""
+def run(vqsweep, folder):
+    with open(folder + "/plane.yaml", "w", encoding="utf-8") as file:
+        file.write(JOB)
+    done = Program(os.path.abspath(vqsweep), None, folder).run("run", "plane.yaml", "-o", "plane.h5", "-q")
+    assert done.returncode == 0, done.stderr
     g = numpy.random.default_rng(5)
-    with h5py.File(path, "r+") as file:
-        text = {name: file[name].asstr()[:] for name in ("estimator", "status")}
-        wanted = (text["estimator"] == "ste") & (text["status"] == "completed") & (file["K"][:] == K) \
-            & (file["sigma"][:] == 0.1) & (file["beta"][:] == 0.25)
-        trials = numpy.flatnonzero(wanted)
-        n = len(trials)
-        axis = numpy.linspace(-1, 1, SIDE, dtype="f4")
-        codes = g.uniform(-0.8, 0.8, (n, len(EPOCHS), K, 2)).astype("f4")
-        codes[:, :, -1] = numpy.nan  # a code that is not there
-        true = numpy.broadcast_to(numpy.stack(numpy.meshgrid(axis, 2 * axis), -1), (n, len(EPOCHS), SIDE, SIDE, 2))
-        fields = file.create_group("fields")
-        fields["trial"], fields["epoch"] = trials, numpy.tile(EPOCHS, (n, 1))
-        fields["grid"] = numpy.broadcast_to(axis, (n, 2, SIDE))
-        fields.attrs["estimator"] = ESTIMATORS
-        fields["smoothed"], fields["codes"] = true, codes
-        fields["gz"] = numpy.stack([true + NOISE[e] * g.normal(size=true.shape) for e in ESTIMATORS], 2).astype("f4")
-        probes = file.create_group("probes")
-        probes["trial"], probes["epoch"] = trials, numpy.tile(EPOCHS, (n, 1))
-        for name, values in (("estimator", ESTIMATORS), ("region", ["all", "near", "far"]), ("quantity", QUANTITIES)):
-            probes[name] = numpy.array(values, dtype=h5py.string_dtype())
-        value = g.normal(0, 0.01, (n, len(EPOCHS), len(ESTIMATORS), 3, len(QUANTITIES)))
-        for i, e in enumerate(ESTIMATORS):
-            for j, near in enumerate((0.5, 1.0, 0.0)):
-                noise = NOISE[e] * near
-                value[:, :, i, j] += [noise, 1 - noise / 2, 1 - noise / 2, 0.5, 1000, 0.009]
-        probes["value"] = value
-    return trials
+    with h5py.File(folder + "/plane.h5", "r+") as file:
+        for name, group in file["arrays"].items():
+            labels = list(group["estimator"].asstr()[:])
+            value = group["value"][:]
+            for estimator, noise in NOISE.items():
+                at = labels.index(estimator)
+                if name.startswith("fields"):
+                    y, x = numpy.meshgrid(group["grid_y"][:], group["grid_x"][:], indexing="ij")
+                    true = numpy.stack([x, 2 * y], -1)
+                    value[:, :, labels.index("smoothed")] = true
+                    value[:, :, at] = true + 20 * noise * g.normal(size=value[:, :, at].shape)
+                else:
+                    quantities = list(group["quantity"].asstr()[:])
+                    value[:, :, at, :, quantities.index("cosine")] = 1 - noise * numpy.array([0.3, 0.5, 0]) \
+                        + 0.001 * g.normal(size=(*value.shape[:2], 3))
+            group["value"][:] = value
+    return folder + "/plane.h5"

@@ -31,7 +31,7 @@ struct frozen {
     double codes[MAX_BOOKS][MAX_K][MAX];
 };
 
-/* ---- the model --------------------------------------------------------------------------------------------------- */
+/* ---- the model ------------------------------------------------------------------------------------------------- */
 
 static bool trained(const struct naive *m) {
     return m->s->codebook == VQS_LEARN_GRADIENT || m->s->codebook == VQS_LEARN_AFFINE ||
@@ -108,7 +108,7 @@ static void freeze(const struct naive *m, struct frozen *f) {
     }
 }
 
-/* ---- its loss, with all of f frozen ------------------------------------------------------------------------------ */
+/* ---- its loss, with all of f frozen ---------------------------------------------------------------------------- */
 
 static double reconstruction(const struct naive *m, const struct frozen *f, int s, const double *z) {
     double sum = 0;
@@ -205,7 +205,7 @@ static double loss(const struct naive *m, const struct frozen *f) {
     return part[0] + (trained(m) ? part[1] : 0) + (m->s->codebook == VQS_LEARN_FSQ ? 0 : f->beta) * part[2] + part[3];
 }
 
-/* ---- its training ------------------------------------------------------------------------------------------------ */
+/* ---- its training ---------------------------------------------------------------------------------------------- */
 
 /* Everything Adam moves: the codebooks' parameters from *codes on. */
 static int parameters(struct naive *m, double **p, int *codes) {
@@ -474,7 +474,7 @@ static long naive_train(const struct vqs_settings *s, struct naive *m, struct ep
     return revived;
 }
 
-/* ---- tests ------------------------------------------------------------------------------------------------------- */
+/* ---- tests ----------------------------------------------------------------------------------------------------- */
 
 static const char *const variants[] = {
     "",

@@ -21,7 +21,7 @@ static double latent_of(const struct vqs_dataset *data, const struct vqs_samples
     return sum;
 }
 
-/* ---- x = U s + sigma e ------------------------------------------------------------------------------------------- */
+/* ---- x = U s + sigma e ----------------------------------------------------------------------------------------- */
 
 START_TEST(basis_is_orthonormal) {
     static const int shapes[][2] = {{24, 3}, {32, 32}, {128, 2}, {1, 1}, {300, 20}};
@@ -216,7 +216,7 @@ START_TEST(mixture_has_its_centres) {
 }
 END_TEST
 
-/* ---- what decides the data --------------------------------------------------------------------------------------- */
+/* ---- what decides the data ------------------------------------------------------------------------------------- */
 
 START_TEST(parts_do_not_depend_on_each_others_size) {
     use_class(_i);

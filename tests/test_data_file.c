@@ -4,7 +4,7 @@
 
 #include <zlib.h>
 
-/* ---- reading ----------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------------------------- */
 
 static void write_text(const char *path, const char *text) {
     scratch_write(path, text, strlen(text));
@@ -83,7 +83,7 @@ static void expect_refusal(struct reading r, const char *path, const char *text)
                   "'%s' should name '%s' and '%s'", r.err.text, path, text);
 }
 
-/* ---- CSV --------------------------------------------------------------------------------------------------------- */
+/* ---- CSV ------------------------------------------------------------------------------------------------------- */
 
 START_TEST(csv_of_every_style_is_read) {
     static const float values[] = {1, 2.5f, -3, 4, 5e-3f, 6};
@@ -230,7 +230,7 @@ START_TEST(cut_gzip_is_refused) {
 }
 END_TEST
 
-/* ---- IDX --------------------------------------------------------------------------------------------------------- */
+/* ---- IDX ------------------------------------------------------------------------------------------------------- */
 
 /* Header of [2][3] elements of a type. */
 #define IDX_2_3(type) 0, 0, type, 2, 0, 0, 0, 2, 0, 0, 0, 3
@@ -310,7 +310,7 @@ START_TEST(bad_idx_is_refused) {
 }
 END_TEST
 
-/* ---- damaged files ----------------------------------------------------------------------------------------------- */
+/* ---- damaged files --------------------------------------------------------------------------------------------- */
 
 /* Changes, removes or repeats some bytes. */
 static size_t damage(uint64_t *state, unsigned char *bytes, size_t size) {
@@ -374,7 +374,7 @@ START_TEST(damaged_files_are_read_or_refused) {
 }
 END_TEST
 
-/* ---- data sets from files ---------------------------------------------------------------------------------------- */
+/* ---- data sets from files -------------------------------------------------------------------------------------- */
 
 /* 40 samples of 3 values: sample number i, i^2 and 1000 + i, which name the sample. */
 static struct vqs_settings write_numbered(void) {

@@ -16,8 +16,7 @@
 
 enum { T = VQS_TILE, MAX_D = SURROGATE_MAX_D, MAX_K = SURROGATE_MAX_K, GROUP = VQS_RNG_GROUP };
 
-/* ---- a tile, and a loss on f
- * ----------------------------------------------------------------------------------------- */
+/* ---- a tile, and a loss on f ----------------------------------------------------------------------------------- */
 
 struct tile {
     int d, K;
@@ -170,8 +169,7 @@ static void for_each_row(void (*check)(const struct vqs_estimator *e, const stru
     ck_assert_int_ge(rows, 14);
 }
 
-/* ---- the suite
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- the suite ------------------------------------------------------------------------------------------------- */
 
 static struct frozen frozen_of(const struct vqs_settings *s, const struct tile *t, int l) {
     struct frozen at = {.s = s, .d = t->d, .K = t->K, .tau = t->tau, .k = (int)t->k[l]};
@@ -334,8 +332,7 @@ START_TEST(sharp_choices_are_finite) {
 }
 END_TEST
 
-/* ---- identities of MATH.md section 4
- * ------------------------------------------------------------------------------------ */
+/* ---- identities of MATH.md section 4 --------------------------------------------------------------------------- */
 
 static const struct vqs_estimator *row(const char *name) {
     const int i = vqs_estimator_find(name);
@@ -438,8 +435,7 @@ START_TEST(rotation_trick_at_equal_norms_is_a_rotation) {
 }
 END_TEST
 
-/* ---- expectations
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- expectations ---------------------------------------------------------------------------------------------- */
 
 enum { E_D = 5, E_K = 4 };
 

@@ -15,7 +15,7 @@ static void draw_tile(uint64_t *state, uint32_t rows[T]) {
     rows[7] = rows[5];
 }
 
-/* ---- project and outer ------------------------------------------------------------------------------------------- */
+/* ---- project and outer ----------------------------------------------------------------------------------------- */
 
 /* A product to test: samples, a tile of them, and as many filters or gradients. */
 struct product {
@@ -102,7 +102,7 @@ START_TEST(products) {
 }
 END_TEST
 
-/* ---- small matrices by rows of parameters ------------------------------------------------------------------------ */
+/* ---- small matrices by rows of parameters ---------------------------------------------------------------------- */
 
 static void try_combine(const struct vqs_kernels *k, uint64_t *state, int d, int D) {
     const size_t stride = vqs_row_stride(d), ld = vqs_row_stride(D), size = (size_t)d * ld;
@@ -189,7 +189,7 @@ START_TEST(matrices_of_rows) {
 }
 END_TEST
 
-/* ---- small products on a tile ------------------------------------------------------------------------------------ */
+/* ---- small products on a tile ---------------------------------------------------------------------------------- */
 
 static void try_mix(const struct vqs_kernels *k, uint64_t *state, int d) {
     const size_t size = (size_t)d * T;
@@ -270,7 +270,7 @@ START_TEST(small_products) {
 }
 END_TEST
 
-/* ---- vectors of parameters --------------------------------------------------------------------------------------- */
+/* ---- vectors of parameters ------------------------------------------------------------------------------------- */
 
 START_TEST(sums_of_parts_run_first_to_last) {
     enum { N = 48, STRIDE = 64, PARTS = 8 };
@@ -391,7 +391,7 @@ START_TEST(adam_does_not_depend_on_the_place) {
 }
 END_TEST
 
-/* ---- choosing a class -------------------------------------------------------------------------------------------- */
+/* ---- choosing a class ------------------------------------------------------------------------------------------ */
 
 START_TEST(the_environment_chooses_the_class) {
     char *before = getenv("VQSWEEP_CPU_CLASS");

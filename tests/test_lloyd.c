@@ -94,7 +94,7 @@ static void naive_step(const double *points, size_t n, int d, int K, double *cen
     free(sums), free(count);
 }
 
-/* ---- against the naive algorithm --------------------------------------------------------------------------------- */
+/* ---- against the naive algorithm ------------------------------------------------------------------------------- */
 
 START_TEST(follows_the_naive_algorithm) {
     enum { N = 300, D = 3, K = 7 };
@@ -169,7 +169,7 @@ START_TEST(starts_are_samples) {
 }
 END_TEST
 
-/* ---- where the answer is known ----------------------------------------------------------------------------------- */
+/* ---- where the answer is known --------------------------------------------------------------------------------- */
 
 /* Clusters far apart: the optimum is their means, and k-means++ starts in each of them. */
 START_TEST(clusters_are_found) {
@@ -248,7 +248,7 @@ START_TEST(samples_may_repeat) {
 }
 END_TEST
 
-/* ---- what it promises -------------------------------------------------------------------------------------------- */
+/* ---- what it promises ------------------------------------------------------------------------------------------ */
 
 START_TEST(the_best_start_is_kept) {
     enum { N = 300, K = 15 };

@@ -77,7 +77,7 @@ static void destroy(struct fixture *f) {
     vqs_arena_destroy(&f->arena);
 }
 
-/* ---- the pass over the data -------------------------------------------------------------------------------------- */
+/* ---- the pass over the data ------------------------------------------------------------------------------------ */
 
 struct naive_result {
     double squared_error, distortion, z_variance;
@@ -238,7 +238,7 @@ START_TEST(evaluation_does_not_depend_on_the_team) {
 }
 END_TEST
 
-/* ---- figures ----------------------------------------------------------------------------------------------------- */
+/* ---- figures --------------------------------------------------------------------------------------------------- */
 
 START_TEST(entropy_and_dead_codes) {
     static const uint32_t even[] = {5, 5, 5, 5}, one[] = {0, 9, 0}, none[] = {0, 0}, some[] = {1, 0, 3};
@@ -316,7 +316,7 @@ START_TEST(metrics_of_several_codebooks) {
 }
 END_TEST
 
-/* ---- the subspace ------------------------------------------------------------------------------------------------ */
+/* ---- the subspace ---------------------------------------------------------------------------------------------- */
 
 /* W and U of which the i-th rows stand at angle[i] for i < both, and the others at right angles to everything. */
 static void check_subspace(int d, int r, const double *angle, double recovery, double largest) {
@@ -363,7 +363,7 @@ START_TEST(subspace_metrics) {
 }
 END_TEST
 
-/* ---- k-means ----------------------------------------------------------------------------------------------------- */
+/* ---- k-means --------------------------------------------------------------------------------------------------- */
 
 START_TEST(baseline_finds_the_subspace) {
     struct vqs_settings s = small_settings(true, false);
@@ -420,7 +420,7 @@ START_TEST(lloyd_gap_is_one_for_lloyds_codes) {
 }
 END_TEST
 
-/* ---- initial values ---------------------------------------------------------------------------------------------- */
+/* ---- initial values -------------------------------------------------------------------------------------------- */
 
 START_TEST(initial_codes) {
     struct vqs_settings s = small_settings(false, true);

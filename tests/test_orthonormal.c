@@ -82,7 +82,7 @@ static bool padding_is_zero(const struct matrix *m) {
     return true;
 }
 
-/* ---- what is restored -------------------------------------------------------------------------------------------- */
+/* ---- what is restored ------------------------------------------------------------------------------------------ */
 
 START_TEST(rows_become_orthonormal) {
     uint64_t state = 1;
@@ -127,7 +127,7 @@ START_TEST(any_matrix_of_full_rank_becomes_orthonormal) {
 }
 END_TEST
 
-/* ---- each kind's own --------------------------------------------------------------------------------------------- */
+/* ---- each kind's own ------------------------------------------------------------------------------------------- */
 
 void dgesvd_(const char *jobu, const char *jobvt, const int *m, const int *n, double *a, const int *lda, double *s,
              double *u, const int *ldu, double *vt, const int *ldvt, double *work, const int *lwork, int *info);
@@ -211,7 +211,7 @@ START_TEST(raw_qr_flips_rows_and_counts_them) {
 }
 END_TEST
 
-/* ---- order ------------------------------------------------------------------------------------------------------- */
+/* ---- order ----------------------------------------------------------------------------------------------------- */
 
 /* A direction along which W W^T = I holds to first order: E <- E - (W E^T + E W^T)/2 W. */
 static void make_tangent(const struct matrix *W, struct matrix *E) {
@@ -264,7 +264,7 @@ START_TEST(retractions_agree_to_second_order) {
 }
 END_TEST
 
-/* ---- bad input --------------------------------------------------------------------------------------------------- */
+/* ---- bad input ------------------------------------------------------------------------------------------------- */
 
 START_TEST(bad_input_ends) {
     static const double bad[] = {0, NAN, INFINITY, 1e-30, 1e30};

@@ -39,7 +39,7 @@ static const char *listing(const struct vqs_plan *plan, const char *names) {
     return text;
 }
 
-/* ---- bad jobs ---- */
+/* ---- bad jobs -------------------------------------------------------------------------------------------------- */
 
 #define HEAD "name: t\n" /* line 1 */
 
@@ -269,7 +269,7 @@ START_TEST(a_long_file_name_keeps_line_and_reason) {
 }
 END_TEST
 
-/* ---- expansion ---- */
+/* ---- expansion ------------------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *text, *names, *trials;
@@ -452,7 +452,7 @@ START_TEST(the_command_line_can_replace_seeds) {
 }
 END_TEST
 
-/* ---- identity ---- */
+/* ---- identity -------------------------------------------------------------------------------------------------- */
 
 START_TEST(a_trial_keeps_its_key_wherever_it_is_asked_for) {
     struct vqs_plan *a = plan_of(HEAD "fixed: {D: 64, K: 32, estimator: rotation, a: 0.7, lr: 0.01, seed: 3}\n");
@@ -487,7 +487,7 @@ START_TEST(the_plan_key_sees_order_trials_and_memberships) {
 }
 END_TEST
 
-/* ---- size ---- */
+/* ---- size ------------------------------------------------------------------------------------------------------ */
 
 START_TEST(a_hundred_thousand_trials_are_planned_quickly) {
     double start = vqs_clock_seconds();
@@ -504,7 +504,7 @@ START_TEST(a_hundred_thousand_trials_are_planned_quickly) {
 }
 END_TEST
 
-/* ---- the shipped jobs ---- */
+/* ---- the shipped jobs ------------------------------------------------------------------------------------------ */
 
 static struct vqs_bytes read_job(const char *name) {
     char path[1024], block[4096];
@@ -543,7 +543,7 @@ START_TEST(shipped_jobs_have_the_trials_they_promise) {
 }
 END_TEST
 
-/* ---- damaged jobs ---- */
+/* ---- damaged jobs ---------------------------------------------------------------------------------------------- */
 
 static uint32_t next_random(uint32_t *state) { /* xorshift */
     *state ^= *state << 13;

@@ -299,12 +299,11 @@ class AnyJob(unittest.TestCase):
         self.assertNotIn("ranking_planned", captions)  # two need no ranking
 
     def test_many_estimators_and_their_parameters_are_ranked(self):
-        def add_metrics(file):  # as other kinds of data and of quantisers will have them
+        def add_metrics(file):  # as other kinds of data may have them
             n = len(file["trial"])
-            for i, name in enumerate(("psnr_eval", "usage_level1", "usage_level2")):
-                made = file.create_dataset(name, data=numpy.arange(n) % 7 + i, dtype="f8")
-                made.dims[0].attach_scale(file["trial"])
-                made.attrs.update(formula="made up", units="1", long_name=name)
+            made = file.create_dataset("psnr_eval", data=numpy.arange(n) % 7, dtype="f8")
+            made.dims[0].attach_scale(file["trial"])
+            made.attrs.update(formula="made up", units="dB", long_name="signal to noise")
         text, rows, captions = self.report("ranked", (
             "list: [{estimator: ste}, {estimator: rotation}, {estimator: rotation_trick}, {estimator: kmeans},\n"
             "  {estimator: projector, a: 1, b: 0.5}, {estimator: projector, a: 0, b: 1}]\n"
@@ -325,7 +324,6 @@ class AnyJob(unittest.TestCase):
         signs = [float(r["less ste"].split()[0].replace("reference", "0")) for r in ranks]
         self.assertEqual(signs, sorted(signs))  # the best, which has the lowest error, first
         self.assertIn("ranking_ranked_psnr_eval", rows)
-        self.assertIn("levels_ranked", captions)
         self.assertIn("Averaged by seed over codebook_init, beta", captions["ranking_ranked"])
 
     def test_lost_trials_and_a_single_seed(self):
@@ -340,6 +338,15 @@ class AnyJob(unittest.TestCase):
         self.assertEqual([(r["message"], r["trials"]) for r in rows["failures"]], [("out of memory", "2")])
         self.assertIn("8 diverged, 2 failed of 16 trials", captions["axis_lost"])
 
+    def test_codebooks_of_residual_quantisation_are_shown_apart(self):
+        _, _, captions = self.report("residual", "grid: {levels: [1, 3], estimator: [ste, rotation]}\nseeds: 1..2\n")
+        self.assertIn("each codebook by itself", captions["codebooks_residual"])
+        path = BOX.name + "/residual.h5"
+        trials = study.with_codebook_metrics(vqsweep_store.load(path), vqsweep_store.arrays(path, "level_metrics"))
+        of = trials[(trials.levels == 3)].iloc[0]
+        counts = [s.usage for s in vqsweep_store.codebooks(path, of.name) if s.epoch == of.epochs]
+        self.assertEqual([of[f"dead_codes_train_codebook{c}"] for c in range(3)], [(u == 0).sum() for u in counts])
+
     def test_a_job_without_anything_to_compare(self):
         text, rows, _ = self.report("kmeans", "grid: {estimator: [kmeans], K: [4, 8], d: [2, 3]}\nseeds: 1..3\n")
         self.assertRegex(text, "^Too few seeds")
@@ -353,23 +360,23 @@ class AnyJob(unittest.TestCase):
 class Gradients(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.path = BOX.name + "/gradients.h5"
-        shutil.copy(FILE, cls.path)
-        cls.of = synthetic_gradients.add(cls.path)
+        cls.path = synthetic_gradients.run(VQSWEEP, BOX.name)
         cls.trials = vqsweep_store.load(cls.path)
 
     def test_fields_and_probes_are_read_as_they_lie(self):
-        field = list(gradients.fields(self.path, [self.of[2]]))[-1]
-        self.assertEqual((field.trial, field.epoch, field.estimators), (self.of[2], 12, synthetic_gradients.ESTIMATORS))
-        numpy.testing.assert_allclose(field.smoothed[3, 5], [field.x[5], 2 * field.y[3]])  # a row is a y
-        self.assertEqual(len(field.codes), 15)
-        probed = gradients.probes(self.path)
+        field = list(gradients.fields(self.path, self.trials, [2]))[-1]
+        self.assertEqual((field.trial, field.epoch, field.x[0], field.y[-1]), (2, 4, -3, 3))
+        numpy.testing.assert_array_equal(field.smoothed[3, 5], [5, 6])  # a row is a y
+        numpy.testing.assert_array_equal(field.codes, vqsweep_store.codebooks(self.path, 2)[-1].codes)
+        numpy.testing.assert_array_equal(field.gradient[field.estimators.index("exact")], field.smoothed)
+        self.assertNotIn("kmeans", field.estimators)  # which has no gradient
+        probed = gradients.probes(self.path, self.trials)
         with h5py.File(self.path) as file:
-            value = file["probes/value"][7, 1, 1, 2]
-        row = probed[(probed.trial == self.of[7]) & (probed.epoch == 12) & (probed.estimator == "rotation")
-                     & (probed.region == "far")]
-        numpy.testing.assert_array_equal(row[synthetic_gradients.QUANTITIES].to_numpy(), [value])
-        self.assertEqual(len(gradients.probes(FILE)) + len(list(gradients.fields(FILE))), 0)
+            group = next(g for name, g in file["arrays"].items() if name.startswith("probes"))
+            value, quantities = group["value"][7, 1, 1, 2], group["quantity"].asstr()[:]
+        row = probed[(probed.trial == 7) & (probed.epoch == 4) & (probed.estimator == "rotation") & (probed.region == "far")]
+        numpy.testing.assert_array_equal(row[list(quantities)].to_numpy(), [value])
+        self.assertEqual(len(gradients.probes(FILE, None)) + len(list(gradients.fields(FILE, None))), 0)
 
     def test_roughness_by_hand(self):
         x = numpy.linspace(-1, 1, 10)
@@ -384,22 +391,23 @@ class Gradients(unittest.TestCase):
         found = gradients.findings(self.trials, self.path)
         self.assertEqual(list(found), gradients.CLAIMS)
         for claim, of in found.items():
-            self.assertEqual([f.regime for f in of], [dict(zip(study.REGIME, r)) for r in itertools.product(
-                ["tied", "free"], ["uniform", "normal"])])
-            self.assertEqual({(f.why, f.result.comparison.n, f.value) for f in of}, {("the opposite", 10, 12.0)}, claim.name)
+            self.assertEqual([f.regime for f in of], [dict(zip(study.REGIME, ("free", i))) for i in ("uniform", "normal")])
+            self.assertEqual({(f.why, f.result.comparison.n, f.value) for f in of}, {("the opposite", 10, 4)}, claim.name)
         self.assertEqual(report.summary.untested(found), [])
 
-    def test_figures_and_table(self):
-        drawn = list(report.figures.figures_plane.gradients(self.trials, self.path))
-        self.assertEqual([f.name for f in drawn], [f"{kind}_{d}_{i}" for kind in ("fields", "probes") for d in ("tied", "free")
-                                                   for i in ("uniform", "normal")])
-        for figure in drawn:
-            self.assertIn("Data:", figure.caption)
-            report.drawing.pyplot.close(figure.drawing)
-        table = report.report_tables.probes_table(gradients.last_epochs(gradients.probes(self.path)), self.trials)
-        row = next(r for r in table.rows if r[:3] == ["free, normal", "rotation", "near"])
-        self.assertEqual(row[3], "10")
-        self.assertAlmostEqual(float(row[6].split()[0]), 0.5, delta=0.05)
+    def test_the_report_shows_them(self):
+        folder = BOX.name + "/plane"
+        self.assertEqual(run(self.path, "-o", folder, "--column")[::2], (0, ""))
+        captions = read(folder + "/figures/captions.txt")
+        for name in ("fields_free_uniform", "fields_free_normal", "probes_free_uniform", "probes_free_normal"):
+            self.assertRegex(captions, rf"(?m)^{name}: .* Data: ")
+            with open(f"{folder}/figures/{name}.svg", encoding="utf-8") as file:
+                width = float(re.search(r'<svg[^>]* width="([0-9.]+)pt"', file.read())[1])
+            self.assertLess(width / 72, 3.7)  # one column of a paper
+        table = csv.DictReader(io.StringIO(read(folder + "/tables/probes.csv")))
+        row = next(r for r in table if (r["regime"], r["estimator"], r["region"]) == ("free, normal", "rotation", "near"))
+        self.assertEqual((row["n seeds"], row["cosine"].split()[0]), ("10", "0.5"))
+        self.assertIn("does not hold", Page(read(folder + "/report.html")).text())
 
 
 class Verdicts(unittest.TestCase):

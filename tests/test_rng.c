@@ -8,7 +8,7 @@ static struct vqs_stream stream_of(int class, uint64_t seed, uint32_t purpose, u
     return (struct vqs_stream){test_class(class), seed, purpose, stream};
 }
 
-/* ---- words ------------------------------------------------------------------------------------------------------- */
+/* ---- words ----------------------------------------------------------------------------------------------------- */
 
 /* The known-answer vectors of Random123's own distribution (kat_vectors, philox4x32 with 10 rounds). */
 START_TEST(words_are_philox) {
@@ -90,7 +90,7 @@ START_TEST(ranges_may_be_cut_anywhere) {
 }
 END_TEST
 
-/* ---- normals ----------------------------------------------------------------------------------------------------- */
+/* ---- normals --------------------------------------------------------------------------------------------------- */
 
 static int compare_reals(const void *a, const void *b) {
     const vqs_real x = *(const vqs_real *)a, y = *(const vqs_real *)b;
@@ -204,7 +204,7 @@ START_TEST(streams_are_independent) {
 }
 END_TEST
 
-/* ---- uniforms ---------------------------------------------------------------------------------------------------- */
+/* ---- uniforms -------------------------------------------------------------------------------------------------- */
 
 START_TEST(uniforms_fill_their_range) {
     enum { N = 64000, BINS = 64 };
@@ -245,7 +245,7 @@ START_TEST(uniforms_never_reach_the_upper_end) {
 }
 END_TEST
 
-/* ---- permutations ------------------------------------------------------------------------------------------------ */
+/* ---- permutations ---------------------------------------------------------------------------------------------- */
 
 START_TEST(permutations_are_permutations) {
     static const uint32_t sizes[] = {1, 2, 3, 63, 64, 65, 1023, 1024, 1025, 5000};

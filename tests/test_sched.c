@@ -426,8 +426,7 @@ START_TEST(dispatch_keeps_books_and_prefetches_less_as_tasks_run_out) {
 }
 END_TEST
 
-/* ---- giving up: a dispatch of 12 tasks, numbered as their positions, and the time told by hand ---------------------
- */
+/* ---- giving up: a dispatch of 12 tasks, numbered as their positions, and the time told by hand ----------------- */
 
 static const struct vqs_dispatch_patience impatient = {.silence = 10, .stall = 5, .factor = 2};
 

@@ -269,7 +269,7 @@ START_TEST(fields_set_directly_are_checked_too) {
 }
 END_TEST
 
-/* ---- keys ---- */
+/* ---- keys ------------------------------------------------------------------------------------------------------ */
 
 /* Golden: a key that changes here makes every stored result of the past unfindable. If the meaning of settings changed,
  * raise VQS_SETTINGS_VERSION and take the new values; otherwise find out what changed. */

@@ -522,7 +522,7 @@ START_TEST(flipped_bytes) {
 }
 END_TEST
 
-/* ---- for check_store.py ------------------------------------------------------------------------------------------ */
+/* ---- for check_store.py ---------------------------------------------------------------------------------------- */
 
 static const char *python_file; /* given on the command line */
 

@@ -4,7 +4,7 @@
 #include "tile.h"
 #include "vqsweep/rng.h"
 
-/* ---- assign ------------------------------------------------------------------------------------------------------ */
+/* ---- assign ---------------------------------------------------------------------------------------------------- */
 
 static double half_norm_of(int d, const vqs_real *c) {
     double sum = 0;
@@ -144,7 +144,7 @@ START_TEST(a_code_that_is_not_a_number_is_never_nearest) {
 }
 END_TEST
 
-/* ---- codes: gathering gradients, moments ------------------------------------------------------------------------- */
+/* ---- codes: gathering gradients, moments ----------------------------------------------------------------------- */
 
 static void try_scatter(const struct vqs_kernels *kernels, uint64_t *state, int K, int d) {
     enum { N = 75 };
@@ -208,7 +208,7 @@ START_TEST(sums_over_codes) {
 }
 END_TEST
 
-/* ---- the tile of a step ------------------------------------------------------------------------------------------ */
+/* ---- the tile of a step ---------------------------------------------------------------------------------------- */
 
 /* A step and one tile of it with all they point at, in one piece of memory. */
 struct tile_case {

@@ -15,7 +15,7 @@
 
 enum { T = VQS_TILE, MAX_LEVELS = 3, MAX_BOOKS = 8 };
 
-/* ---- the naive model: parameters in one flat array --------------------------------------------------------------- */
+/* ---- the naive model: parameters in one flat array ------------------------------------------------------------- */
 
 struct naive {
     const struct vqs_settings *s;
@@ -324,7 +324,7 @@ static void naive_gradient(const struct naive *m, const struct naive_batch *b, s
     }
 }
 
-/* ---- the naive trainer ------------------------------------------------------------------------------------------- */
+/* ---- the naive trainer ----------------------------------------------------------------------------------------- */
 
 static void gram_schmidt(int d, int D, double *W) {
     for (int i = 0; i < d; i++) {
@@ -445,7 +445,7 @@ static void naive_train(const struct vqs_settings *s, struct naive *m, double *r
     vqs_dataset_destroy(data);
 }
 
-/* ---- tests ------------------------------------------------------------------------------------------------------- */
+/* ---- tests ----------------------------------------------------------------------------------------------------- */
 
 /* _i: levels, and whether there are groups; with several codebooks, what the estimator sees. */
 static const struct {

@@ -21,7 +21,7 @@
 
 #define COUNT_OF(list) (sizeof(list) / sizeof *(list))
 
-/* ---- random values: SplitMix64 ----------------------------------------------------------------------------------- */
+/* ---- random values: SplitMix64 --------------------------------------------------------------------------------- */
 
 static inline uint64_t test_random(uint64_t *state) {
     uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
@@ -73,7 +73,7 @@ static inline vqs_real *test_rows(uint64_t *state, size_t n, int D) {
     return rows;
 }
 
-/* ---- comparisons ------------------------------------------------------------------------------------------------- */
+/* ---- comparisons ----------------------------------------------------------------------------------------------- */
 
 /* ck_assert_msg for inner loops: check's own writes a message for every assertion that passes, too. */
 #define ASSERT_IN_LOOP(condition, ...)                                                                                 \
@@ -103,7 +103,7 @@ static inline bool same_bits(const vqs_real *a, const vqs_real *b, size_t n) {
     return memcmp(a, b, n * sizeof *a) == 0;
 }
 
-/* ---- CPU classes ------------------------------------------------------------------------------------------------- */
+/* ---- CPU classes ----------------------------------------------------------------------------------------------- */
 
 /* The i-th class of the build that this CPU has (and that VQSWEEP_CPU_CLASS, if set, names); NULL past the last. */
 static inline const struct vqs_kernels *test_class(int i) {
@@ -136,7 +136,7 @@ static inline int test_class_count(void) {
     return n;
 }
 
-/* ---- running ----------------------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------------------------- */
 
 /* Runs the suite without forking (a team of threads does not survive a fork). Returns the program's exit code. */
 static inline int run_unforked(Suite *suite) {

@@ -63,7 +63,7 @@ static void *take(size_t count, size_t size) {
     return memory;
 }
 
-/* ---- events ------------------------------------------------------------------------------------------------------ */
+/* ---- events ---------------------------------------------------------------------------------------------------- */
 
 static void queue_put(struct queue *q, struct event e) {
     q->at[(q->first + q->n++) % q->capacity] = e;
@@ -103,7 +103,7 @@ static struct event heap_get(struct model *m) {
     return soonest;
 }
 
-/* ---- the actors -------------------------------------------------------------------------------------------------- */
+/* ---- the actors ------------------------------------------------------------------------------------------------ */
 
 /* Rank 0's main thread works for so many seconds, from `now` or from when it is free. */
 static void master_works(struct model *m, double now, double seconds) {
@@ -191,7 +191,7 @@ static void run(struct model *m) {
     }
 }
 
-/* ---- one run ----------------------------------------------------------------------------------------------------- */
+/* ---- one run --------------------------------------------------------------------------------------------------- */
 
 struct outcome {
     double efficiency, master; /* shares: of the ranks' time in trials, of rank 0's main thread at work */
@@ -246,7 +246,7 @@ static struct outcome simulate(int n_ranks, double mean) {
     return outcome;
 }
 
-/* ---- the table --------------------------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------------------------- */
 
 /* Prints the number of ranks at which efficiency falls through `level`: looked for between two counts. */
 static void print_bend(double mean, const double *efficiency, int n, double level) {

@@ -54,7 +54,7 @@ static void check(enum vqs_status status, const struct vqs_error *err) {
     }
 }
 
-/* ---- counting ---------------------------------------------------------------------------------------------------- */
+/* ---- counting -------------------------------------------------------------------------------------------------- */
 
 /* Two products with x of 2 d rows each, and the search for the nearest code. */
 static double flops(const struct row *r) {
@@ -72,7 +72,7 @@ static double floor_seconds(const struct row *r, const double peak[N_PEAKS]) {
     return fmax(flops(r) / peak[PEAK_FMA], moving);
 }
 
-/* ---- measuring --------------------------------------------------------------------------------------------------- */
+/* ---- measuring ------------------------------------------------------------------------------------------------- */
 
 static struct vqs_settings settings_of(const struct bench_case *c, int epochs) {
     struct vqs_settings s;
@@ -188,7 +188,7 @@ static void list_cases(void) {
     }
 }
 
-/* ---- reporting --------------------------------------------------------------------------------------------------- */
+/* ---- reporting ------------------------------------------------------------------------------------------------- */
 
 struct report {
     struct bench_spread wall, cpu;
@@ -266,7 +266,7 @@ static void print_all(double others) {
     }
 }
 
-/* ---- the command line -------------------------------------------------------------------------------------------- */
+/* ---- the command line ------------------------------------------------------------------------------------------ */
 
 static void usage(void) {
     fprintf(stderr,
