@@ -215,7 +215,8 @@ def curves(trials, path, name):
     value, rows = one_cell(v, 32)
     known = trials.attrs["curves"]
     wanted = ([c for c in PREFERRED_CURVES if c in known] + [c for c in known if c not in PREFERRED_CURVES])[:3]
-    title = f"Training: {', '.join(c.replace('_', ' ') for c in wanted)} by epoch" + (f" at {v.axis} {value:g}" if v.axis else "")
+    at = f" at {v.axis} {value:g}" if v.axis else ""
+    title = f"Training: {', '.join(c.replace('_', ' ') for c in wanted)} by epoch{at}"
     done = rows[(rows.status == "completed") & (rows.n_epochs > 0) & (rows.series != BASELINE)]
     read = {c: vqsweep_store.curve(path, c, done.index) for c in wanted}
     wanted = [c for c in wanted if numpy.isfinite(read[c]).any()]
@@ -227,16 +228,17 @@ def curves(trials, path, name):
     for column, where in enumerate(v.panels.values()):
         here = of_panel(v._replace(rows=done), where)
         for series in [s for s in names if (here.series == s).any()]:
-            at = done.index.isin(here.index[here.series == series])
+            here_is = done.index.isin(here.index[here.series == series])
             for row, curve in zip(axes, wanted):
-                band(row[column], read[curve][at], looks[series], series)
+                band(row[column], read[curve][here_is], looks[series], series)
         axes[-1][column].set_xlabel("epoch")
     name_panels(axes, v.panels)
     for row, curve in zip(axes, wanted):
         label_rows(row, textwrap.fill(label(trials, "curve_" + curve), 18))
         level_limits(row)
     legend(drawing, axes)
-    text = "Line: median over trials; band: from the 10th to the 90th percentile. Where lines coincide the dashed one lies on the other."
+    text = ("Line: median over trials; band: from the 10th to the 90th percentile. Where lines coincide the dashed one lies "
+            "on the other.")
     return Figure(f"curves_{name}", title, about(v, text + cut, value, "All together:"),
                   "Training curves with bands, a panel for each regime.", drawing)
 
@@ -278,9 +280,10 @@ def usage(trials, path, name):
     label_rows(axes[0], "share of samples")
     level_limits(axes[0])
     legend(drawing, axes)
-    text = "Codes of each trial sorted by use, mean share at each rank. Grey: perfectly even use. Dead codes are the ranks at 0."
-    return Figure("usage", title, about(v, text + cut, value, "All together:"), "Steps of code usage by rank, a panel for each regime.",
-                  drawing)
+    text = ("Codes of each trial sorted by use, mean share at each rank. Grey: perfectly even use. Dead codes are the ranks "
+            "at 0.")
+    return Figure("usage", title, about(v, text + cut, value, "All together:"),
+                  "Steps of code usage by rank, a panel for each regime.", drawing)
 
 
 # ---- two metrics, two axes -------------------------------------------------------------------------------------------

@@ -139,11 +139,12 @@ def field_figure(trials, field, level):
                      aspect=30)
     where, t = regime_title(level), trials.loc[field.trial]
     return Figure("fields_" + "_".join(map(str, level)), f"{FIELDS}: {where}",
-                  "Arrows: where each estimator pushes an encoding (against its mean gradient), long where it pushes hard, each "
-                  "panel on its own scale; blue: the right way, grey: across it, orange: the wrong way. Dots: codes; lines: borders of their "
-                  "cells. The true direction is that of the smoothed loss. Roughness: how far the gradient jumps across a "
-                  f"border from one point of the grid to the next, in units of its own size. Data: trial {field.trial} (seed {t.seed}, K {t.K}), epoch {field.epoch}, "
-                  "one trial a panel: an illustration, not a sample.", "Arrow fields around codes, a panel each.", drawing)
+                  "Arrows: where each estimator pushes an encoding (against its mean gradient), long where it pushes hard, "
+                  "each panel on its own scale; blue: the right way, grey: across it, orange: the wrong way. Dots: codes; "
+                  "lines: borders of their cells. The true direction is that of the smoothed loss. Roughness: how far the "
+                  "gradient jumps across a border from one point of the grid to the next, in units of its own size. Data: "
+                  f"trial {field.trial} (seed {t.seed}, K {t.K}), epoch {field.epoch}, one trial a panel: an illustration, "
+                  "not a sample.", "Arrow fields around codes, a panel each.", drawing)
 
 
 def cosine(a, b):

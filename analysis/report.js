@@ -40,7 +40,8 @@
 
   /* ---- choices ---- */
 
-  const state = { study: Object.keys(data.studies)[0], show: "values", metric: "", of: "", x: "", by: "", first: "", second: "" };
+  const state = { study: Object.keys(data.studies)[0], show: "values", metric: "", of: "", x: "", by: "", first: "",
+    second: "" };
 
   function options() {
     const rows = data.studies[state.study], settings = varying(rows), usual = data.usual[state.study];
@@ -131,7 +132,8 @@
         });
       } else {
         pairsOf(here).forEach(([a, b]) => found.push({ group: level, x: value(state.x, b),
-          y: value(state.metric, b) - value(state.metric, a), series: text(state.second) + " − " + text(state.first), trials: [a, b] }));
+          y: value(state.metric, b) - value(state.metric, a), series: text(state.second) + " − " + text(state.first),
+          trials: [a, b] }));
       }
     }
     return found;
@@ -262,9 +264,11 @@
     cells.forEach((c) => {
       const share = heatShare(c.mean, cells), x = left + w * xs.indexOf(c.x), y = BOX.top + h * groups.indexOf(c.group);
       const mix = (full) => Math.round(255 + (full - 255) * share); // purple below zero, orange above, white at zero
-      const colour = c.mean < 0 && differences() ? `rgb(${mix(84)},${mix(39)},${mix(136)})` : `rgb(${mix(179)},${mix(88)},${mix(6)})`;
+      const colour = c.mean < 0 && differences() ? `rgb(${mix(84)},${mix(39)},${mix(136)})`
+        : `rgb(${mix(179)},${mix(88)},${mix(6)})`;
       const node = add("rect", { x, y, width: w - 2, height: h - 2, fill: colour, stroke: "#ddd" });
-      const words = centred(x + w / 2, y + h / 2 + 4, (c.mean > 0 && differences() ? "+" : "") + String(Number(c.mean.toPrecision(3))));
+      const sign = c.mean > 0 && differences() ? "+" : "";
+      const words = centred(x + w / 2, y + h / 2 + 4, sign + String(Number(c.mean.toPrecision(3))));
       if (share > 0.6) words.setAttribute("style", "fill:#fff");
       c.node = node;
       c.at = [x + w / 2, y + h / 2];

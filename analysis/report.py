@@ -158,7 +158,8 @@ def make(path, other, folder, preliminary, narrow=False):
     write(f"{folder}/report.html", page(
         title=trials.attrs["file"].get("title") or os.path.basename(path), file=os.path.basename(path),
         attributes=trials.attrs["file"], provenance=trials.attrs["provenance"], job=trials.attrs["job"],
-        counts=counts, declared_first=study.declared_first(trials), n=len(trials), seeds=int(trials.seed.nunique()), live=trials.attrs["live"],
+        counts=counts, declared_first=study.declared_first(trials), n=len(trials),
+        seeds=int(trials.seed.nunique()), live=trials.attrs["live"],
         overall=study.overall, where=report_tables.where,
         effect=summary.effect, margins=summary.margins(), figures=drawn, changes=changes,
         data=jinja2.utils.markupsafe.Markup(data), **found))

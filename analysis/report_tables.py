@@ -184,23 +184,25 @@ def contrast_table(results, planned):
 
 
 def power_table(results):
-    """What pairing gained, and how many seeds an effect of the margin's size needs, from the spread seen here."""
+    """What pairing gained, and how many seeds an effect needs, the declared one or the margin, from the spread here."""
     rows, family = [], sum(numpy.isfinite(r.comparison.p) for r in results)
     for r in results[:MOST_ROWS]:
-        c, needed = r.comparison, ["–", "–"]
-        if c.n > 2 and c.sd and r.margin:
-            needed = [inference.seeds_needed(c.sd, r.margin),
-                      inference.seeds_needed(inference.sd_limit(c.sd, c.n), r.margin, alpha=study.ALPHA / family)]
+        c, needed, effect = r.comparison, ["–", "–"], r.contrast.effect or r.margin
+        if c.n > 2 and c.sd and effect:
+            needed = [inference.seeds_needed(c.sd, effect),
+                      inference.seeds_needed(inference.sd_limit(c.sd, c.n), effect, alpha=study.ALPHA / family)]
             needed = [str(n) if n else ">100000" for n in needed]
         rows.append([r.contrast.name, r.contrast.metric, regime(r.regime), str(c.n), number(c.gain), number(c.sd),
-                     number(inference.detectable(c.sd, c.n)) if c.n > 2 and c.sd else "–", number(r.margin), *needed])
+                     number(inference.detectable(c.sd, c.n)) if c.n > 2 and c.sd else "–",
+                     number(effect) + (" (declared)" if r.contrast.effect else ""), *needed])
     return Table("power", "What pairing gained, and how many seeds are needed: this file as a pilot.",
                  "Gain: how many times as many seeds the same precision would need without pairing (∞: all differences "
                  "are equal). Detectable: the smallest mean difference that n seeds find with 80% power at 5%, by a "
-                 "paired t test with the SD seen here. Seeds needed: to find a difference of the size of the margin with 80% "
-                 "power, if it were the only comparison and this SD the true one; to be safe: in this family of "
+                 "paired t test with the SD seen here. Seeds needed: to find the effect, the contrast's if "
+                 "it declares one and else the margin, with 80% power, if it were the only comparison and this SD the true "
+                 "one; to be safe: in this family of "
                  f"{family} (at 5%/{family}), with the SD at its upper 80% limit, for a pilot's SD is itself uncertain.",
-                 ["contrast", "metric", "regime", "n seeds", "gain", "SD of differences", "detectable", "margin",
+                 ["contrast", "metric", "regime", "n seeds", "gain", "SD of differences", "detectable", "effect",
                   "seeds needed", "to be safe"], rows)
 
 

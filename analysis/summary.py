@@ -74,8 +74,8 @@ def effect(claim, found):
         return "No difference in any cell."
     return (f"Largest effect, at {claim.axis} {f.value:g}, {report_tables.regime(f.regime)}: {claim.metric} is "
             f"{report_tables.number(f.result.first.mean())} with ste and differs by "
-            f"{report_tables.signed(c.mean)} {report_tables.interval(c.interval)} with rotation; Holm's p {report_tables.p_value(f.result.p_holm)}, "
-            f"n = {c.n} seeds, Cliff's delta {c.delta:.2f}.")
+            f"{report_tables.signed(c.mean)} {report_tables.interval(c.interval)} with rotation; Holm's p "
+            f"{report_tables.p_value(f.result.p_holm)}, n = {c.n} seeds, Cliff's delta {c.delta:.2f}.")
 
 
 def margins():
@@ -154,7 +154,8 @@ def difference(r):
     way = "higher" if c.mean > 0 else "lower"
     good = views.better(r.contrast.metric)
     good = f" ({'better' if good == way else 'worse'})" if good else ""
-    return (f"{r.contrast.metric} is {way}{good} with {axis}{second} than with {first}{', at ' + ', '.join(where) if where else ''}: "
+    at = f", at {', '.join(where)}" if where else ""
+    return (f"{r.contrast.metric} is {way}{good} with {axis}{second} than with {first}{at}: "
             f"{report_tables.signed(c.mean)} {report_tables.interval(c.interval)}, from "
             f"{report_tables.number(r.first.mean())}; Holm's p {report_tables.p_value(r.p_holm)}, n = {c.n} seeds.")
 
@@ -172,5 +173,6 @@ def casualties(trials):
             where += [f"{name} {value:g}" if trials[name].dtype != object else f"{name} {value}"
                       for value, x in share.items() if x == 1 and len(share) > 1 and value != ""]
         always = f" All with {', '.join(where[:4])} did." if where else ""
-        sentences.append(f"{int(bad.sum())} of {len(trials)} trials {words}.{always} The tables count them where they are missing.")
+        sentences.append(f"{int(bad.sum())} of {len(trials)} trials {words}.{always} The tables count them where "
+                         "they are missing.")
     return sentences

@@ -59,11 +59,13 @@ def metrics(trials, name, most=3):
 
 
 def series(trials, name):
-    """The setting that is compared: by declared contrasts, else the estimator, else the first text that varies."""
+    """The setting that is compared: by declared contrasts, else the estimator, else the first text that varies, unless
+    the job compares numbers only."""
     rows = study.members(trials, name)
     texts = [s for s in study.varying(rows, trials.attrs["settings"]) if rows[s].dtype == object]
-    declared = Counter(c.axis for c in trials.attrs["contrasts"] if c.study == name and c.axis in texts)
-    return declared.most_common(1)[0][0] if declared else "estimator" if "estimator" in texts else (texts or ["estimator"])[0]
+    declared = [c.axis for c in trials.attrs["contrasts"] if c.study == name and c.axis in rows]
+    compared = Counter(axis for axis in declared if axis in texts).most_common(1)
+    return compared[0][0] if compared else "estimator" if "estimator" in texts or declared or not texts else texts[0]
 
 
 def view(trials, name):

@@ -44,7 +44,7 @@ FEW = 16         # a block with more distinct texts is decoded one by one
 
 Snapshot = namedtuple("Snapshot", "epoch codebook codes usage")
 Arrays = namedtuple("Arrays", "trials dims labels values")
-Contrast = namedtuple("Contrast", "name study metric axis values where each")
+Contrast = namedtuple("Contrast", "name study metric axis values where each effect", defaults=[None])
 
 
 class StoreError(Exception):
@@ -199,7 +199,8 @@ def _contrasts(path, job, studies):
     if declared and not studies:
         raise StoreError(f"{path}: declares contrasts, but has no study", 5)
     return [Contrast(c["name"], c.get("study", studies[0]), c["metric"], c["axis"], tuple(c["values"]),
-                     dict(c.get("where", {})), list(c.get("each", []))) for c in declared]
+                     dict(c.get("where", {})), list(c.get("each", [])),
+                     float(c["effect"]) if "effect" in c else None) for c in declared]
 
 
 def _add_journal(path, trials):

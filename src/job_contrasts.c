@@ -3,10 +3,11 @@
 #include "vqsweep/record.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum field { NAME, STUDY, METRIC, AXIS, VALUES, WHERE, EACH, N_FIELDS };
-static const char *const field_name[N_FIELDS] = {"name", "study", "metric", "axis", "values", "where", "each"};
+enum field { NAME, STUDY, METRIC, AXIS, VALUES, WHERE, EACH, EFFECT, N_FIELDS };
+static const char *const field_name[N_FIELDS] = {"name", "study", "metric", "axis", "values", "where", "each", "effect"};
 #define EXPECTED "a contrast such as {name: alive, metric: dead_codes_train, axis: estimator, values: [ste, rotation]}"
 
 static enum vqs_status read_fields(struct vqs_reader *in, const yaml_node_t *node, yaml_node_t *fields[N_FIELDS]) {
@@ -20,7 +21,7 @@ static enum vqs_status read_fields(struct vqs_reader *in, const yaml_node_t *nod
         }
         if (f == N_FIELDS) {
             return COMPLAIN(in, key,
-                            "%.60s: not a key of a contrast; it has name, study, metric, axis, values, where, each",
+                            "%.60s: not a key of a contrast; it has name, study, metric, axis, values, where, each, effect",
                             name ? name : "contrasts");
         }
         if (fields[f]) {
@@ -177,6 +178,18 @@ static enum vqs_status read_each(struct vqs_reader *in, const yaml_node_t *node,
     return VQS_OK;
 }
 
+/* The size of difference that is worth finding, for the table of power: a number over 0. */
+static enum vqs_status read_effect(struct vqs_reader *in, const yaml_node_t *node) {
+    const char *text = vqs_reader_text(node);
+    char *end = NULL;
+    const double effect = text ? strtod(text, &end) : 0;
+    if (!text || !*text || *end || !(effect > 0 && effect < 1e300)) {
+        return COMPLAIN(in, node, "effect: must be a number over 0, in the unit of the metric, not '%.60s'",
+                        text ? text : "a list");
+    }
+    return say(in, ", effect ", text, "");
+}
+
 enum vqs_status vqs_reader_contrasts(struct vqs_reader *in, const yaml_node_t *list) {
     TRY(vqs_reader_expect_list(in, list, "contrasts", "a list of " EXPECTED));
     for (size_t c = 0; c < n_items(list); c++) {
@@ -203,6 +216,7 @@ enum vqs_status vqs_reader_contrasts(struct vqs_reader *in, const yaml_node_t *l
         TRY(read_axis(in, study, fields, seen));
         TRY(fields[WHERE] ? read_where(in, study, fields[WHERE], seen) : VQS_OK);
         TRY(fields[EACH] ? read_each(in, fields[EACH], seen) : VQS_OK);
+        TRY(fields[EFFECT] ? read_effect(in, fields[EFFECT]) : VQS_OK);
         TRY(say(in, "\n", "", ""));
     }
     return VQS_OK;

@@ -41,7 +41,7 @@ def expected_rows(path):
             trial, name, *rest = line.rstrip("\n").split("\t")
             if name.startswith("curve_"):
                 curves[name, int(trial), int(rest[1])] = float(rest[0])
-            elif name == "codebook":
+            elif name == "code":  # of a snapshot
                 K, epoch, code, usage, x, y = rest
                 row = (int(epoch), int(code), int(usage), float(x), float(y))
                 codebooks.setdefault((int(K), int(trial)), []).append(row)

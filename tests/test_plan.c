@@ -184,6 +184,9 @@ static const struct {
     {HEAD TWO "- {" GOOD ", where: {estimator: ste}}\n", 4, "estimator: given twice"},
     {HEAD TWO "- {" GOOD ", where: {K: 4}, each: [K]}\n", 4, "each: K is given twice"},
     {HEAD TWO "- {" GOOD ", each: K}\n", 4, "each: is not a list"},
+    {HEAD TWO "- {" GOOD ", effect: large}\n", 4, "effect: must be a number over 0, in the unit of the metric"},
+    {HEAD TWO "- {" GOOD ", effect: -1}\n", 4, "effect: must be a number over 0"},
+    {HEAD TWO "- {" GOOD ", effect: [1]}\n", 4, "effect: must be a number over 0"},
     {HEAD TWO "- {" GOOD ", study: u}\n", 4, "study: the job has no study 'u'"},
     {HEAD "studies: {a: {}, b: {}}\ncontrasts:\n- {" GOOD "}\n", 4, "study: is missing; the job has 2 studies"},
     {HEAD "studies:\n  a:\n    contrasts: []\n", 4, "unknown key"},
@@ -406,10 +409,10 @@ START_TEST(contrasts_are_told_and_part_of_the_plans_key) {
     struct vqs_plan *plan =
         plan_of(STUDIES "contrasts:\n"
                         "- {name: alive, study: a, metric: dead_codes_train, axis: estimator,\n"
-                        "   values: [ste, rotation], where: {K: 8, D: 128}, each: [decoder, beta]}\n"
+                        "   values: [ste, rotation], where: {K: 8, D: 128}, each: [decoder, beta], effect: 2.5}\n"
                         "- {study: b, name: b, metric: mse_eval, axis: lr, values: [0.002, 1.0]}\n");
     static const char lines[] =
-        "alive: dead_codes_train in a, estimator rotation - ste, K=8, D=128, each decoder, beta\n"
+        "alive: dead_codes_train in a, estimator rotation - ste, K=8, D=128, each decoder, beta, effect 2.5\n"
         "b: mse_eval in b, lr 1 - 0.002\n";
     size_t size;
     const char *text = vqs_plan_contrasts(plan, &size);

@@ -363,7 +363,8 @@ START_TEST(spoilt_values) {
         int64_t value;
     } cases[] = {
         {"n_epochs", 1000000}, {"n_epochs", -1}, {"n_snapshots", INT32_MAX}, {"n_snapshots", -2}, {"codebook_row", 999},
-        {"codebook_row", -1},  {"K", 65536},     {"d", INT64_MAX},           {"rank", INT64_MAX}, {"codebook_row", 3}};
+        {"codebook_row", -1},  {"K", 65536},     {"d", INT64_MAX},           {"rank", INT64_MAX}, {"codebook_row", 3},
+        {"groups", 0},         {"groups", -1},   {"groups", INT64_MAX}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         ck_assert_int_eq(write_sweep("s.h5", small_job, faithful, NULL), VQS_OK);
         hid_t file = H5Fopen("s.h5", H5F_ACC_RDWR, H5P_DEFAULT), set = H5Dopen2(file, cases[i].name, H5P_DEFAULT);
@@ -596,7 +597,7 @@ START_TEST(write_for_python) {
         for (int s = 0; s < r.n_snapshots; s++) {
             const struct vqs_snapshot *snapshot = &r.snapshots[s];
             for (int k = 0; k < snapshot->K; k++) {
-                fprintf(out, "%zu\tcodebook\t%d\t%d\t%d\t%" PRIu32 "\t%.9g\t%.9g\n", trial, snapshot->K,
+                fprintf(out, "%zu\tcode\t%d\t%d\t%d\t%" PRIu32 "\t%.9g\t%.9g\n", trial, snapshot->K,
                         snapshot->epoch, k, snapshot->usage[k], (double)snapshot->codes[2 * k],
                         (double)snapshot->codes[2 * k + 1]);
             }

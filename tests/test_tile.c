@@ -449,8 +449,10 @@ static void check_draws(const struct vqs_kernels *k, const struct vqs_estimator 
     c.tile.fsum = test_reals(stride);
     c.tile.moments = e->needs & VQS_GIVES_VALUE ? test_reals(stride * (size_t)d) : NULL;
     c.tile.gcodes = test_reals((size_t)(K * d));
+    vqs_real *learned = e->fitting ? test_reals(e->fitting->size(&c.settings)) : NULL;
     c.tile.number = TILE;
     c.step.number = NUMBER;
+    c.step.learned = learned;
     k->tile_step(&c.step, &c.tile);
     const struct vqs_stream stream = {k, c.settings.seed, VQS_RNG_ESTIMATOR, NUMBER};
     vqs_rng_normal(&stream, TILE * ((latent + GROUP - 1) / GROUP * GROUP), latent, 1, noise);
@@ -458,7 +460,7 @@ static void check_draws(const struct vqs_kernels *k, const struct vqs_estimator 
     ck_assert(!(e->needs & VQS_NEEDS_NOISE) == !c.tile.noise && !(e->needs & VQS_NEEDS_CHOICES) == !c.tile.words);
     ck_assert_msg(!c.tile.noise || same_bits(noise, c.tile.noise, latent), "%s: noise", e->name);
     ck_assert_msg(!c.tile.words || !memcmp(words, c.tile.words, choices * sizeof *words), "%s: words", e->name);
-    free(noise), free(words), free(c.tile.fsum), free(c.tile.moments), free(c.tile.gcodes);
+    free(noise), free(words), free(learned), free(c.tile.fsum), free(c.tile.moments), free(c.tile.gcodes);
     free_tile_case(&c);
 }
 
