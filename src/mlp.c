@@ -196,7 +196,7 @@ void vqs_net_backward(const struct vqs_net *net, int first, int rows, const stru
 
 /* ---- gradients of the parameters ----------------------------------------------------------------------------------- */
 
-enum { BLOCK = 128 }; /* rows of a W in one part */
+enum { BLOCK = 256 }; /* rows of a W in one part */
 
 static int blocks_of(const struct vqs_layer *layer) {
     return (layer->out + BLOCK - 1) / BLOCK;

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { T = VQS_TILE, RUN = 128 };
+enum { T = VQS_TILE, RUN = 256 };
 
 struct vqs_mlp_work {
     int run;         /* rows of a run, whole tiles */
