@@ -154,8 +154,7 @@ static void quantize_part(const struct vqs_step *s, struct vqs_tile *t, int code
     }
 }
 
-/* k, q and f. */
-static void quantize(const struct vqs_step *s, struct vqs_tile *t) {
+void KERNEL(tile_quantize)(const struct vqs_step *s, struct vqs_tile *t) {
     const struct vqs_quantizer *q = s->quantizer;
     const size_t latent = (size_t)s->d * T;
     for (int level = 0; level < q->levels; level++) {
@@ -178,6 +177,9 @@ static void quantize(const struct vqs_step *s, struct vqs_tile *t) {
     if (!s->each && s->estimator->forward) {
         const struct vqs_estimator_tile e = for_total(s, t, NULL);
         s->estimator->forward(&e);
+    }
+    for (int c = 0; t->collects && c < q->n_codebooks; c++) {
+        KERNEL(soft_codes)(s, t, c);
     }
 }
 
@@ -296,9 +298,6 @@ static void push_back_level(const struct vqs_step *s, struct vqs_tile *t, int le
 /* gz of the reconstruction loss. */
 static void push_back(const struct vqs_step *s, struct vqs_tile *t, vqs_real *restrict zero) {
     FOR_LANES zero[l] = 0;
-    if (t->at_z) {
-        reconstruction_at_z(s, t);
-    }
     for (int level = s->quantizer->levels - 1; s->each && level >= 0; level--) {
         push_back_level(s, t, level, zero);
     }
@@ -386,18 +385,11 @@ static void unbound(int d, const vqs_real *restrict z, vqs_real *restrict gz) {
     }
 }
 
-void KERNEL(tile_step)(const struct vqs_step *s, struct vqs_tile *t) {
+void KERNEL(tile_estimate)(const struct vqs_step *s, struct vqs_tile *t) {
     const int d = s->d;
-    vqs_real rec[T], vq[T], zero[T];
-    encode(s, t);
-    quantize(s, t);
-    vqs_profile_lap(t->profile, VQS_PHASE_ASSIGN);
-    reconstruction(s, t, rec);
+    vqs_real vq[T], zero[T];
     if (t->n < T) { /* before an estimator sums over samples */
         clear_spare_lanes(d, t->n, t->g);
-    }
-    if (t->sums) {
-        smoothed_gradient(s, t);
     }
     push_back(s, t, zero);
     FOR_LANES vq[l] = 0;
@@ -414,18 +406,38 @@ void KERNEL(tile_step)(const struct vqs_step *s, struct vqs_tile *t) {
         unbound(d, t->z, t->gz);
     }
     if (t->n < T) {
-        clear_spare_lanes(1, t->n, rec);
         clear_spare_lanes(1, t->n, vq);
         clear_spare_lanes(1, t->n, zero);
-        clear_spare_lanes(d, t->n, t->f);
         clear_spare_lanes(d, t->n, t->gz);
+    }
+    t->vq += (double)sum_lanes(vq);
+    t->zero += (double)sum_lanes(zero);
+}
+
+void KERNEL(tile_step)(const struct vqs_step *s, struct vqs_tile *t) {
+    vqs_real rec[T];
+    encode(s, t);
+    KERNEL(tile_quantize)(s, t);
+    vqs_profile_lap(t->profile, VQS_PHASE_ASSIGN);
+    if (t->collects) {
+        return;
+    }
+    reconstruction(s, t, rec);
+    if (t->at_z) {
+        reconstruction_at_z(s, t);
+    }
+    if (t->sums) {
+        smoothed_gradient(s, t);
+    }
+    KERNEL(tile_estimate)(s, t);
+    if (t->n < T) {
+        clear_spare_lanes(1, t->n, rec);
+        clear_spare_lanes(s->d, t->n, t->f);
     }
     if (t->moments) {
         add_moments(s, t);
     }
     t->rec += (double)sum_lanes(rec);
-    t->vq += (double)sum_lanes(vq);
-    t->zero += (double)sum_lanes(zero);
     write_outer(s, t);
     vqs_profile_lap(t->profile, VQS_PHASE_ESTIMATE);
 }

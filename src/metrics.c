@@ -22,6 +22,10 @@ void vqs_evaluation_carve(const struct vqs_settings *s, struct vqs_arena *arena,
     e->tiles = vqs_arena_take(arena, (samples + T - 1) / T * 2, sizeof *e->tiles);
 }
 
+size_t vqs_evaluation_scratch(const struct vqs_model *m) {
+    return m->tile_scratch + (3 * (size_t)m->d + m->ld) * T;
+}
+
 /* ---- the pass over the data ------------------------------------------------------------------------------------ */
 
 static double square(double a) {
@@ -49,7 +53,7 @@ static void evaluate_tile(const struct vqs_model *m, const struct vqs_samples *s
                           vqs_real *z, size_t book_stride, uint32_t *k, double sums[2]) {
     uint32_t rows[T];
     const int n = vqs_tile_rows(samples->n, tile, rows), d = m->d;
-    vqs_real *q = y + m->rows * T, error[T];
+    vqs_real *q = y + m->tile_scratch, *xhat = q + 3 * d * T, error[T];
     vqs_model_encode(m, samples->x, rows, y, z);
     quantize(&m->quantizer, d, z, q + d * T, book_stride, k, q);
     double distortion = 0, squared_error = 0;
@@ -58,9 +62,15 @@ static void evaluate_tile(const struct vqs_model *m, const struct vqs_samples *s
             distortion += square((double)z[i * T + l] - (double)q[i * T + l]);
         }
     }
-    m->kernels->decode_error(d, m->ld, samples->x, rows, m->V, m->decoder_bias, q, error);
+    if (m->mlp) {
+        vqs_model_decode(m, q, y, xhat);
+    } else {
+        m->kernels->decode_error(d, m->ld, samples->x, rows, m->V, m->decoder_bias, q, error);
+    }
     for (int l = 0; l < n; l++) {
-        squared_error += (double)error[l];
+        const size_t ld = m->ld;
+        squared_error += m->mlp ? m->kernels->squared_error(ld, 0, samples->x + rows[l] * ld, xhat + (size_t)l * ld, y)
+                                : (double)error[l];
     }
     sums[0] = squared_error;
     sums[1] = distortion;
@@ -121,7 +131,7 @@ static void evaluate_tiles(void *ctx, int me) {
     const struct pass *p = ctx;
     const struct vqs_model *m = p->model;
     const int tiles = (int)((p->samples->n + T - 1) / T);
-    vqs_real *y = p->y + (size_t)me * (size_t)(m->rows + 3 * m->d) * T;
+    vqs_real *y = p->y + (size_t)me * vqs_evaluation_scratch(m);
     for (int tile; (tile = vqs_team_claim(p->team)) < tiles;) {
         const size_t t = (size_t)tile;
         evaluate_tile(m, p->samples, t, y, p->z + t * (size_t)m->d * T, p->e->book_stride, p->e->k + t * T,
@@ -261,7 +271,7 @@ void dgesvd_(const char *jobu, const char *jobvt, const int *m, const int *n, do
 
 enum vqs_status vqs_metrics_subspace(const struct vqs_model *m, const struct vqs_dataset *data,
                                      double metric[VQS_N_METRICS], struct vqs_error *err) {
-    if (data->r == 0) {
+    if (data->r == 0 || m->mlp) {
         return VQS_OK;
     }
     const int d = m->d, r = data->r, least = d < r ? d : r, lwork = 8 * (d + r), one = 1;

@@ -1,6 +1,8 @@
 /* model.c - parameters of the autoencoder: layout, initial values, derived quantities, encoding. */
 #include "vqsweep/model.h"
 
+#include "mlp.h"
+
 #include "vqsweep/orthonormal.h"
 
 #include <math.h>
@@ -16,26 +18,35 @@ void vqs_model_carve(const struct vqs_settings *s, const struct vqs_kernels *k, 
     m->D = s->D;
     m->d = s->d;
     m->ld = vqs_row_stride(s->D);
-    m->tied = !trained || s->decoder == VQS_DECODER_TIED;
-    m->bias = trained && s->bias;
+    const bool mlp = vqs_setting_used(VQS_SETTING_hidden, s);
+    m->mlp = mlp ? vqs_arena_take(arena, 1, sizeof *m->mlp) : NULL;
+    m->tied = !trained || (!mlp && s->decoder == VQS_DECODER_TIED);
+    m->bias = trained && !mlp && s->bias;
     m->bounded = vqs_setting_used(VQS_SETTING_fsq_levels, s);
-    m->rows = (m->tied ? 1 : 2) * s->d + (m->bias ? 1 : 0);
+    m->rows = mlp ? 0 : (m->tied ? 1 : 2) * s->d + (m->bias ? 1 : 0);
 
     const size_t d = (size_t)s->d, matrix = (size_t)m->rows * m->ld, bias = m->bias ? vqs_row_stride(s->d) : 0;
-    const size_t before_codes = matrix + bias;
+    const size_t before_codes = mlp ? vqs_mlp_n_params(s) : matrix + bias;
     m->n_params = before_codes + vqs_quantizer_n_params(s);
     m->params = vqs_arena_take(arena, m->n_params + VQS_ROW_UNIT, sizeof *m->params); /* kernels may read past codes */
     vqs_quantizer_carve(s, k, arena, m->params ? m->params + before_codes : NULL, &m->quantizer);
-    m->packed = vqs_arena_take(arena, k->pack_size(m->rows, m->ld), sizeof *m->packed);
-    m->gram = vqs_arena_take(arena, m->tied ? 0 : d * d, sizeof *m->gram);
+    m->packed = vqs_arena_take(arena, mlp ? 0 : k->pack_size(m->rows, m->ld), sizeof *m->packed);
+    m->gram = vqs_arena_take(arena, mlp || m->tied ? 0 : d * d, sizeof *m->gram);
+    m->ld_kept = mlp ? vqs_row_stride(s->hidden_layers ? s->hidden : s->D) : m->ld;
+    m->n_kept = mlp && !s->orthonormal ? 0 : d * m->ld_kept;
+    m->tile_scratch = mlp ? vqs_mlp_tile_scratch(s) : (size_t)m->rows * T;
     m->decoded_bias = vqs_arena_take(arena, m->bias ? d : 0, sizeof *m->decoded_bias);
     const size_t samples = (size_t)(s->N > s->N_eval ? s->N : s->N_eval), tiles = (samples + T - 1) / T;
     scratch->z = vqs_arena_take(arena, tiles * T * d, sizeof *scratch->z);
-    scratch->y = vqs_arena_take(arena, (size_t)m->rows * T, sizeof *scratch->y);
-    scratch->retract = vqs_arena_take(arena, vqs_retract_scratch(s->retraction, s->d, m->ld), sizeof(vqs_real));
+    scratch->y = vqs_arena_take(arena, m->tile_scratch, sizeof *scratch->y);
+    scratch->retract = vqs_arena_take(arena, vqs_retract_scratch(s->retraction, s->d, m->ld_kept), sizeof(vqs_real));
     scratch->order = vqs_arena_take(arena, (size_t)s->N, sizeof *scratch->order);
     vqs_lloyd_carve(arena, (size_t)s->N, vqs_code_width(s), s->K, &scratch->lloyd);
     if (!m->params) { /* measuring */
+        return;
+    }
+    if (mlp) {
+        vqs_mlp_carve(s, k, m->params, m->mlp);
         return;
     }
     m->W = m->params;
@@ -61,6 +72,8 @@ void vqs_model_refresh_part(struct vqs_model *m, int part) {
     const struct vqs_kernels *k = m->kernels;
     if (part == 0) {
         vqs_quantizer_refresh(&m->quantizer);
+    } else if (m->mlp) {
+        return;
     } else if (part == 1) {
         refresh_decoder(m);
     } else if (k->pack_size(m->rows, m->ld)) {
@@ -84,7 +97,9 @@ int vqs_tile_rows(size_t n, size_t tile, uint32_t rows[VQS_TILE]) {
     return n - tile * T < T ? (int)(n - tile * T) : T;
 }
 
-void vqs_model_encode(const struct vqs_model *m, const vqs_real *x, const uint32_t *rows, vqs_real *y, vqs_real *z) {
+/* z = W x + b */
+static void encode_linear(const struct vqs_model *m, const vqs_real *x, const uint32_t *rows, vqs_real *y,
+                          vqs_real *z) {
     m->kernels->project(m->rows, m->ld, x, rows, m->W, m->packed, y);
     for (int i = 0; i < m->d; i++) {
         const vqs_real b = m->bias ? m->encoder_bias[i] : 0;
@@ -92,8 +107,33 @@ void vqs_model_encode(const struct vqs_model *m, const vqs_real *x, const uint32
             z[i * T + l] = y[i * T + l] + b;
         }
     }
+}
+
+void vqs_model_encode(const struct vqs_model *m, const vqs_real *x, const uint32_t *rows, vqs_real *y, vqs_real *z) {
+    if (m->mlp) {
+        vqs_mlp_encode(m->mlp, x, rows, y, z);
+    } else {
+        encode_linear(m, x, rows, y, z);
+    }
     if (m->bounded) {
         m->kernels->bound(m->d, z);
+    }
+}
+
+void vqs_model_decode(const struct vqs_model *m, const vqs_real *q, vqs_real *y, vqs_real *xhat) {
+    if (m->mlp) {
+        vqs_mlp_decode(m->mlp, q, y, xhat);
+        return;
+    }
+    for (size_t l = 0; l < T; l++) {
+        vqs_real *out = xhat + l * m->ld;
+        memset(out, 0, m->ld * sizeof *out);
+        for (int i = 0; i < m->d; i++) {
+            m->kernels->axpy(m->ld, q[(size_t)i * T + l], m->V + (size_t)i * m->ld, out);
+        }
+        if (m->bias) {
+            m->kernels->axpy(m->ld, 1, m->decoder_bias, out);
+        }
     }
 }
 
@@ -109,14 +149,11 @@ static struct vqs_encoded encode_all(const struct vqs_model *m, const struct vqs
 
 /* ---- initial values -------------------------------------------------------------------------------------------- */
 
-void vqs_model_init(const struct vqs_settings *s, const struct vqs_dataset *data, struct vqs_model *m,
-                    struct vqs_model_scratch *scratch) {
+static void init_linear(const struct vqs_settings *s, struct vqs_model *m) {
     const struct vqs_stream encoder = {m->kernels, s->seed, VQS_RNG_ENCODER, 0};
     const struct vqs_stream decoder = {m->kernels, s->seed, VQS_RNG_DECODER, 0};
     const size_t D = (size_t)m->D;
     const vqs_real bound = (vqs_real)(1 / sqrt(m->d));
-
-    memset(m->params, 0, m->n_params * sizeof *m->params);
     for (int i = 0; i < m->d; i++) {
         if (s->encoder == VQS_ENCODER_IDENTITY) {
             m->W[(size_t)i * m->ld + (size_t)i] = 1;
@@ -127,6 +164,16 @@ void vqs_model_init(const struct vqs_settings *s, const struct vqs_dataset *data
     vqs_orthonormalize(m->kernels, m->d, m->ld, m->W);
     for (int i = 0; i < m->d && !m->tied; i++) {
         vqs_rng_uniform(&decoder, (uint64_t)i * D, D, -bound, bound, m->V + (size_t)i * m->ld);
+    }
+}
+
+void vqs_model_init(const struct vqs_settings *s, const struct vqs_dataset *data, struct vqs_model *m,
+                    struct vqs_model_scratch *scratch) {
+    memset(m->params, 0, m->n_params * sizeof *m->params);
+    if (m->mlp) {
+        vqs_mlp_init(s, m->mlp);
+    } else {
+        init_linear(s, m);
     }
     vqs_model_refresh(m);
     struct vqs_encoded encoded = {0};

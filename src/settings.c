@@ -50,6 +50,9 @@ const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
     static const char *const alphabet[] = {"bytes", "occurring"};
     static const char *const whiten[] = {"none", "zca", "pca"};
     static const char *const latent[] = {"gaussian", "uniform", "mixture"};
+    static const char *const model[] = {"linear", "mlp"};
+    static const char *const activation[] = {"gelu", "relu"};
+    static const char *const loss[] = {"mse", "cross_entropy"};
     static const char *const encoder[] = {"linear", "identity"};
     static const char *const decoder[] = {"free", "tied"};
     static const char *const retraction[] = {"mgs", "polar", "qr", "qr_raw"};
@@ -80,6 +83,12 @@ const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
         return i < COUNT(whiten) ? whiten[i] : NULL;
     case VQS_SETTING_latent:
         return i < COUNT(latent) ? latent[i] : NULL;
+    case VQS_SETTING_model:
+        return i < COUNT(model) ? model[i] : NULL;
+    case VQS_SETTING_activation:
+        return i < COUNT(activation) ? activation[i] : NULL;
+    case VQS_SETTING_loss:
+        return i < COUNT(loss) ? loss[i] : NULL;
     case VQS_SETTING_encoder:
         return i < COUNT(encoder) ? encoder[i] : NULL;
     case VQS_SETTING_decoder:
@@ -169,7 +178,11 @@ bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *s) {
     case VQS_WHEN_SEVERAL:
         return trained && vqs_n_codebooks(s) > 1;
     case VQS_WHEN_LINEAR:
-        return trained && s->encoder == VQS_ENCODER_LINEAR;
+        return trained && s->model == VQS_MODEL_LINEAR;
+    case VQS_WHEN_MLP:
+        return trained && s->model == VQS_MODEL_MLP;
+    case VQS_WHEN_RETRACTED:
+        return trained && (s->model == VQS_MODEL_MLP ? s->orthonormal : s->encoder == VQS_ENCODER_LINEAR);
     case VQS_WHEN_PROBED:
         return trained && s->probe_epochs.n > 0;
     case VQS_WHEN_FIELD:
@@ -364,6 +377,36 @@ static enum vqs_status check_codebooks(const struct vqs_settings *s, enum vqs_se
     return VQS_OK;
 }
 
+/* What an MLP cannot do. */
+static enum vqs_status check_mlp(const struct vqs_settings *s, enum vqs_setting_id *culprit, struct vqs_error *err) {
+    if (!vqs_setting_used(VQS_SETTING_hidden, s)) {
+        return VQS_OK;
+    }
+    if (s->orthonormal && s->hidden_layers > 0 && s->d > s->hidden) {
+        *culprit = VQS_SETTING_orthonormal;
+        return vqs_fail(err, VQS_ERR_JOB,
+                        "orthonormal: %d rows of %d values cannot be orthonormal; d must be at most hidden", s->d,
+                        s->hidden);
+    }
+    if (s->loss == VQS_LOSS_CROSS_ENTROPY && s->data != VQS_DATA_TEXT) {
+        *culprit = VQS_SETTING_loss;
+        return vqs_fail(err, VQS_ERR_JOB, "loss: cross_entropy is of classes, which data: %s has not; use data: text",
+                        vqs_setting_choice(VQS_SETTING_data, s->data));
+    }
+    if (vqs_estimator_get(s->estimator)->needs & VQS_NEEDS_SMOOTHED) {
+        *culprit = VQS_SETTING_estimator;
+        return vqs_fail(err, VQS_ERR_JOB, "estimator: %s learns by the algebra of linear decoders; set model: linear",
+                        vqs_estimator_get(s->estimator)->name);
+    }
+    if (s->probe_epochs.n > 0) {
+        *culprit = VQS_SETTING_probe_epochs;
+        return vqs_fail(err, VQS_ERR_JOB,
+                        "probe_epochs: gradients are probed by the algebra of linear decoders; set model: linear, or "
+                        "no probe_epochs");
+    }
+    return VQS_OK;
+}
+
 enum vqs_status vqs_settings_check(const struct vqs_settings *s, enum vqs_setting_id *culprit, struct vqs_error *err) {
     for (int id = 0; id < VQS_N_SETTINGS; id++) {
         if (!in_range((enum vqs_setting_id)id, s)) {
@@ -401,6 +444,7 @@ enum vqs_status vqs_settings_check(const struct vqs_settings *s, enum vqs_settin
     status = status ? status : check_epochs(VQS_SETTING_snapshots, s, &s->snapshots, culprit, err);
     status = status ? status : check_epochs(VQS_SETTING_probe_epochs, s, &s->probe_epochs, culprit, err);
     status = status ? status : check_data(s, culprit, err);
+    status = status ? status : check_mlp(s, culprit, err);
     status = status ? status : vqs_learning_check(s, culprit, err);
     status = status ? status : vqs_care_check(s, culprit, err);
     return status ? status : vqs_schedule_check(s, culprit, err);

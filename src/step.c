@@ -30,6 +30,11 @@ static bool decodes_codes(const struct vqs_settings *s, const struct vqs_estimat
     return vqs_n_codebooks(s) == 1 && !(estimator->needs & VQS_GIVES_VALUE);
 }
 
+/* Whether a linear decoder's gradients want sums of what it decodes. */
+static bool wants_moments(const struct vqs_settings *s, const struct vqs_estimator *estimator) {
+    return !vqs_setting_used(VQS_SETTING_hidden, s) && !decodes_codes(s, estimator);
+}
+
 void vqs_tile_carve(const struct vqs_settings *s, const struct vqs_estimator *estimator, int rows,
                     struct vqs_arena *arena, struct vqs_tile *t) {
     const unsigned needs = estimator->needs;
@@ -48,7 +53,7 @@ void vqs_tile_carve(const struct vqs_settings *s, const struct vqs_estimator *es
     t->ge = vqs_arena_take(arena, latent, sizeof(vqs_real));
     t->rest = chain ? vqs_arena_take(arena, latent, sizeof(vqs_real)) : NULL;
     t->back = chain ? vqs_arena_take(arena, latent, sizeof(vqs_real)) : NULL;
-    t->square = decodes_codes(s, estimator) ? NULL : vqs_arena_take(arena, (size_t)(s->d * s->d), sizeof(vqs_real));
+    t->square = wants_moments(s, estimator) ? vqs_arena_take(arena, (size_t)(s->d * s->d), sizeof(vqs_real)) : NULL;
     t->at_z = needs & VQS_NEEDS_AT_Z ? vqs_arena_take(arena, latent, sizeof(vqs_real)) : NULL;
     t->noise_stride = whole_groups(latent);
     t->noise = needs & VQS_NEEDS_NOISE ? vqs_arena_take(arena, seen * t->noise_stride, sizeof(vqs_real)) : NULL;
@@ -67,19 +72,19 @@ static size_t whole_rows(size_t n) {
 
 static void carve_partials(const struct vqs_settings *s, const struct vqs_estimator *estimator, struct vqs_arena *arena,
                            struct vqs_work *w) {
-    const bool code = decodes_codes(s, estimator);
+    const bool sums = wants_moments(s, estimator);
     const size_t outer = (size_t)w->model.rows * w->model.ld, vector = vqs_row_stride(s->d);
-    const size_t moments = code ? 0 : (size_t)s->d * vector;
-    const size_t fsum = code ? 0 : vector;
+    const size_t moments = sums ? (size_t)s->d * vector : 0;
+    const size_t fsum = sums ? vector : 0;
     const bool soft = s->entropy_weight > 0, weighed = soft || estimator->needs & VQS_NEEDS_CHOICES;
     const size_t codes = weighed ? whole_rows(w->model.quantizer.n_codes) : 0;
     const size_t softly = soft ? whole_rows((size_t)vqs_n_codebooks(s) * (size_t)s->K) : 0;
     const size_t learned = estimator->fitting ? whole_rows(estimator->fitting->n_sums(s)) : 0;
     w->partial_stride = outer + vector + fsum + moments + codes + softly + learned;
-    vqs_real *sums = vqs_arena_take(arena, PARTIALS * w->partial_stride, sizeof(vqs_real));
-    for (size_t p = 0; sums && p < PARTIALS; p++) {
+    vqs_real *first = vqs_arena_take(arena, PARTIALS * w->partial_stride, sizeof(vqs_real));
+    for (size_t p = 0; first && p < PARTIALS; p++) {
         struct vqs_partial *part = &w->partial[p];
-        part->outer = sums + p * w->partial_stride;
+        part->outer = first + p * w->partial_stride;
         part->gsum = part->outer + outer;
         part->fsum = fsum ? part->gsum + vector : NULL;
         part->moments = moments ? part->fsum + fsum : NULL;
@@ -116,7 +121,7 @@ void vqs_work_carve(const struct vqs_settings *s, const struct vqs_kernels *kern
     vqs_evaluation_carve(s, arena, &w->train);
     vqs_evaluation_carve(s, arena, &w->eval);
     w->codes_before = vqs_arena_take(arena, m->quantizer.n_codes, sizeof(vqs_real));
-    w->evaluation = vqs_arena_take(arena, (size_t)team * (size_t)(m->rows + 3 * s->d) * T, sizeof(vqs_real));
+    w->evaluation = vqs_arena_take(arena, (size_t)team * vqs_evaluation_scratch(m), sizeof(vqs_real));
     if (!estimator->backward) {
         return;
     }
@@ -138,6 +143,9 @@ void vqs_work_carve(const struct vqs_settings *s, const struct vqs_kernels *kern
     for (int i = 0; i < team; i++) {
         struct vqs_tile measured;
         vqs_tile_carve(s, estimator, m->rows, arena, w->tile ? &w->tile[i] : &measured);
+    }
+    if (vqs_setting_used(VQS_SETTING_hidden, s)) {
+        vqs_mlp_work_carve(s, estimator, team, arena, w);
     }
     if (vqs_setting_used(VQS_SETTING_probe_samples, s)) {
         vqs_probe_carve(s, m, arena, &w->probe);
@@ -199,12 +207,12 @@ void vqs_batch_begin(const struct vqs_settings *s, const struct vqs_work *w, con
     };
 }
 
-/* Run `p` of the batch's tiles, by member `me`; or what the entropy penalty collects from them alone. */
-static void run_of_tiles(struct vqs_work *w, const struct vqs_batch *b, int p, int me, bool collects) {
-    const struct vqs_model *m = &w->model;
-    const int tiles = (b->n + T - 1) / T, per_run = (tiles + PARTIALS - 1) / PARTIALS;
-    struct vqs_partial *part = &w->partial[p];
-    struct vqs_tile *t = &w->tile[me];
+void vqs_step_clear(const struct vqs_work *w, const struct vqs_partial *part) {
+    const size_t outer = (size_t)w->model.rows * w->model.ld;
+    memset(part->gsum, 0, (w->partial_stride - outer) * sizeof *part->gsum);
+}
+
+void vqs_step_lead(const struct vqs_partial *part, bool collects, struct vqs_tile *t) {
     t->gsum = part->gsum;
     t->fsum = part->fsum;
     t->moments = part->moments;
@@ -213,21 +221,38 @@ static void run_of_tiles(struct vqs_work *w, const struct vqs_batch *b, int p, i
     t->sums = part->sums;
     t->collects = collects;
     t->rec = t->vq = t->zero = t->entropy = 0;
+}
+
+void vqs_step_place_tile(const struct vqs_work *w, const struct vqs_batch *b, int number, struct vqs_tile *t,
+                         uint32_t rows[VQS_TILE]) {
+    const int first = number * T;
+    t->number = number;
+    t->n = b->n - first < T ? b->n - first : T;
+    for (int l = 0; l < T; l++) {
+        rows[l] = b->order[first + (l < t->n ? l : 0)];
+    }
+    t->k = w->k + first;
+    t->gc = w->gc + (size_t)first * vqs_row_stride(w->model.quantizer.width);
+    t->book_stride = (size_t)w->tiles * T;
+}
+
+/* Run `p` of the batch's tiles, by member `me`; or what the entropy penalty collects from them alone. */
+static void run_of_tiles(struct vqs_work *w, const struct vqs_batch *b, int p, int me, bool collects) {
+    const struct vqs_model *m = &w->model;
+    const int tiles = (b->n + T - 1) / T, per_run = (tiles + PARTIALS - 1) / PARTIALS;
+    struct vqs_partial *part = &w->partial[p];
+    struct vqs_tile *t = &w->tile[me];
+    vqs_step_clear(w, part);
+    vqs_step_lead(part, collects, t);
     if (p * per_run >= tiles) { /* a short batch leaves runs empty */
         memset(part->outer, 0, (size_t)m->rows * m->ld * sizeof *part->outer);
     }
-    memset(part->gsum, 0, (w->partial_stride - (size_t)m->rows * m->ld) * sizeof *part->gsum);
     for (int tile = p * per_run; tile < tiles && tile < (p + 1) * per_run; tile++) {
         uint32_t rows[T];
-        t->number = tile;
-        t->n = b->n - tile * T < T ? b->n - tile * T : T;
+        vqs_step_place_tile(w, b, tile, t, rows);
         for (int l = 0; l < T; l++) {
-            rows[l] = b->order[tile * T + (l < t->n ? l : 0)];
             t->sq[l] = b->samples->sq[rows[l]];
         }
-        t->k = w->k + tile * T;
-        t->gc = w->gc + (size_t)tile * T * vqs_row_stride(m->quantizer.width);
-        t->book_stride = (size_t)w->tiles * T;
         m->kernels->project(m->rows, m->ld, b->samples->x, rows, m->W, m->packed, t->y);
         vqs_profile_lap(t->profile, VQS_PHASE_PROJECT);
         m->kernels->tile_step(&b->step, t);
@@ -343,16 +368,20 @@ static void meet(struct vqs_team *team, const struct vqs_tile *tile) {
     vqs_profile_lap(tile->profile, VQS_PHASE_WAIT);
 }
 
-/* Sums over the runs of tiles, by rows; what codes gather, by codes; and what else the runs summed. */
+/* Sums over the runs of tiles, by rows, or an MLP's gradients; what codes gather, by codes; and what else the runs
+ * summed. */
 static void add_up(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team, int me) {
     const struct vqs_model *m = &w->model;
-    const int parts = vqs_team_threads(team);
-    for (int part; (part = vqs_team_claim(team)) < 2 * parts + 1;) {
+    const int parts = vqs_team_threads(team), sums = m->mlp ? vqs_mlp_parts(w) : parts;
+    for (int part; (part = vqs_team_claim(team)) < parts + sums + 1;) {
         if (part < parts) {
             code_gradients(w, b, begin_of(m->quantizer.K, 1, part, parts),
                            begin_of(m->quantizer.K, 1, part + 1, parts));
             vqs_profile_lap(w->tile[me].profile, VQS_PHASE_CODES);
-        } else if (part < 2 * parts) {
+        } else if (part < parts + sums && m->mlp) {
+            vqs_mlp_gradient(w, b, part - parts);
+            vqs_profile_lap(w->tile[me].profile, VQS_PHASE_LAYERS);
+        } else if (part < parts + sums) {
             const size_t first = (size_t)begin_of(m->rows, 1, part - parts, parts);
             const size_t last = (size_t)begin_of(m->rows, 1, part - parts + 1, parts);
             m->kernels->add_up(first * m->ld, last * m->ld, PARTIALS, w->partial_stride, w->partial[0].outer, w->grad);
@@ -365,12 +394,12 @@ static void add_up(struct vqs_work *w, const struct vqs_batch *b, struct vqs_tea
     meet(team, &w->tile[me]);
 }
 
-/* What needs the sums: the decoder's gradients, by rows unless biases want sums over all rows; those of the codebooks;
- * and what an estimator learns. */
+/* What needs the sums: a linear decoder's gradients, by rows unless biases want sums over all rows; those of the
+ * codebooks; and what an estimator learns. */
 static void complete_gradients(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team, int me) {
     enum { ROWS = 4 }; /* at a time, in code_moments and combine */
     const struct vqs_model *m = &w->model;
-    const int parts = m->bias ? 1 : vqs_team_threads(team);
+    const int parts = m->mlp ? 0 : m->bias ? 1 : vqs_team_threads(team);
     for (int part; (part = vqs_team_claim(team)) < parts + 1;) {
         if (part < parts) {
             decoder_gradients(w, b, begin_of(m->d, ROWS, part, parts), begin_of(m->d, ROWS, part + 1, parts), me);
@@ -415,7 +444,7 @@ struct turn {
 };
 
 static struct turn turn_of(const struct vqs_settings *s, const struct vqs_model *m, int64_t number) {
-    const size_t encoder = (size_t)m->d * m->ld, codes = (size_t)(m->quantizer.params - m->params);
+    const size_t encoder = m->n_kept, codes = (size_t)(m->quantizer.params - m->params);
     const int64_t turns = s->codebook_steps + 1, rounds = (number - 1) / turns, turn = (number - 1) % turns;
     if (s->update == VQS_UPDATE_JOINT) {
         return (struct turn){encoder, m->n_params, true, number};
@@ -426,27 +455,27 @@ static struct turn turn_of(const struct vqs_settings *s, const struct vqs_model 
     return (struct turn){encoder, codes, true, rounds + 1};
 }
 
-/* W and its retraction; the rest by ranges. */
+/* The rows that are kept orthonormal, and their retraction; the rest by ranges. */
 static void move_parameters(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team, int me) {
     struct vqs_model *m = &w->model;
     const struct vqs_settings *s = b->step.settings;
     const struct turn turn = turn_of(s, m, b->step.number);
     const struct vqs_adam_step adam = adam_step(s, turn.number);
-    const size_t encoder = (size_t)m->d * m->ld;
+    const size_t encoder = m->n_kept;
     const int parts = vqs_team_threads(team), rest = (int)(turn.last - turn.first);
     for (int part; (part = vqs_team_claim(team)) < parts + 1;) {
         if (part == 0) {
             vqs_step_observe(w, b);
-            if (!turn.encoder) {
+            if (!turn.encoder || !encoder) {
                 continue;
             }
-            if (s->encoder == VQS_ENCODER_IDENTITY) { /* without a gradient Adam leaves it as it is */
+            if (!m->mlp && s->encoder == VQS_ENCODER_IDENTITY) { /* without a gradient Adam leaves it as it is */
                 memset(w->grad, 0, encoder * sizeof *w->grad);
             }
             move(w, &adam, 0, encoder);
             vqs_profile_lap(w->tile[me].profile, VQS_PHASE_ADAM);
             w->sums.flips +=
-                vqs_retract(m->kernels, (enum vqs_retraction)s->retraction, m->d, m->ld, m->W, w->scratch.retract);
+                vqs_retract(m->kernels, (enum vqs_retraction)s->retraction, m->d, m->ld_kept, m->params, w->scratch.retract);
             vqs_profile_lap(w->tile[me].profile, VQS_PHASE_RETRACT);
         } else {
             move(w, &adam, turn.first + (size_t)begin_of(rest, VQS_ROW_UNIT, part - 1, parts),
@@ -460,7 +489,7 @@ static void move_parameters(struct vqs_work *w, const struct vqs_batch *b, struc
 /* The first phase, and before it, with an entropy penalty, what that wants of all samples. */
 static void tiles(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team, int me, bool collects) {
     for (int p; (p = vqs_team_claim(team)) < PARTIALS;) {
-        run_of_tiles(w, b, p, me, collects);
+        (w->model.mlp ? vqs_mlp_run : run_of_tiles)(w, b, p, me, collects);
     }
     meet(team, &w->tile[me]);
 }

@@ -63,6 +63,7 @@ struct vqs_work {
     uint32_t *used;        /* [team][K + 1] the codes whose count is not 0, of a single codebook */
     vqs_real *moments;     /* [d][vqs_row_stride(d)] sum q q^T over the batch */
     struct vqs_tile *tile; /* [team] */
+    struct vqs_mlp_work *mlp; /* what else an MLP works in (step_mlp.c); NULL in a linear model */
     /* epoch */
     struct vqs_epoch_sums sums;
     vqs_real *codes_before; /* [n_codes] at the start of the epoch; also Lloyd's codebook at the end */
@@ -88,6 +89,23 @@ void vqs_batch_begin(const struct vqs_settings *settings, const struct vqs_work 
                      int64_t number, struct vqs_batch *batch);
 /* The step with that batch, of the same number, by member `me` of the team. Adds to the epoch's sums. */
 void vqs_step(struct vqs_work *work, const struct vqs_batch *batch, struct vqs_team *team, int me);
+
+/* The sums of a run become 0, but for `outer`. */
+void vqs_step_clear(const struct vqs_work *work, const struct vqs_partial *part);
+/* The tile adds to those sums. */
+void vqs_step_lead(const struct vqs_partial *part, bool collects, struct vqs_tile *tile);
+/* The tile is number `number` of the batch: its samples `rows`, and where its codes go. */
+void vqs_step_place_tile(const struct vqs_work *work, const struct vqs_batch *batch, int number, struct vqs_tile *tile,
+                         uint32_t rows[VQS_TILE]);
+
+/* An MLP's part in a step (step_mlp.c). Its batch is cut into at most VQS_PARTIALS runs of rows: run `p` of them
+ * forward and back, by member `me`; */
+void vqs_mlp_work_carve(const struct vqs_settings *settings, const struct vqs_estimator *estimator, int team,
+                        struct vqs_arena *arena, struct vqs_work *work);
+void vqs_mlp_run(struct vqs_work *work, const struct vqs_batch *batch, int p, int me, bool collects);
+/* and then the parts of its parameters' gradients. */
+int vqs_mlp_parts(const struct vqs_work *work);
+void vqs_mlp_gradient(struct vqs_work *work, const struct vqs_batch *batch, int part);
 
 /* What vqs_step does to the codes beyond gathering their gradients, each by one member alone (step_codes.c):
  * with an entropy penalty, from a first pass over the tiles, what its gradients want of all samples; */

@@ -172,7 +172,7 @@ static double code_drift(const struct vqs_work *w) {
 /* The curves of epoch `e` (0-based). Returns whether all is still finite. */
 static bool record_epoch(const struct vqs_settings *s, const struct vqs_work *w, int e, struct vqs_record *record) {
     const struct vqs_epoch_sums *sums = &w->sums;
-    const double rec = sums->rec / ((double)s->N * s->D), vq = sums->vq / ((double)s->N * s->d);
+    const double rec = sums->rec / ((double)s->N * vqs_loss_terms(s)), vq = sums->vq / ((double)s->N * s->d);
     const bool losses = vqs_setting_used(VQS_SETTING_beta, s);
     const double codes = losses && vqs_learning_is_trained(w->model.quantizer.learning.kind) ? 1 : 0;
     double beta = losses ? s->beta : 0; /* as a mean over the epoch */
@@ -467,6 +467,12 @@ static double penalty_operations(const struct vqs_settings *s) {
            (s->orthogonality > 0 ? steps * 8 * K * d * d : 0);
 }
 
+/* Multiply-adds of an MLP for a sample on its way forward. */
+static double mlp_operations(const struct vqs_settings *s) {
+    const double h = s->hidden, inner = s->hidden_layers > 1 ? (s->hidden_layers - 1) * h * h : 0;
+    return s->hidden_layers > 0 ? 2 * (s->D * h + inner + h * s->d) : 2.0 * s->D * s->d;
+}
+
 double vqs_trial_team_seconds(const struct vqs_settings *s, int team, double phase_seconds) {
     const double multiply_adds_per_second = 2e10, seconds_per_normal = 1.5e-9, seconds_per_sample_pass = 5e-9;
     const double D = s->D, d = s->d, N = s->N, samples = N + s->N_eval;
@@ -490,6 +496,10 @@ double vqs_trial_team_seconds(const struct vqs_settings *s, int team, double pha
                         seconds_of_randomness(s)) +
                    steps * ((products * D * d * 6 + 10 * K * d) / team + D * d * d) / multiply_adds_per_second +
                    steps * VQS_STEP_PHASES * phase_seconds + penalty_operations(s) / multiply_adds_per_second;
+        if (vqs_setting_used(VQS_SETTING_hidden, s)) { /* backward takes twice the time of forward */
+            training += (3 * s->epochs * N * share + 3 * samples) * mlp_operations(s) / (3 * multiply_adds_per_second) +
+                        steps * mlp_operations(s) * 6 / team / multiply_adds_per_second;
+        }
         training *= is_replay(s) ? 2 : 1;
     } else {
         training = D * D * N / 2e9 + D * D * D / 1e9;

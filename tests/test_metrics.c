@@ -36,7 +36,7 @@ static struct vqs_settings small_settings(bool tied, bool bias) {
 static void carve(struct fixture *f, const struct vqs_kernels *k, struct vqs_arena *arena) {
     vqs_model_carve(&f->settings, k, arena, &f->model, &f->scratch);
     vqs_evaluation_carve(&f->settings, arena, &f->result);
-    f->y = vqs_arena_take(arena, 4 * (size_t)(f->model.rows + 3 * f->model.d) * T, sizeof *f->y);
+    f->y = vqs_arena_take(arena, 4 * vqs_evaluation_scratch(&f->model), sizeof *f->y);
 }
 
 static struct fixture make(const struct vqs_kernels *k, struct vqs_settings settings) {

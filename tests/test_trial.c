@@ -36,6 +36,11 @@ static const char *const trials[] = {
     "epochs=3 N=1000 batch=100 K=16 d=4 codebook=lfq entropy_weight=0.1 entropy_tau=0.5 beta_schedule=linear",
     "epochs=3 N=1000 batch=100 K=20 d=4 levels=2 entropy_weight=0.1 bias=true codebook_init=data revive=expire "
     "revive_period=5 beta_schedule=adaptive beta_period=3 beta_rate=1",
+    "model=mlp epochs=3 D=65 d=5 r=3 hidden=40 N=1000 batch=300 K=33 gap_restarts=0 update=alternating",
+    "model=mlp hidden_layers=2 layer_norm=true activation=relu orthonormal=true epochs=2 D=33 d=4 r=3 hidden=150 N=700 "
+    "batch=600 K=20 levels=2 entropy_weight=0.1 codebook_init=data revive=expire revive_period=2 estimator=nsvq",
+    "model=mlp hidden_layers=0 epochs=2 D=20 d=4 N=300 K=9 batch=2000 codebook=fsq fsq_levels=3 groups=2 "
+    "estimator=exact",
     "epochs=3 N=1000 batch=100 K=20 beta_schedule=replay beta_period=3 beta_rate=1 replay_estimator=rotation "
     "replay_seed=5 codebook=ema",
 };

@@ -72,8 +72,12 @@ struct vqs_kernels {
     void (*decode_error)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *v,
                          const vqs_real *offset, const vqs_real *q, vqs_real *err);
 
-    /* One tile of a training step after `project` (tile.h). */
+    /* One tile of a linear model's step after `project` (tile.h). */
     void (*tile_step)(const struct vqs_step *step, struct vqs_tile *tile);
+    /* The part of it that every model shares (tile.h): from z to k and f, or the soft codes that it collects; and from
+     * g, and at_z where that is needed, to gz and gc. */
+    void (*tile_quantize)(const struct vqs_step *step, struct vqs_tile *tile);
+    void (*tile_estimate)(const struct vqs_step *step, struct vqs_tile *tile);
     /* near[l] = min(near[l], |z_l - c|^2) */
     void (*nearer)(int d, const vqs_real *c, const vqs_real *z, vqs_real *near);
 
@@ -91,6 +95,26 @@ struct vqs_kernels {
     /* Rows [first, last) of out = scale A V + keep out; A is [d][vqs_row_stride(d)], V and out are [d][ld]. */
     void (*combine)(int d, size_t ld, const vqs_real *A, const vqs_real *V, vqs_real scale, vqs_real keep, int first,
                     int last, vqs_real *out);
+    /* Hidden layers (mlp.h). y, of n values, a multiple of VQS_ROW_UNIT, becomes the activation of itself, `slope` its
+     * derivative there. */
+    void (*activate)(enum vqs_activation activation, size_t n, vqs_real *y, vqs_real *slope);
+    /* `width` values of each row of y [rows][ld] become gain unit + shift, `unit` being their distances from their mean
+     * times inv[row] = 1 / sqrt(their variance + 1e-5). */
+    void (*normalize)(int rows, int width, size_t ld, const vqs_real *gain, const vqs_real *shift, vqs_real *y,
+                      vqs_real *unit, vqs_real *inv);
+    /* The gradient g [rows][ld] to what was normalised, from that to what became of it; gain is 0 past `width`. */
+    void (*normalize_back)(int rows, int width, size_t ld, const vqs_real *gain, const vqs_real *unit,
+                           const vqs_real *inv, const vqs_real *to_y, vqs_real *g);
+    /* a *= b, of n values, a multiple of VQS_ROW_UNIT. */
+    void (*multiply)(size_t n, const vqs_real *b, vqs_real *a);
+    /* sum[j] = sum over rows of a[row][j], times b[row][j] unless b is NULL, for j in [first, last): multiples of
+     * VQS_ROW_UNIT */
+    void (*column_sums)(int rows, size_t ld, size_t first, size_t last, const vqs_real *a, const vqs_real *b,
+                        vqs_real *sum);
+    /* Sum of e^2, e = xhat - x, of n values, a multiple of VQS_ROW_UNIT; g = scale e. */
+    double (*squared_error)(size_t n, vqs_real scale, const vqs_real *x, const vqs_real *xhat, vqs_real *g);
+    /* -ln softmax(logits)[target] over n <= 256 classes; the logits become its gradient, times `scale`. */
+    double (*cross_entropy)(int n, int target, vqs_real scale, vqs_real *logits);
     /* z [d][VQS_TILE] becomes tanh z. */
     void (*bound)(int d, vqs_real *z);
     /* G = A A^T, [d][d]. */

@@ -28,7 +28,8 @@ struct vqs_evaluation {
     double *tiles;        /* [tiles][2] scratch: sums of each tile, added up in order */
 };
 void vqs_evaluation_carve(const struct vqs_settings *settings, struct vqs_arena *arena, struct vqs_evaluation *e);
-/* Leaves z of all samples in scratch->z. `y` is scratch of (rows + 3 d) x VQS_TILE values for each member of the team. */
+/* Leaves z of all samples in scratch->z. `y` is scratch of vqs_evaluation_scratch values for each member of the team. */
+size_t vqs_evaluation_scratch(const struct vqs_model *model);
 void vqs_evaluate(const struct vqs_model *model, const struct vqs_samples *samples, struct vqs_team *team,
                   struct vqs_model_scratch *scratch, vqs_real *y, struct vqs_evaluation *e);
 

@@ -1,8 +1,12 @@
-/* model.h - the linear vector-quantised autoencoder: parameters, their initial values, and what is derived from them.
+/* model.h - the vector-quantised autoencoder: parameters, their initial values, and what is derived from them.
+ *
+ * model: linear
  *
  * z = W x + b,  q = c_k,  x^ = V q + C.  W is [d][ld] with orthonormal rows; V is kept as its transpose, [d][ld], so
  * that W, V^T and C are rows of one matrix, which one product takes x through. Tied: V^T is W itself. With encoder: identity,
  * W is the identity (d = D) and stays it.
+ *
+ * model: mlp has two networks in their place (mlp.h); x^ are logits under loss: cross_entropy.
  *
  * The one rule: whoever changes a parameter calls vqs_model_refresh before the model is used again.
  *
@@ -20,7 +24,11 @@ struct vqs_model {
     size_t ld;
     bool tied, bias;
     bool bounded; /* z = tanh(W x + b): codebook: fsq */
-    int rows; /* of the product with x: d or 2d, and C with bias */
+    int rows; /* of the product with x: d or 2d, and C with bias; 0 in an MLP */
+    struct vqs_mlp *mlp;  /* NULL in a linear model, and in an MLP W to gram are */
+    size_t tile_scratch;  /* values of `y` that encoding and decoding a tile want */
+    /* what the retraction is of, the first of the parameters: rows of ld_kept values, n_kept together; none if 0 */
+    size_t ld_kept, n_kept;
     /* parameters: one block, so that one Adam covers all; each part padded to whole vectors */
     vqs_real *params;
     size_t n_params;
@@ -39,7 +47,7 @@ struct vqs_model {
 /* Memory that initialisation and evaluation work in. */
 struct vqs_model_scratch {
     vqs_real *z;       /* [tiles][d][VQS_TILE], tiles of the larger of N and N_eval */
-    vqs_real *y;       /* [rows][VQS_TILE] */
+    vqs_real *y;       /* [tile_scratch] */
     vqs_real *retract; /* vqs_retract_scratch */
     uint32_t *order;   /* [N] a permutation of the training samples */
     struct vqs_lloyd_scratch lloyd;
@@ -59,8 +67,10 @@ void vqs_model_refresh_part(struct vqs_model *model, int part);
 
 /* Sample numbers of tile `tile` of n samples in order; returns how many are real, the rest repeat the last. */
 int vqs_tile_rows(size_t n, size_t tile, uint32_t rows[VQS_TILE]);
-/* z [d][VQS_TILE] of the given samples. `y` is scratch of rows x VQS_TILE. */
+/* z [d][VQS_TILE] of the given samples. `y` is scratch of tile_scratch values. */
 void vqs_model_encode(const struct vqs_model *model, const vqs_real *x, const uint32_t *rows, vqs_real *y, vqs_real *z);
+/* x^ [VQS_TILE][ld] of q [d][VQS_TILE], with the same scratch. */
+void vqs_model_decode(const struct vqs_model *model, const vqs_real *q, vqs_real *y, vqs_real *xhat);
 /* The k-means baseline: W = V^T the first d principal directions of the training samples (of E x x^T), codes the best
  * of kmeans_restarts by vqs_lloyd on W x. VQS_ERR_MEMORY. */
 enum vqs_status vqs_model_kmeans(const struct vqs_settings *settings, const struct vqs_dataset *data,

@@ -34,6 +34,9 @@ enum vqs_audio_features { VQS_AUDIO_SAMPLES, VQS_AUDIO_LOG_MEL };
 enum vqs_alphabet { VQS_ALPHABET_BYTES, VQS_ALPHABET_OCCURRING };
 enum vqs_whiten { VQS_WHITEN_NONE, VQS_WHITEN_ZCA, VQS_WHITEN_PCA };
 enum vqs_latent { VQS_LATENT_GAUSSIAN, VQS_LATENT_UNIFORM, VQS_LATENT_MIXTURE };
+enum vqs_model_kind { VQS_MODEL_LINEAR, VQS_MODEL_MLP };
+enum vqs_activation { VQS_ACTIVATION_GELU, VQS_ACTIVATION_RELU };
+enum vqs_loss { VQS_LOSS_MSE, VQS_LOSS_CROSS_ENTROPY };
 enum vqs_encoder { VQS_ENCODER_LINEAR, VQS_ENCODER_IDENTITY };
 enum vqs_decoder { VQS_DECODER_FREE, VQS_DECODER_TIED };
 enum vqs_retraction { VQS_RETRACTION_MGS, VQS_RETRACTION_POLAR, VQS_RETRACTION_QR, VQS_RETRACTION_QR_RAW };
@@ -84,7 +87,9 @@ enum vqs_when {
     VQS_WHEN_WHITENED, /* data read from a file and whitened */
     VQS_WHEN_TRAINED,  /* trained by gradients: every estimator but the k-means baseline */
     VQS_WHEN_SEVERAL,  /* trained, and more than one codebook */
-    VQS_WHEN_LINEAR,   /* trained, with encoder: linear */
+    VQS_WHEN_LINEAR,   /* model: linear, trained */
+    VQS_WHEN_MLP,      /* model: mlp, trained */
+    VQS_WHEN_RETRACTED, /* encoder: linear in the linear model, orthonormal: true in an MLP */
     VQS_WHEN_PROBED,   /* trained, with probe_epochs */
     VQS_WHEN_FIELD,    /* probed, with field_grid over 0 */
     VQS_WHEN_PLACED,   /* trained, and the codes are no grid: neither fsq nor lfq */
@@ -139,10 +144,17 @@ enum vqs_when {
     X(INT, N, 4096, 1, 100000000, VQS_ALWAYS, "samples", "training samples")                                           \
     X(INT, N_eval, 4096, 1, 100000000, VQS_ALWAYS, "samples", "held-out samples")                                      \
     X(INT, d, 2, 1, 512, VQS_ALWAYS, "1", "latent dimension")                                                          \
-    X(ENUM, encoder, VQS_ENCODER_LINEAR, 0, 0, VQS_WHEN_TRAINED, "1", "encoder: learned rows, or z = x")                \
-    X(ENUM, decoder, VQS_DECODER_FREE, 0, 0, VQS_WHEN_TRAINED, "1", "decoder")                                         \
-    X(BOOL, bias, 0, 0, 1, VQS_WHEN_TRAINED, "1", "biases in encoder and decoder")                                     \
-    X(ENUM, retraction, VQS_RETRACTION_MGS, 0, 0, VQS_WHEN_LINEAR, "1", "how encoder rows are kept orthonormal")      \
+    X(ENUM, model, VQS_MODEL_LINEAR, 0, 0, VQS_WHEN_TRAINED, "1", "linear encoder and decoder, or an MLP for each")    \
+    X(ENUM, encoder, VQS_ENCODER_LINEAR, 0, 0, VQS_WHEN_LINEAR, "1", "encoder: learned rows, or z = x")                \
+    X(ENUM, decoder, VQS_DECODER_FREE, 0, 0, VQS_WHEN_LINEAR, "1", "decoder")                                          \
+    X(BOOL, bias, 0, 0, 1, VQS_WHEN_LINEAR, "1", "biases in encoder and decoder; an MLP has them")                     \
+    X(INT, hidden_layers, 1, 0, 8, VQS_WHEN_MLP, "1", "hidden layers of the encoder, and of the decoder")              \
+    X(INT, hidden, 256, 1, 8192, VQS_WHEN_MLP, "1", "width of a hidden layer")                                         \
+    X(ENUM, activation, VQS_ACTIVATION_GELU, 0, 0, VQS_WHEN_MLP, "1", "activation of hidden layers")                   \
+    X(BOOL, layer_norm, 0, 0, 1, VQS_WHEN_MLP, "1", "layer norm before each activation")                               \
+    X(BOOL, orthonormal, 0, 0, 1, VQS_WHEN_MLP, "1", "rows of the encoder's last layer are kept orthonormal")          \
+    X(ENUM, loss, VQS_LOSS_MSE, 0, 0, VQS_WHEN_MLP, "1", "loss of the reconstruction; cross_entropy: of text")         \
+    X(ENUM, retraction, VQS_RETRACTION_MGS, 0, 0, VQS_WHEN_RETRACTED, "1", "how encoder rows are kept orthonormal")    \
     X(INT, K, 16, 1, 65536, VQS_ALWAYS, "codes", "codebook size")                                                      \
     X(INT, levels, 1, 1, 16, VQS_ALWAYS, "1", "levels of residual quantisation")                                       \
     X(INT, groups, 1, 1, 512, VQS_ALWAYS, "1", "groups of components with a codebook each, in every level")            \
@@ -227,6 +239,11 @@ static inline int vqs_n_codebooks(const struct vqs_settings *s) {
 }
 static inline int vqs_code_width(const struct vqs_settings *s) {
     return s->d / s->groups;
+}
+
+/* What a reconstruction's loss is the mean over, in a sample: its values, or the bytes of a text. */
+static inline int vqs_loss_terms(const struct vqs_settings *s) {
+    return s->model == VQS_MODEL_MLP && s->loss == VQS_LOSS_CROSS_ENTROPY ? s->text_window : s->D;
 }
 
 enum vqs_setting_kind {
