@@ -168,6 +168,13 @@ def _links(group):
 
 
 def _column(data):
+    if data.attrs.get("constant") and len(data):  # one value in all rows, as most settings of a sweep are
+        first = _column_of(data[:1])
+        return numpy.full(len(data), first[0], dtype=first.dtype)
+    return _column_of(data)
+
+
+def _column_of(data):
     if not h5py.check_string_dtype(data.dtype):
         return data[:]
     column = numpy.empty(len(data), dtype=object)

@@ -27,6 +27,8 @@ struct writer {
     struct vqs_column column[VQS_N_COLUMNS];
     hid_t type[VQS_N_COLUMNS], set[VQS_N_COLUMNS];
     unsigned char *cells[VQS_N_COLUMNS]; /* [BLOCK][width] */
+    unsigned char *first[VQS_N_COLUMNS]; /* [width] the cell of the first row */
+    bool varies[VQS_N_COLUMNS];          /* some row so far has another */
     hid_t curve_set[VQS_N_CURVES];
     double *curves[VQS_N_CURVES]; /* [curve_rows][max_epochs] */
     size_t curve_rows;            /* in a block and a chunk */
@@ -266,8 +268,32 @@ static void clear_row(struct vqs_row *row, uint64_t key) {
     }
 }
 
+/* Follows which columns hold one and the same value: most settings of a sweep do. */
+static void compare_cells(struct writer *w, size_t start, size_t count) {
+    for (int i = 0; i < VQS_N_COLUMNS; i++) {
+        const size_t width = w->column[i].width;
+        if (start == 0) {
+            memcpy(w->first[i], w->cells[i], width);
+        }
+        for (size_t k = 0; k < count && !w->varies[i]; k++) {
+            w->varies[i] = memcmp(w->first[i], w->cells[i] + k * width, width) != 0;
+        }
+    }
+}
+
+static enum vqs_status mark_constants(struct writer *w) {
+    const int64_t yes = 1;
+    for (int i = 0; i < VQS_N_COLUMNS && w->n_trials > 0; i++) {
+        if (!w->varies[i]) {
+            TRY(vqs_hdf5_put_attribute(w->out, w->set[i], "constant", H5T_NATIVE_INT64, &yes));
+        }
+    }
+    return VQS_OK;
+}
+
 static enum vqs_status flush_columns(struct writer *w, size_t end) {
     const size_t count = (end - 1) % BLOCK + 1;
+    compare_cells(w, end - count, count);
     for (int i = 0; i < VQS_N_COLUMNS; i++) {
         const struct vqs_column *column = &w->column[i];
         const unsigned char *text[BLOCK];
@@ -341,6 +367,7 @@ static int most_epochs(const struct vqs_plan *plan) {
 static void carve(struct writer *w) {
     for (int i = 0; i < VQS_N_COLUMNS; i++) {
         w->cells[i] = vqs_arena_take(&w->memory, BLOCK, w->column[i].width);
+        w->first[i] = vqs_arena_take(&w->memory, 1, w->column[i].width);
     }
     for (int i = 0; i < VQS_N_CURVES; i++) {
         w->curves[i] = vqs_arena_take(&w->memory, w->curve_rows * (size_t)w->max_epochs, sizeof(double));
@@ -374,6 +401,7 @@ static enum vqs_status write_all(struct writer *w) {
     TRY(vqs_codebooks_begin(&w->books));
     TRY(vqs_arrays_begin(&w->arrays));
     TRY(write_trials(w));
+    TRY(mark_constants(w));
     TRY(write_job(w));
     return write_provenance(w);
 }

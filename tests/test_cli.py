@@ -122,6 +122,7 @@ class Case(unittest.TestCase):
             self.assertEqual((end.returncode, end.stderr), (0, ""), args)
             for fragment in fragments:
                 self.assertIn(fragment, end.stdout, args)
+            self.assertNotIn("(null)", end.stdout, args)  # a table without a row that the program has
 
     def test_output_that_cannot_be_printed(self):
         with open("/dev/full", "w", encoding="utf-8") as full:
