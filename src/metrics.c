@@ -240,7 +240,7 @@ int vqs_dead_codes(const uint32_t *counts, int n, int K) {
 void vqs_metrics_part(const struct vqs_model *m, const struct vqs_samples *samples, enum vqs_part part,
                       const struct vqs_evaluation *e, double metric[VQS_N_METRICS]) {
     const int at = part == VQS_PART_EVAL; /* record.h lists _train and _eval side by side */
-    const double mse = e->task.squared_error ? e->squared_error / ((double)samples->n * m->D) : NAN;
+    const double mse = e->task.logits ? NAN : e->squared_error / ((double)samples->n * m->D);
     const int books = m->quantizer.n_codebooks, K = m->quantizer.K;
     const double entropy = vqs_entropy(e->usage, books, K);
     const int dead = vqs_dead_codes(e->usage, books, K);

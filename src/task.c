@@ -6,7 +6,7 @@
 struct vqs_task vqs_task_of(const struct vqs_settings *s) {
     const bool drawn = !vqs_setting_used(VQS_SETTING_path, s), whole = !drawn && s->whiten == VQS_WHITEN_NONE;
     const bool logits = vqs_setting_used(VQS_SETTING_loss, s) && s->loss == VQS_LOSS_CROSS_ENTROPY;
-    struct vqs_task task = {.D = s->D, .squared_error = !logits, .patch = s->patch};
+    struct vqs_task task = {.D = s->D, .logits = logits, .patch = s->patch};
     if (whole && !logits) {
         task.peak = s->peak > 0 ? s->peak : s->data == VQS_DATA_IMAGES ? fabs(s->value_scale) : 0;
     }

@@ -21,7 +21,7 @@ enum vqs_task_kind { VQS_TASK_NONE, VQS_TASK_IMAGES, VQS_TASK_AUDIO, VQS_TASK_TE
 struct vqs_task {
     enum vqs_task_kind kind;
     double peak; /* largest difference of two values; 0: unknown, or not that of the values any more */
-    bool squared_error; /* whether x^ are reconstructions, and no logits */
+    bool logits; /* what x^ are, instead of reconstructions */
     int D, patch, channels, window, n_classes;
 };
 
