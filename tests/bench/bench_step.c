@@ -27,7 +27,8 @@ static const struct row {
     int D, d, K, B;
 } rows[] = {{64, 8, 16, 256},     {64, 8, 64, 256},     {64, 8, 1024, 256},
             {256, 64, 1024, 256}, {192, 32, 512, 1024}, {128, 2, 16, 256} /* the seed study's */};
-enum { N_ROWS = sizeof rows / sizeof *rows, MAX_ROUNDS = 99, MAX_CASES = 64 };
+enum { N_ROWS = sizeof rows / sizeof *rows, MAX_ROUNDS = 99, MOST_ESTIMATORS = 64 };
+enum { MAX_CASES = 2 * N_ROWS * MOST_ESTIMATORS };
 
 static struct {
     int rounds;
@@ -176,10 +177,14 @@ static void measure(void) {
 }
 
 static void list_cases(void) {
+    if (vqs_estimator_count() > MOST_ESTIMATORS) {
+        fprintf(stderr, "bench_step: room for %d estimators only\n", MOST_ESTIMATORS);
+        exit(1);
+    }
     for (int r = 0; r < N_ROWS; r++) {
         for (int e = 0; options.wanted[r] && e < vqs_estimator_count(); e++) {
             const bool wanted = options.estimator < 0 || options.estimator == e;
-            for (int team = 1; team <= 2 && wanted && vqs_estimator_get(e)->backward && n_cases < MAX_CASES; team++) {
+            for (int team = 1; team <= 2 && wanted && vqs_estimator_get(e)->backward; team++) {
                 if (options.team == 0 || options.team == team) {
                     cases[n_cases++] = (struct bench_case){.row = &rows[r], .estimator = e, .team = team};
                 }
