@@ -28,7 +28,8 @@ static const struct row {
 } rows[] = {{64, 8, 16, 256, 0},     {64, 8, 64, 256, 0},      {64, 8, 1024, 256, 0},    {256, 64, 1024, 256, 0},
             {192, 32, 512, 1024, 0}, {128, 2, 16, 256, 0} /* the seed study's */,
             {192, 16, 512, 256, 256}, {192, 16, 512, 1024, 512}};
-enum { N_ROWS = sizeof rows / sizeof *rows, MAX_ROUNDS = 99, MAX_CASES = 512 };
+enum { N_ROWS = sizeof rows / sizeof *rows, MAX_ROUNDS = 99, MOST_ESTIMATORS = 64 };
+enum { MAX_CASES = 2 * N_ROWS * MOST_ESTIMATORS };
 
 static struct {
     int rounds;
@@ -186,10 +187,14 @@ static void measure(void) {
 }
 
 static void list_cases(void) {
+    if (vqs_estimator_count() > MOST_ESTIMATORS) {
+        fprintf(stderr, "bench_step: room for %d estimators only\n", MOST_ESTIMATORS);
+        exit(1);
+    }
     for (int r = 0; r < N_ROWS; r++) {
         for (int e = 0; options.wanted[r] && e < vqs_estimator_count(); e++) {
             const bool wanted = options.estimator < 0 || options.estimator == e;
-            for (int team = 1; team <= 2 && wanted && vqs_estimator_get(e)->backward && n_cases < MAX_CASES; team++) {
+            for (int team = 1; team <= 2 && wanted && vqs_estimator_get(e)->backward; team++) {
                 if (options.team == 0 || options.team == team) {
                     cases[n_cases++] = (struct bench_case){.row = &rows[r], .estimator = e, .team = team};
                 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Benchmarks: bash tests/bench/run.sh [--quick] [--rounds N]     the training step, beside its peers: one table
+#             --quick is of ste alone, in two short rounds
 #             bash tests/bench/run.sh --seed-study N             the seed study with N seeds, on all cores
 #             bash tests/bench/run.sh --sched | --scale | --store
 #   --sched   what the scheduler costs, at 1, 2, 4 and 64 ranks
@@ -15,14 +16,14 @@ bin=build/release/tests
 what=step
 rounds=5
 seconds=0.1   # of each measurement of ours, and three times that of each peer's
-teams=()
+ours=() # options of bench_step
 seeds=
 number() { # number OPTION [VALUE]
     [[ ${2:-} =~ ^[1-9][0-9]{0,5}$ ]] || die 2 "tests/bench/run.sh: $1 needs a number"
 }
 while [ $# -gt 0 ]; do
     case $1 in
-    --quick) rounds=2 seconds=0.02 teams=(--team 1) ;;
+    --quick) rounds=2 seconds=0.02 ours=(--team 1 --estimator ste) ;;
     --rounds)
         number "$@"
         rounds=$2
@@ -72,7 +73,7 @@ step() {
     check_peer torch
     for ((round = 1; round <= rounds; round++)); do
         [ ! -t 2 ] || printf 'round %d of %d\r' "$round" "$rounds" >&2
-        "$bin/bench_step" --kv --rounds 1 --seconds "$seconds" "${teams[@]}" >>"$box/log"
+        "$bin/bench_step" --kv --rounds 1 --seconds "$seconds" "${ours[@]}" >>"$box/log"
         for peer in "${peers[@]}"; do
             "$python" "tests/bench/peer_$peer.py" --seconds "$(awk "BEGIN { print 3 * $seconds }")" "${rows[@]}" \
                 >>"$box/log"
