@@ -193,6 +193,10 @@ static const struct {
     {"K=64 N=32 estimator=kmeans", VQS_SETTING_K, "64 codes"},
     {"d=8 groups=3", VQS_SETTING_groups, "3 groups of equal width do not make d = 8"},
     {"d=8 groups=16 estimator=kmeans", VQS_SETTING_groups, "groups must divide d"},
+    {"model=mlp orthonormal=true d=16 hidden=8", VQS_SETTING_orthonormal, "d must be at most hidden"},
+    {"model=mlp loss=cross_entropy", VQS_SETTING_loss, "use data: text"},
+    {"model=mlp estimator=projector_learned", VQS_SETTING_estimator, "set model: linear"},
+    {"model=mlp probe_epochs=1", VQS_SETTING_probe_epochs, "set model: linear"},
     {"levels=2 estimator=gumbel_st", VQS_SETTING_estimator_scope, "set estimator_scope: each"},
     {"levels=2 estimator=exact estimator_scope=each", VQS_SETTING_estimator_scope, "set estimator_scope: total"},
     {"groups=2 probe_epochs=1", VQS_SETTING_probe_epochs, "levels: 1 and groups: 1"},
@@ -338,6 +342,11 @@ START_TEST(the_key_holds_what_has_an_effect_and_nothing_else) {
     ck_assert(key_changes("data=csv path=x", "path=y"));
     ck_assert(!key_changes("data=idx path=x", "label_columns=1"));
     ck_assert(!key_changes("data=csv path=x", "sigma=3"));
+    ck_assert(!key_changes("model=mlp", "decoder=tied"));
+    ck_assert(!key_changes("", "hidden=3"));
+    ck_assert(key_changes("model=mlp", "hidden=3"));
+    ck_assert(!key_changes("model=mlp", "retraction=polar"));
+    ck_assert(key_changes("model=mlp orthonormal=true", "retraction=polar"));
     ck_assert(!key_changes("", "estimator_scope=each"));
     ck_assert(!key_changes("levels=2 estimator=kmeans", "estimator_scope=each"));
     ck_assert(key_changes("levels=2", "estimator_scope=each"));
