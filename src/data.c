@@ -23,6 +23,8 @@ static void carve(const struct vqs_settings *s, struct vqs_arena *arena, struct 
     carve_samples(arena, (size_t)s->N, data->ld, n_bytes, &data->train);
     carve_samples(arena, (size_t)s->N_eval, data->ld, n_bytes, &data->eval);
     data->basis = vqs_arena_take(arena, (size_t)data->r * data->ld, sizeof *data->basis);
+    data->mean = vqs_arena_take(arena, data->ld, sizeof *data->mean);
+    data->train.mean = data->eval.mean = data->mean;
 }
 
 size_t vqs_dataset_memory(const struct vqs_settings *settings) {

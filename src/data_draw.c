@@ -124,7 +124,7 @@ static void subtract_mean(struct vqs_dataset *data) {
         for (size_t i = 0; i < data->train.n; i++) {
             sum += (double)data->train.x[i * data->ld + (size_t)j];
         }
-        const vqs_real mean = (vqs_real)(sum / (double)data->train.n);
+        const vqs_real mean = data->mean[j] = (vqs_real)(sum / (double)data->train.n);
         for (size_t i = 0; i < data->train.n; i++) {
             data->train.x[i * data->ld + (size_t)j] -= mean;
         }

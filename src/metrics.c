@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { T = VQS_TILE };
+enum { T = VQS_TILE, SUMS = 3 };
 
 /* The Lloyd gap wants a distortion to three digits, not the last step of convergence. */
 static const double gap_tolerance = 1e-4;
@@ -19,7 +19,8 @@ void vqs_evaluation_carve(const struct vqs_settings *s, struct vqs_arena *arena,
     e->level = books > 1 ? vqs_arena_take(arena, books, sizeof *e->level) : NULL;
     e->book_stride = (samples + T - 1) / T * T;
     e->k = vqs_arena_take(arena, books * e->book_stride, sizeof *e->k);
-    e->tiles = vqs_arena_take(arena, (samples + T - 1) / T * 2, sizeof *e->tiles);
+    e->tiles = vqs_arena_take(arena, (samples + T - 1) / T * SUMS, sizeof *e->tiles);
+    e->task = vqs_task_of(s);
 }
 
 size_t vqs_evaluation_scratch(const struct vqs_model *m) {
@@ -49,31 +50,34 @@ static void quantize(const struct vqs_quantizer *quantizer, int d, const vqs_rea
 }
 
 /* One tile: z, its codes' numbers into k, and the two sums over its samples. */
-static void evaluate_tile(const struct vqs_model *m, const struct vqs_samples *samples, size_t tile, vqs_real *y,
-                          vqs_real *z, size_t book_stride, uint32_t *k, double sums[2]) {
+static void evaluate_tile(const struct vqs_model *m, const struct vqs_samples *samples, const struct vqs_task *task,
+                          size_t tile, vqs_real *y, vqs_real *z, size_t book_stride, uint32_t *k, double sums[SUMS]) {
     uint32_t rows[T];
     const int n = vqs_tile_rows(samples->n, tile, rows), d = m->d;
     vqs_real *q = y + m->tile_scratch, *xhat = q + 3 * d * T, error[T];
     vqs_model_encode(m, samples->x, rows, y, z);
     quantize(&m->quantizer, d, z, q + d * T, book_stride, k, q);
-    double distortion = 0, squared_error = 0;
+    double distortion = 0, squared_error = 0, score = 0;
     for (int l = 0; l < n; l++) {
         for (int i = 0; i < d; i++) {
             distortion += square((double)z[i * T + l] - (double)q[i * T + l]);
         }
     }
-    if (m->mlp) {
+    if (m->mlp || task->kind != VQS_TASK_NONE) {
         vqs_model_decode(m, q, y, xhat);
-    } else {
+    }
+    if (!m->mlp) {
         m->kernels->decode_error(d, m->ld, samples->x, rows, m->V, m->decoder_bias, q, error);
     }
     for (int l = 0; l < n; l++) {
         const size_t ld = m->ld;
-        squared_error += m->mlp ? m->kernels->squared_error(ld, 0, samples->x + rows[l] * ld, xhat + (size_t)l * ld, y)
-                                : (double)error[l];
+        const vqs_real *own = xhat + (size_t)l * ld;
+        score += vqs_task_score(task, samples, rows[l], ld, own);
+        squared_error += m->mlp ? m->kernels->squared_error(ld, 0, samples->x + rows[l] * ld, own, y) : (double)error[l];
     }
     sums[0] = squared_error;
     sums[1] = distortion;
+    sums[2] = score;
 }
 
 /* Sums of v or (v - mean)^2 over the samples, of SIDE components from the first of z on: each is a chain of additions.
@@ -134,8 +138,8 @@ static void evaluate_tiles(void *ctx, int me) {
     vqs_real *y = p->y + (size_t)me * vqs_evaluation_scratch(m);
     for (int tile; (tile = vqs_team_claim(p->team)) < tiles;) {
         const size_t t = (size_t)tile;
-        evaluate_tile(m, p->samples, t, y, p->z + t * (size_t)m->d * T, p->e->book_stride, p->e->k + t * T,
-                      p->e->tiles + 2 * t);
+        evaluate_tile(m, p->samples, &p->e->task, t, y, p->z + t * (size_t)m->d * T, p->e->book_stride,
+                      p->e->k + t * T, p->e->tiles + SUMS * t);
     }
 }
 
@@ -194,10 +198,11 @@ void vqs_evaluate(const struct vqs_model *m, const struct vqs_samples *samples, 
             e->usage[c * K + e->k[c * e->book_stride + i]]++;
         }
     }
-    e->squared_error = e->distortion = 0;
+    e->squared_error = e->distortion = e->score = 0;
     for (size_t tile = 0; tile < tiles; tile++) {
-        e->squared_error += e->tiles[2 * tile];
-        e->distortion += e->tiles[2 * tile + 1];
+        e->squared_error += e->tiles[SUMS * tile];
+        e->distortion += e->tiles[SUMS * tile + 1];
+        e->score += e->tiles[SUMS * tile + 2];
     }
     e->z_variance = variance_of_z(scratch->z, samples->n, m->d);
 }
@@ -235,7 +240,7 @@ int vqs_dead_codes(const uint32_t *counts, int n, int K) {
 void vqs_metrics_part(const struct vqs_model *m, const struct vqs_samples *samples, enum vqs_part part,
                       const struct vqs_evaluation *e, double metric[VQS_N_METRICS]) {
     const int at = part == VQS_PART_EVAL; /* record.h lists _train and _eval side by side */
-    const double mse = e->squared_error / ((double)samples->n * m->D);
+    const double mse = e->task.logits ? NAN : e->squared_error / ((double)samples->n * m->D);
     const int books = m->quantizer.n_codebooks, K = m->quantizer.K;
     const double entropy = vqs_entropy(e->usage, books, K);
     const int dead = vqs_dead_codes(e->usage, books, K);
@@ -247,7 +252,11 @@ void vqs_metrics_part(const struct vqs_model *m, const struct vqs_samples *sampl
     metric[VQS_METRIC_perplexity_train + at] = exp(entropy);
     metric[VQS_METRIC_dead_codes_train + at] = dead;
     metric[VQS_METRIC_usage_train + at] = 1 - (double)dead / (books * K);
-    if (part == VQS_PART_TRAIN) {
+    vqs_task_metrics(&e->task, part == VQS_PART_EVAL, e->score / (double)samples->n, mse, metric);
+    if (part == VQS_PART_EVAL) {
+        metric[VQS_METRIC_bits_per_sample_eval] = books * entropy / log(2);
+        metric[VQS_METRIC_bits_per_value_eval] = books * entropy / (log(2) * m->D);
+    } else {
         metric[VQS_METRIC_collapsed] = dead >= 1 && dead >= 0.1 * (books * K);
     }
 }

@@ -148,8 +148,10 @@ static struct vqs_trace rows_of(const struct vqs_layer *layer, const struct vqs_
 /* y [rows][out] = act(norm(x [rows][in] W^T [in][out] + b [out])) */
 static void layer_forward(const struct vqs_net *net, const struct vqs_layer *layer, const vqs_real *x, int rows,
                           const struct vqs_trace *t) {
-    for (size_t row = 0; row < (size_t)rows; row++) {
-        memcpy(t->y + row * layer->ld_out, layer->b, layer->ld_out * sizeof *t->y);
+    memcpy(t->y, layer->b, layer->ld_out * sizeof *t->y);
+    for (size_t done = 1, all = (size_t)rows; done < all; done *= 2) {
+        const size_t more = done < all - done ? done : all - done;
+        memcpy(t->y + done * layer->ld_out, t->y, more * layer->ld_out * sizeof *t->y);
     }
     gemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, layer->out, layer->in, 1, x, (int)layer->ld_in, layer->W,
          (int)layer->ld_in, 1, t->y, (int)layer->ld_out);
@@ -196,7 +198,7 @@ void vqs_net_backward(const struct vqs_net *net, int first, int rows, const stru
 
 /* ---- gradients of the parameters ----------------------------------------------------------------------------------- */
 
-enum { BLOCK = 128 }; /* rows of a W in one part */
+enum { BLOCK = 256 }; /* rows of a W in one part */
 
 static int blocks_of(const struct vqs_layer *layer) {
     return (layer->out + BLOCK - 1) / BLOCK;

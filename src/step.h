@@ -98,8 +98,9 @@ void vqs_step_lead(const struct vqs_partial *part, bool collects, struct vqs_til
 void vqs_step_place_tile(const struct vqs_work *work, const struct vqs_batch *batch, int number, struct vqs_tile *tile,
                          uint32_t rows[VQS_TILE]);
 
-/* An MLP's part in a step (step_mlp.c). Its batch is cut into at most VQS_PARTIALS runs of rows: run `p` of them
- * forward and back, by member `me`; */
+/* An MLP's part in a step (step_mlp.c). Its batch is cut into at most VQS_PARTIALS runs of so many rows: */
+int vqs_mlp_rows_of_run(const struct vqs_settings *settings);
+/* run `p` of them forward and back, by member `me`; */
 void vqs_mlp_work_carve(const struct vqs_settings *settings, const struct vqs_estimator *estimator, int team,
                         struct vqs_arena *arena, struct vqs_work *work);
 void vqs_mlp_run(struct vqs_work *work, const struct vqs_batch *batch, int p, int me, bool collects);

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { T = VQS_TILE, RUN = 128 };
+enum { T = VQS_TILE, RUN = 256 };
 
 struct vqs_mlp_work {
     int run;         /* rows of a run, whole tiles */
@@ -20,7 +20,7 @@ struct vqs_mlp_work {
     struct vqs_tile *tile; /* [team][run / T] */
 };
 
-static int rows_of_run(const struct vqs_settings *s) {
+int vqs_mlp_rows_of_run(const struct vqs_settings *s) {
     const int unit = VQS_PARTIALS * T, even = (s->batch + unit - 1) / unit * T;
     return even > RUN ? even : RUN;
 }
@@ -33,7 +33,7 @@ void vqs_mlp_work_carve(const struct vqs_settings *s, const struct vqs_estimator
     vqs_mlp_carve(s, NULL, NULL, &shape);
     w->mlp = a;
     a = a ? a : &measured;
-    a->run = rows_of_run(s);
+    a->run = vqs_mlp_rows_of_run(s);
     a->x = vqs_arena_take(arena, (size_t)s->batch * vqs_row_stride(s->D), sizeof *a->x);
     a->f = vqs_arena_take(arena, latent, sizeof *a->f);
     a->gf = vqs_arena_take(arena, latent, sizeof *a->gf);

@@ -1,5 +1,8 @@
 /* tile.h - one tile of a training step: from the projections of 32 samples to what the gradients are summed from.
  *
+ * The quantiser's part of it stands by itself and is every model's: `tile_quantize` makes k and f of z, `tile_estimate`
+ * gz, gc and the codes' losses of g. What is around it is the linear model's alone, and so are y, sq, outer, moments.
+ *
  * The one rule: a tile's results depend on its own samples, the parameters and the number of the tile alone, so that
  * tiles can be worked on by any thread. With C the bias of the decoder and V^T the decoder's rows:
  *   z = W x + b,  k = nearest code,  q = c_k,  f = what the estimator lets the decoder see, mostly q itself,

@@ -490,13 +490,15 @@ double vqs_trial_team_seconds(const struct vqs_settings *s, int team, double pha
     }
     if (is_trained(s)) {
         const double steps = s->epochs * ceil(N / s->batch);
-        const double runs = fmin(VQS_PARTIALS, ceil(s->batch / (double)VQS_TILE)), share = ceil(runs / team) / runs;
+        const bool mlp = vqs_setting_used(VQS_SETTING_hidden, s);
+        const double run = mlp ? vqs_mlp_rows_of_run(s) : VQS_TILE;
+        const double runs = fmin(VQS_PARTIALS, ceil(s->batch / run)), share = ceil(runs / team) / runs;
         training = s->epochs * N * share *
                        ((products * D * d + K * d + d * d) / multiply_adds_per_second + seconds_per_sample_pass +
                         seconds_of_randomness(s)) +
                    steps * ((products * D * d * 6 + 10 * K * d) / team + D * d * d) / multiply_adds_per_second +
                    steps * VQS_STEP_PHASES * phase_seconds + penalty_operations(s) / multiply_adds_per_second;
-        if (vqs_setting_used(VQS_SETTING_hidden, s)) { /* backward takes twice the time of forward */
+        if (mlp) { /* by OpenBLAS, three times as fast; backward takes twice the time of forward */
             training += (3 * s->epochs * N * share + 3 * samples) * mlp_operations(s) / (3 * multiply_adds_per_second) +
                         steps * mlp_operations(s) * 6 / team / multiply_adds_per_second;
         }

@@ -20,5 +20,6 @@ set_tests_properties(test_sources PROPERTIES LABELS "io;python" TIMEOUT 300 SKIP
 vqs_test(NAME test_lloyd LABELS unit LIBS vqs_core)
 vqs_test(NAME test_quantizer LABELS unit LIBS vqs_core)
 vqs_test(NAME test_metrics LABELS unit LIBS vqs_core)
+vqs_test(NAME test_task LABELS unit LIBS vqs_core)
 vqs_test(NAME test_team LABELS unit LIBS vqs_core)
 vqs_test(NAME test_crew LABELS unit LIBS vqs_core)

@@ -29,6 +29,7 @@ struct vqs_samples {
     vqs_real *x;
     vqs_real *sq;     /* [n] |x_i|^2 */
     double variance;  /* E|x - mean|^2 / D */
+    const vqs_real *mean; /* [ld] what `center` subtracted, or 0 */
     uint8_t *classes; /* [n][D / n_classes]: what is one-hot in x before it was scaled; NULL unless n_classes */
 };
 
@@ -39,6 +40,7 @@ struct vqs_dataset {
     struct vqs_samples train, eval;
     int r;           /* rows of basis; 0 where the true subspace is unknown */
     vqs_real *basis; /* [r][ld], orthonormal rows: U^T */
+    vqs_real *mean;  /* [ld] that of both parts */
     int n_classes;   /* of text: a class stands for the byte symbols[class]; 0 for all other data */
     unsigned char symbols[256];
     struct vqs_arena arena;

@@ -8,6 +8,7 @@
 
 #include "vqsweep/model.h"
 #include "vqsweep/record.h"
+#include "vqsweep/task.h"
 
 struct vqs_team; /* team.h */
 
@@ -21,11 +22,13 @@ struct vqs_evaluation {
     double squared_error; /* sum |x - x^|^2 */
     double distortion;    /* sum |z - q|^2 */
     double z_variance;    /* tr Cov(z) */
+    struct vqs_task task; /* what x are, and */
+    double score;         /* the sum of what reconstructions score as that (task.h) */
     uint32_t *usage;      /* [n_codebooks][K] samples of each code */
     struct vqs_level_evaluation *level; /* [n_codebooks]; NULL where there is one */
     uint32_t *k;          /* [n_codebooks][book_stride] code of each sample */
     size_t book_stride;   /* whole tiles */
-    double *tiles;        /* [tiles][2] scratch: sums of each tile, added up in order */
+    double *tiles;        /* [tiles][3] scratch: sums of each tile, added up in order */
 };
 void vqs_evaluation_carve(const struct vqs_settings *settings, struct vqs_arena *arena, struct vqs_evaluation *e);
 /* Leaves z of all samples in scratch->z. `y` is scratch of vqs_evaluation_scratch values for each member of the team. */

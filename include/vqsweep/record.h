@@ -38,7 +38,19 @@
       "sum |z - q|^2 / sum |z - q_kmeans|^2, training")                                                                \
     X(u_zero_events, "1", "samples with |q - z| too small for a direction", "count over all training steps")           \
     X(row_flips, "1", "encoder rows that changed sign in a retraction", "count over all training steps")               \
-    X(revived_codes, "codes", "codes out of use that became encoder outputs", "count over all training steps")
+    X(revived_codes, "codes", "codes out of use that became encoder outputs", "count over all training steps")         \
+    X(psnr_eval, "dB", "peak signal-to-noise ratio, held-out", "10 log10(peak^2 / mse_eval)")                          \
+    X(ssim_eval, "1", "structural similarity of patches, held-out",                                                    \
+      "mean of (2 m m' + C1) (2 cov + C2) / ((m^2 + m'^2 + C1) (v + v' + C2)) over windows of x and x^ with means m, " \
+      "variances v; C1 = (0.01 peak)^2, C2 = (0.03 peak)^2")                                                           \
+    X(segmental_snr_eval, "dB", "segmental signal-to-noise ratio, held-out",                                           \
+      "mean of 10 log10(|x|^2 / |x - x^|^2) over frames, each within -10 and 35")                                      \
+    X(cross_entropy_train, "nat", "cross-entropy of a byte, training", "mean of -ln p over bytes")                     \
+    X(cross_entropy_eval, "nat", "cross-entropy of a byte, held-out", "mean of -ln p over bytes")                      \
+    X(bits_per_byte_eval, "bit", "cross-entropy of a byte, held-out", "cross_entropy_eval / ln 2")                     \
+    X(bits_per_sample_eval, "bit", "rate of the codes of a sample, held-out",                                          \
+      "-sum p_k log2 p_k, summed over codebooks")                                                                      \
+    X(bits_per_value_eval, "bit", "rate of the codes, held-out", "bits_per_sample_eval / D")
 
 enum vqs_metric {
 #define VQS_X(name, unit, long_name, formula) VQS_METRIC_##name,

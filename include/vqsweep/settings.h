@@ -143,6 +143,7 @@ enum vqs_when {
     X(REAL, mixture_spread, 0.1, 0.0, 1e6, VQS_WHEN_MIXTURE, "1", "standard deviation within a mixture component")     \
     X(INT, N, 4096, 1, 100000000, VQS_ALWAYS, "samples", "training samples")                                           \
     X(INT, N_eval, 4096, 1, 100000000, VQS_ALWAYS, "samples", "held-out samples")                                      \
+    X(REAL, peak, 0.0, 0.0, 1e9, VQS_WHEN_FILE, "1", "largest difference of values, for PSNR; 0: known of images only") \
     X(INT, d, 2, 1, 512, VQS_ALWAYS, "1", "latent dimension")                                                          \
     X(ENUM, model, VQS_MODEL_LINEAR, 0, 0, VQS_WHEN_TRAINED, "1", "linear encoder and decoder, or an MLP for each")    \
     X(ENUM, encoder, VQS_ENCODER_LINEAR, 0, 0, VQS_WHEN_LINEAR, "1", "encoder: learned rows, or z = x")                \

@@ -24,9 +24,10 @@
 #include <string.h>
 
 static const struct row {
-    int D, d, K, B;
-} rows[] = {{64, 8, 16, 256},     {64, 8, 64, 256},     {64, 8, 1024, 256},
-            {256, 64, 1024, 256}, {192, 32, 512, 1024}, {128, 2, 16, 256} /* the seed study's */};
+    int D, d, K, B, hidden; /* 0: the linear model; else an MLP with one hidden layer of that width */
+} rows[] = {{64, 8, 16, 256, 0},     {64, 8, 64, 256, 0},      {64, 8, 1024, 256, 0},    {256, 64, 1024, 256, 0},
+            {192, 32, 512, 1024, 0}, {128, 2, 16, 256, 0} /* the seed study's */,
+            {192, 16, 512, 256, 256}, {192, 16, 512, 1024, 512}};
 enum { N_ROWS = sizeof rows / sizeof *rows, MAX_ROUNDS = 99, MOST_ESTIMATORS = 64 };
 enum { MAX_CASES = 2 * N_ROWS * MOST_ESTIMATORS };
 
@@ -57,9 +58,16 @@ static void check(enum vqs_status status, const struct vqs_error *err) {
 
 /* ---- counting -------------------------------------------------------------------------------------------------- */
 
-/* Two products with x of 2 d rows each, and the search for the nearest code. */
+/* Weights of an MLP. */
+static double weights(const struct row *r) {
+    return 2.0 * (r->D + r->d) * r->hidden;
+}
+
+/* Two products with x of 2 d rows each, or an MLP's three products a layer but for the gradient to x; and the search for
+ * the nearest code. */
 static double flops(const struct row *r) {
-    return 8.0 * r->D * r->d * r->B + 2.0 * r->B * r->K * r->d;
+    const double model = r->hidden ? 6 * weights(r) - 2.0 * r->D * r->hidden : 8.0 * r->D * r->d;
+    return model * r->B + 2.0 * r->B * r->K * r->d;
 }
 
 /* Seconds below which no step can come at those peaks: of the flops, or of moving what must be moved: the batch once
@@ -68,7 +76,7 @@ static double floor_seconds(const struct row *r, const double peak[N_PEAKS]) {
     struct vqs_settings s;
     vqs_settings_default(&s);
     const double x = sizeof(float) * vqs_row_stride(r->D);
-    const double state = 3 * sizeof(float) * (2.0 * r->D * r->d + (double)r->K * r->d);
+    const double state = 3 * sizeof(float) * ((r->hidden ? weights(r) : 2.0 * r->D * r->d) + (double)r->K * r->d);
     const double moving = x * r->B / peak[bench_home((size_t)(x * s.N))] + 2 * state / peak[bench_home((size_t)state)];
     return fmax(flops(r) / peak[PEAK_FMA], moving);
 }
@@ -82,6 +90,8 @@ static struct vqs_settings settings_of(const struct bench_case *c, int epochs) {
     s.d = s.r = c->row->d;
     s.K = c->row->K;
     s.batch = c->row->B;
+    s.model = c->row->hidden ? VQS_MODEL_MLP : VQS_MODEL_LINEAR;
+    s.hidden = c->row->hidden ? c->row->hidden : s.hidden;
     s.codebook_init = VQS_INIT_DATA; /* codes in use, as in a trial that goes well */
     s.estimator = c->estimator;
     s.epochs = epochs;
@@ -216,22 +226,31 @@ static struct report report_of(struct bench_case *c, const double peak[N_PEAKS])
     return r;
 }
 
+static void name_row(const struct row *r, char *name, size_t size) {
+    const int length = snprintf(name, size, "%d,%d,%d,%d", r->D, r->d, r->K, r->B);
+    if (r->hidden) {
+        snprintf(name + length, size - (size_t)length, ",mlp%d", r->hidden);
+    }
+}
+
 static void print_kv(const struct bench_case *c, const struct report *r, const double peak[N_PEAKS]) {
-    printf("bench=step row=%d,%d,%d,%d estimator=%s team=%d rounds=%d us=%.3f us_low=%.3f us_high=%.3f cpu_us=%.3f "
+    char shape[48];
+    name_row(c->row, shape, sizeof shape);
+    printf("bench=step row=%s estimator=%s team=%d rounds=%d us=%.3f us_low=%.3f us_high=%.3f cpu_us=%.3f "
            "cpu_us_low=%.3f cpu_us_high=%.3f gflops=%.2f of_sgemm=%.4f floor_us=%.3f of_floor=%.4f trial=%.4f\n",
-           c->row->D, c->row->d, c->row->K, c->row->B, vqs_estimator_get(c->estimator)->name, c->team, options.rounds,
+           shape, vqs_estimator_get(c->estimator)->name, c->team, options.rounds,
            1e6 * r->wall.median, 1e6 * r->wall.low, 1e6 * r->wall.high, 1e6 * r->cpu.median, 1e6 * r->cpu.low,
            1e6 * r->cpu.high, r->gflops, r->of_sgemm, 1e6 * floor_seconds(c->row, peak), r->of_floor, r->trial);
 }
 
 static void print_row(const struct bench_case *c, const struct report *r) {
-    char shape[32], range[32], trial[16] = "";
-    snprintf(shape, sizeof shape, "%d,%d,%d,%d", c->row->D, c->row->d, c->row->K, c->row->B);
+    char shape[48], range[32], trial[16] = "";
+    name_row(c->row, shape, sizeof shape);
     snprintf(range, sizeof range, "%.1f..%.1f", 1e6 * r->wall.low, 1e6 * r->wall.high);
     if (c->team == 1) {
         snprintf(trial, sizeof trial, "%.2f", r->trial);
     }
-    printf("%-16s %-20s %4d %9.2f %9.2f %15s %8.1f %6.1f%% %6.1f%% %6s\n", shape, vqs_estimator_get(c->estimator)->name,
+    printf("%-22s %-20s %4d %9.2f %9.2f %15s %8.1f %6.1f%% %6.1f%% %6s\n", shape, vqs_estimator_get(c->estimator)->name,
            c->team, 1e6 * r->cpu.median, 1e6 * r->wall.median, range, r->gflops, 100 * r->of_sgemm, 100 * r->of_floor,
            trial);
 }
@@ -254,7 +273,7 @@ static void print_all(double others) {
     }
     print_machine(peak, others);
     if (!options.kv) {
-        printf("%-16s %-20s %4s %9s %9s %15s %8s %7s %7s %6s\n", "D,d,K,B", "estimator", "team", "us (CPU)",
+        printf("%-22s %-20s %4s %9s %9s %15s %8s %7s %7s %6s\n", "D,d,K,B", "estimator", "team", "us (CPU)",
                "us (wall)", "range of wall", "GFLOP/s", "sgemm", "floor", "trial");
     }
     for (int i = 0; i < n_cases; i++) {
@@ -328,7 +347,7 @@ static void parse(int argc, char **argv) {
 
 int main(int argc, char **argv) {
     if (argc == 2 && !strcmp(argv[1], "--list")) { /* the shapes, for the peers */
-        for (int r = 0; r < N_ROWS; r++) {
+        for (int r = 0; r < N_ROWS && !rows[r].hidden; r++) { /* peers know no MLP */
             printf("%d,%d,%d,%d\n", rows[r].D, rows[r].d, rows[r].K, rows[r].B);
         }
         return 0;

@@ -40,7 +40,7 @@ def machine(lines):
 
 def against_peers(found, rows):
     nan = float("nan")
-    print(f"{'':86} times as fast as\n{'D,d,K,B':<16} {'us a step':>9} {'range':>15} {'(wall)':>8} {'GFLOP/s':>8} "
+    print(f"{'':92} times as fast as\n{'D,d,K,B':<22} {'us a step':>9} {'range':>15} {'(wall)':>8} {'GFLOP/s':>8} "
           f"{'sgemm':>6} {'floor':>6} {'trial':>6}   {'eager':>6} {'batched':>8} {'numpy':>6}   the best of them")
     for row in rows:
         step = found["step", row, "ste", "1", None]
@@ -50,7 +50,7 @@ def against_peers(found, rows):
         batched = min((peers[name] for name in ("torch_by_hand", "torch_batched")), key=lambda r: (r != r, r))
         known = [name for name in PEERS if peers[name] == peers[name]]
         best = min(known, key=peers.get, default=None)
-        print(f"{row:<16} {ours:9.2f} {span:>15} {median(step, 'us'):8.1f} "
+        print(f"{row:<22} {ours:9.2f} {span:>15} {median(step, 'us'):8.1f} "
               f"{median(step, 'gflops'):8.1f} {median(step, 'of_sgemm'):6.0%} {median(step, 'of_floor'):6.0%} "
               f"{median(step, 'trial'):6.2f}   {text(peers['torch_eager'], '.1f'):>6} {text(batched, '.1f'):>8} "
               f"{text(peers['numpy'], '.1f'):>6}   {text(peers.get(best, nan), '.1f'):>5} {best or ''}")
@@ -59,11 +59,11 @@ def against_peers(found, rows):
 def among_estimators(found, rows):
     names = list(dict.fromkeys(kind[2] for kind in found if kind[0] == "step"))
     teams = any(kind[3] == "2" for kind in found)
-    print(f"\n{'us a step':<16} " + " ".join(f"{name:>15}" for name in names) +
+    print(f"\n{'us a step':<22} " + " ".join(f"{name:>15}" for name in names) +
           (f"   {'two threads, ste':>16}" if teams else ""))
     for row in rows:
         times = [median(found.get(("step", row, name, "1", None)), "cpu_us") for name in names]
-        line = f"{row:<16} " + " ".join(f"{text(time, '.2f'):>15}" for time in times)
+        line = f"{row:<22} " + " ".join(f"{text(time, '.2f'):>15}" for time in times)
         if teams:  # by the wall: against one thread by the wall
             pair = [median(found.get(("step", row, "ste", team, None)), "us") for team in "12"]
             line += f"   {text(pair[0] / pair[1], '.2f'):>15}x"
