@@ -27,8 +27,8 @@ struct writer {
     struct vqs_column column[VQS_N_COLUMNS];
     hid_t type[VQS_N_COLUMNS], set[VQS_N_COLUMNS];
     unsigned char *cells[VQS_N_COLUMNS]; /* [BLOCK][width] */
-    unsigned char *first[VQS_N_COLUMNS]; /* [width] the cell of the first row */
-    bool varies[VQS_N_COLUMNS];          /* some row so far has another */
+    unsigned char *first[VQS_FIRST_RUN]; /* [width] of a setting: the cell of the first row */
+    bool varies[VQS_FIRST_RUN];          /* some row so far has another */
     hid_t curve_set[VQS_N_CURVES];
     double *curves[VQS_N_CURVES]; /* [curve_rows][max_epochs] */
     size_t curve_rows;            /* in a block and a chunk */
@@ -268,9 +268,9 @@ static void clear_row(struct vqs_row *row, uint64_t key) {
     }
 }
 
-/* Follows which columns hold one and the same value: most settings of a sweep do. */
+/* Follows which settings have one and the same value in all rows: most of a sweep's do. */
 static void compare_cells(struct writer *w, size_t start, size_t count) {
-    for (int i = 0; i < VQS_N_COLUMNS; i++) {
+    for (int i = 0; i < VQS_FIRST_RUN; i++) {
         const size_t width = w->column[i].width;
         if (start == 0) {
             memcpy(w->first[i], w->cells[i], width);
@@ -283,7 +283,7 @@ static void compare_cells(struct writer *w, size_t start, size_t count) {
 
 static enum vqs_status mark_constants(struct writer *w) {
     const int64_t yes = 1;
-    for (int i = 0; i < VQS_N_COLUMNS && w->n_trials > 0; i++) {
+    for (int i = 0; i < VQS_FIRST_RUN && w->n_trials > 0; i++) {
         if (!w->varies[i]) {
             TRY(vqs_hdf5_put_attribute(w->out, w->set[i], "constant", H5T_NATIVE_INT64, &yes));
         }
@@ -367,6 +367,8 @@ static int most_epochs(const struct vqs_plan *plan) {
 static void carve(struct writer *w) {
     for (int i = 0; i < VQS_N_COLUMNS; i++) {
         w->cells[i] = vqs_arena_take(&w->memory, BLOCK, w->column[i].width);
+    }
+    for (int i = 0; i < VQS_FIRST_RUN; i++) {
         w->first[i] = vqs_arena_take(&w->memory, 1, w->column[i].width);
     }
     for (int i = 0; i < VQS_N_CURVES; i++) {

@@ -69,7 +69,8 @@ def check_columns(dataset, columns):
         if name not in values:
             values[name] = dataset[name].values
             varies = pandas.Series(values[name]).nunique(dropna=False) > 1
-            assert dataset[name].attrs.get("constant", 0) == (not varies), f"{name}: is it constant?"
+            is_setting = "formula" not in dataset[name].attrs and name not in vqsweep_store.RUN_COLUMNS
+            assert dataset[name].attrs.get("constant", 0) == (is_setting and not varies), f"{name}: is it constant?"
         found = values[name][trial]
         assert same(found, text), f"{name} of trial {trial}: {found!r}, not {text!r}"
     assert str(dataset["finished_at"].dtype).startswith("datetime64"), "finished_at is no time"

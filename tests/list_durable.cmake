@@ -21,4 +21,4 @@ set_tests_properties(test_disk_long PROPERTIES LABELS "fault;python;long" TIMEOU
 
 # SLURM holds a job that was put back into the queue for two minutes, so this takes some.
 add_test(NAME test_slurm COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/test_slurm.sh $<TARGET_FILE:vqsweep>)
-set_tests_properties(test_slurm PROPERTIES LABELS "fault;python;long" TIMEOUT 1800 SKIP_RETURN_CODE 77)
+set_tests_properties(test_slurm PROPERTIES LABELS "fault;python;long" TIMEOUT 1800 PROCESSORS 2 SKIP_RETURN_CODE 77)

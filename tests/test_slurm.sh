@@ -65,7 +65,7 @@ diff <("$vqsweep" show shards.h5) <("$vqsweep" show whole.h5) >/dev/null || die 
 echo 'array of shards: same results'
 
 # ---- one job, longer than its time limit -----------------------------------------------------------------------------
-# Some 90 s of work, by the time that a short trial takes here, in slots of at most 60 s, of which USR1 takes the last 20
+# Some 160 s of work, by the time that a shorter trial takes here, in slots of at most 60 s, of which USR1 takes the last 20
 # and more. The trials are longer than what is left of a slot at times, so that they are saved and go on in the next.
 long_job() { # long_job EPOCHS SEEDS
     cat <<JOB
@@ -74,10 +74,10 @@ fixed: {D: 64, d: 8, K: 128, N: 8192, gap_restarts: 0, epochs: $1}
 seeds: $2
 JOB
 }
-long_job 400 1 >pilot.yaml
+long_job 4000 1 >pilot.yaml
 begin=$(date +%s%N)
-"$vqsweep" run pilot.yaml -o pilot.h5 -q
-epochs=$((400 * 11000000000 / ($(date +%s%N) - begin) + 1))
+"$vqsweep" run pilot.yaml -o pilot.h5 -q --threads 1
+epochs=$((4000 * 20000000000 / ($(date +%s%N) - begin) + 1))
 long_job $epochs 1..$((8 * $(nproc))) >long.yaml
 VQSWEEP_ROOT=$root sbatch --parsable --time 1 --signal B:USR1@20 --ntasks 1 --cpus-per-task "$(nproc)" \
     --output "$box/long.out" --chdir "$box" "$root/cluster/slurm.sbatch" "$box/long.yaml" -o "$box/long.h5" --grace 10

@@ -5,7 +5,7 @@
  *
  * Schema, version 2. The file is HDF5 and keeps the conventions of netCDF-4: every dimension is a dimension scale with
  * its coordinate, every dataset has `long_name` and, where it has a unit, `units`; metrics and curves have `formula`.
- * A column that holds one and the same value in all rows has the attribute `constant`, 1: reading one row is enough.
+ * A setting that has one and the same value in all rows has the attribute `constant`, 1: reading one row is enough.
  *   /                      attributes vqsweep_schema (this version), title, source (program and version), created
  *                          (ISO 8601, UTC), how_to_read
  *   /trial (trial)         0 .. n-1, the number in the plan
