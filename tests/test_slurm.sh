@@ -65,7 +65,7 @@ diff <("$vqsweep" show shards.h5) <("$vqsweep" show whole.h5) >/dev/null || die 
 echo 'array of shards: same results'
 
 # ---- one job, longer than its time limit -----------------------------------------------------------------------------
-# Some 160 s of work, by the time that a shorter trial takes here, in slots of at most 60 s, of which USR1 takes the last 20
+# Some 100 s of work, by the time that a shorter trial takes here, in slots of at most 60 s, of which USR1 takes the last 20
 # and more. The trials are longer than what is left of a slot at times, so that they are saved and go on in the next.
 long_job() { # long_job EPOCHS SEEDS
     cat <<JOB
@@ -77,11 +77,11 @@ JOB
 long_job 4000 1 >pilot.yaml
 begin=$(date +%s%N)
 "$vqsweep" run pilot.yaml -o pilot.h5 -q --threads 1
-epochs=$((4000 * 20000000000 / ($(date +%s%N) - begin) + 1))
+epochs=$((4000 * 12000000000 / ($(date +%s%N) - begin) + 1))
 long_job $epochs 1..$((8 * $(nproc))) >long.yaml
 VQSWEEP_ROOT=$root sbatch --parsable --time 1 --signal B:USR1@20 --ntasks 1 --cpus-per-task "$(nproc)" \
     --output "$box/long.out" --chdir "$box" "$root/cluster/slurm.sbatch" "$box/long.yaml" -o "$box/long.h5" --grace 10
-wait_for_queue 900
+wait_for_queue 1500
 starts=$(grep -c '^slurm.sbatch: job .* start ' long.out)
 [ "$starts" -ge 2 ] || die "the job was done in $starts start; it should outlive its time limit"
 "$vqsweep" status long.h5 >/dev/null || die 'the job left the queue unfinished'
