@@ -152,19 +152,24 @@ class Live(unittest.TestCase):
 
 @unittest.skipUnless(LONG, "VQSWEEP_LONG=1")
 class Million(unittest.TestCase):
-    def test_a_million_trials_in_ten_seconds_and_bounded_memory(self):
+    def test_a_million_trials_take_as_long_as_plain_reading_and_bounded_memory(self):
         path = FOLDER.name + "/million.h5"
         with h5py.File(FILE) as small, h5py.File(path, "w", track_order=True) as large:
             self.enlarge(small, large)
-        code = ("import resource, sys, time; sys.path.insert(0, sys.argv[1]); import vqsweep_store; t = time.process_time();"
+        code = ("import h5py, resource, sys, time; sys.path.insert(0, sys.argv[1]); import vqsweep_store;"
+                "t = time.process_time();"
                 "trials = vqsweep_store.load(sys.argv[2]); s = time.process_time() - t;"
                 "assert len(trials) == 1000000 and trials.K.max() == 64;"
-                "print(s, trials.shape[1], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)")
+                "columns, gb = trials.shape[1], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6; del trials;"
+                "file = h5py.File(sys.argv[2]); t = time.process_time();"
+                "n = sum(len(file[c][:]) for c in file if isinstance(file[c], h5py.Dataset));"
+                "print(s, time.process_time() - t, columns, gb)")
         done = subprocess.run(["/usr/bin/python3", "-c", code, ROOT + "/analysis", path], capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
-        seconds, columns, gigabytes = map(float, done.stdout.split())
-        print(f"a million trials of {columns:.0f} columns loaded in {seconds:.1f} s of one core, at most {gigabytes:.2f} GB")
-        self.assertLess(seconds, 10)
+        seconds, plain, columns, gigabytes = map(float, done.stdout.split())
+        print(f"a million trials of {columns:.0f} columns loaded in {seconds:.1f} s of one core, at most {gigabytes:.2f} GB; "
+              f"h5py reads the file in {plain:.1f} s")
+        self.assertLess(seconds, 1.2 * plain)  # a machine may be busy: what h5py itself takes is the measure
         self.assertLess(gigabytes, 0.5 + 0.012 * columns)  # 12 bytes a value
 
     @staticmethod
