@@ -66,7 +66,8 @@ struct vqs_farm {
 
 enum vqs_status vqs_farm_create(struct vqs_farm *farm, struct vqs_error *err);
 /* Collective. Runs every trial of the shard without a result, the longest first. SIGINT, SIGTERM, SIGUSR1, SIGHUP (from
- * vqs_farm_create on) and the time limit stop it; a second signal ends the program at once with the journal in order. */
+ * vqs_farm_create on) and the time limit stop it; a second signal ends the program at once with the journal in order.
+ */
 enum vqs_status vqs_farm_run(struct vqs_farm *farm, MPI_Comm comm, struct vqs_sched_summary *summary,
                              struct vqs_error *err);
 /* What the workers of this rank booked, if `profiled`. */
