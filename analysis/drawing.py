@@ -20,7 +20,7 @@ BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = ("#0072B2", "#D55E00", "#00
 KNOWN = {"ste": (BLUE, "o", "-"), "rotation": (VERMILION, "s", "--"), views.BASELINE: (BLACK, "x", ":"),
          "rotation_trick": (GREEN, "^", "-.")}
 SPARE = [(BLUE, "o", "-"), (VERMILION, "s", "--"), (PURPLE, "D", "-"), (ORANGE, "v", "--"), (SKY, "P", "-."),
-         (GREEN, "^", "-."), ("#7f7f7f", "*", ":")]
+         (GREEN, "^", "-."), ("#7f7f7f", "*", ":"), ("#8c510a", "X", "-")]
 STYLE = {"figure.figsize": (PAGE, PAGE / 2), "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8,
          "legend.fontsize": 7.5, "xtick.labelsize": 7, "ytick.labelsize": 7, "axes.spines.top": False,
          "axes.spines.right": False, "lines.linewidth": 1.2, "lines.markersize": 4, "legend.frameon": False,

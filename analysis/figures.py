@@ -8,6 +8,7 @@ import textwrap
 import numpy
 
 import figures_plane
+import figures_ranking
 import inference
 import report_tables
 import study
@@ -444,7 +445,8 @@ def of_study(trials, path, name, seed_cells):
     yield over_codebooks(trials, name)
 
 
-def of_all(trials, path, contrasts, seed_cells):
+def of_all(trials, path, contrasts, seed_cells, answers):
+    yield figures_ranking.slopes(answers)
     names = [n for n in trials.attrs["studies"] if (study.members(trials, n).status == "completed").any()]
     for name in names[:4]:
         yield from of_study(trials, path, name, seed_cells)
@@ -463,6 +465,6 @@ def of_all(trials, path, contrasts, seed_cells):
     yield from figures_plane.gradients(trials, path)
 
 
-def all_figures(trials, path, contrasts, seed_cells):
+def all_figures(trials, path, contrasts, seed_cells, answers):
     """Figures and what is missing, in the order of the report."""
-    return (figure for figure in of_all(trials, path, contrasts, seed_cells) if figure is not None)
+    return (figure for figure in of_all(trials, path, contrasts, seed_cells, answers) if figure is not None)

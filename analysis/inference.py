@@ -23,7 +23,7 @@ NONE = Interval(numpy.nan, numpy.nan)
 
 
 @lru_cache(maxsize=8)
-def _weights(n, resamples):
+def bootstrap_weights(n, resamples):
     """The share of each of n observations in each bootstrap sample. Drawn once, so a report is the same every time."""
     draws = numpy.random.default_rng([20240229, n]).integers(0, n, (resamples, n))
     counts = numpy.zeros((resamples, n), dtype=numpy.float32)
@@ -58,7 +58,7 @@ def _bca(estimate, replicates, jackknife, z):
 def bca_interval(values, confidence=CONFIDENCE, expand=True, resamples=RESAMPLES):
     """BCa bootstrap interval of a mean, of two values at least that are not all the same."""
     d, n = numpy.asarray(values, float), len(values)
-    weights = _weights(n, resamples if n <= 1000 else 1000)
+    weights = bootstrap_weights(n, resamples if n <= 1000 else 1000)
     return _bca(d.mean(), weights @ d, (d.sum() - d) / (n - 1), _tail(n, confidence, expand))
 
 
@@ -105,7 +105,7 @@ def cliffs_delta(x, y, confidence=CONFIDENCE):
         return float(delta), Interval(max(-1.0, delta - others * (1 + abs(delta))), min(1.0, delta + others * (1 + abs(delta))))
     if n > 1000:
         return float(delta), NONE
-    weights = _weights(n, RESAMPLES).astype(float)
+    weights = bootstrap_weights(n, RESAMPLES).astype(float)
     replicates = numpy.einsum("bi,bi->b", weights @ order, weights)
     without = (order.sum() - order.sum(0) - order.sum(1) + order.diagonal()) / (n - 1) ** 2
     bca = _bca(delta, replicates, without, _tail(n, confidence, True))

@@ -23,6 +23,7 @@ try:
     import drawing
     import figures
     import gradients
+    import ranking
     import report_tables
     import study
     import summary
@@ -36,7 +37,8 @@ except ImportError as error:
     sys.exit(7)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-MARKS = {"holds": "holds", "does not hold": "fails", "undecided": "open", "depends": "depends"}
+MARKS = {"holds": "holds", "does not hold": "fails", "undecided": "open", "depends": "depends",
+         "yes": "holds", "no": "fails", "not decided": "open", "not entirely": "depends"}
 LOOK = {"holds": "✓", "does not hold": "✗", "undecided": "?", "depends": "◐"}
 PRINT_DPI = 200  # enough for print at column width, and quicker than 300
 
@@ -63,12 +65,15 @@ def analyse(path, trials):
     findings.update(gradients.findings(trials, path))
     head, sentences = (summary.of_seed_study(findings, cells) if in_seed_study and findings else
                        summary.of_contrasts(planned, exploratory))
-    sentences += summary.casualties(trials)
+    real = ranking.answers(trials)
+    sentences += ranking.sentences(real) + summary.casualties(trials)
     made = {"verdicts": report_tables.verdict_table(findings), "evidence": report_tables.evidence_table(findings),
             "agreement": report_tables.agreement_table(cells), "planned": report_tables.contrast_table(planned, True),
             "exploratory": report_tables.contrast_table(exploratory, False),
             "power": report_tables.power_table(planned or exploratory), "trials": report_tables.trials_table(trials),
-            "failures": report_tables.messages_table(trials)}
+            "failures": report_tables.messages_table(trials), "real_data": report_tables.agreement_of_rankings(real)}
+    for quantity in dict.fromkeys(a.quantity for a in real):
+        made[f"ranks_{quantity}"] = report_tables.ranks_table(real, quantity)
     probed = gradients.last_epochs(gradients.probes(path, trials))
     if len(probed):
         made["probes"] = report_tables.probes_table(probed, trials)
@@ -82,7 +87,7 @@ def analyse(path, trials):
             made[f"ranking_{name}_{metric}"] = report_tables.ranking_table(trials, name, metric)
     made = {name: table for name, table in made.items() if table and table.rows}
     return {"headline": head, "sentences": sentences, "findings": findings, "planned": planned, "cells": cells,
-            "exploratory": exploratory, "tables": made,
+            "exploratory": exploratory, "tables": made, "real": real,
             "untested": summary.untested(findings) if in_seed_study else [],
             "rankings": [n for n in made if n.startswith("ranking_")]}
 
@@ -152,7 +157,7 @@ def make(path, other, folder, preliminary, narrow=False):
     write_tables(folder, found["tables"])
     with drawing.matplotlib.rc_context(drawing.NARROW if narrow else drawing.STYLE):  # savefig lays out anew
         drawn = write_figures(folder, figures.all_figures(trials, path, found["planned"] or found["exploratory"],
-                                                          found["cells"]))
+                                                          found["cells"], found["real"]))
     counts = {s: int(numpy.sum(trials.status == s)) for s in ("completed", "diverged", "failed", "pending")}
     data = json.dumps(explorer.data(trials), separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
     write(f"{folder}/report.html", page(
@@ -160,7 +165,7 @@ def make(path, other, folder, preliminary, narrow=False):
         attributes=trials.attrs["file"], provenance=trials.attrs["provenance"], job=trials.attrs["job"],
         counts=counts, declared_first=study.declared_first(trials), n=len(trials),
         seeds=int(trials.seed.nunique()), live=trials.attrs["live"],
-        overall=study.overall, where=report_tables.where,
+        overall=study.overall, where=report_tables.where, question=ranking.question,
         effect=summary.effect, margins=summary.margins(), figures=drawn, changes=changes,
         data=jinja2.utils.markupsafe.Markup(data), **found))
     return counts

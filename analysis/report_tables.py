@@ -4,6 +4,7 @@ import pandas
 
 import gradients
 import inference
+import ranking
 import study
 import tables
 import views
@@ -25,9 +26,10 @@ def signed(x, digits=3):
 
 
 def interval(i, digits=3):
-    if not numpy.isfinite(i.low):
+    low, high = i
+    if not numpy.isfinite(low):
         return "–"
-    return "[0, 0]" if i.low == i.high == 0 else f"[{i.low + 0.0:.{digits}g}, {i.high + 0.0:.{digits}g}]"
+    return "[0, 0]" if low == high == 0 else f"[{low + 0.0:.{digits}g}, {high + 0.0:.{digits}g}]"
 
 
 def p_value(p):
@@ -230,6 +232,44 @@ def ranking_table(trials, name, metric):
                  "means are of all completed trials, and mislead where some of the hard ones were lost. 95% intervals, p by "
                  "sign flips, Holm's over this table. Exploratory, unless a contrast was declared." + over,
                  ["", v.series, "completed", metric, f"less {first}", "p", "p (Holm)", "Cliff's delta", "pairs (seeds)"], rows)
+
+
+def agreement_of_rankings(answers):
+    """Real data against synthetic data: does what is compared rank alike?"""
+    rows, last = [], None
+    for a in answers:
+        rows += [None] if last not in (None, a.quantity) else []
+        last = a.quantity
+        turned = [f"{first} before {second}" for first, second in a.reversed]
+        more = f" and {len(turned) - 4} more" if len(turned) > 5 else ""
+        rows.append([a.quantity, a.real.source + (f" (another {', '.join(a.differs)})" if a.differs else ""), a.synthetic.source,
+                     a.verdict, f"{number(a.agreement.tau, 2)} {interval(a.agreement.interval, 2)}",
+                     number(a.agreement.ceiling, 2), str(a.alike), str(len(a.reversed)), str(a.one_only),
+                     str(len(a.values) * (len(a.values) - 1) // 2), str(a.n),
+                     ", ".join(turned[:4] if more else turned) + more or "–"])
+    return Table("real_data", "Rankings on real data and on synthetic data.",
+                 f"Two are ordered on some data when Holm's p of their difference, paired by seed, is at most {study.ALPHA} "
+                 f"(over all pairs of this table) and it is at least {100 * ranking.SMALL:g}% of their mean. Not entirely: pairs "
+                 "are ordered on both kinds of data and the other way round; no: at least as many as agree. Yes: no such pair, "
+                 "at least half of all pairs ordered on both, and tau's interval above 0. Not decided: neither. Tau: Kendall's "
+                 "tau-b of the rankings by mean, with 95% bootstrap interval over seeds; ceiling: the tau to be expected from "
+                 "so many seeds were both rankings truly one, which no agreement can be expected to pass. Reversed pairs are "
+                 "named in their order on real data.",
+                 ["by", "real data", "synthetic data", "verdict", "tau-b", "ceiling", "agree", "reversed", "ordered on one only",
+                  "all pairs", "n seeds", "reversed pairs"], rows)
+
+
+def ranks_table(answers, quantity):
+    """The rank of each value on each kind of data."""
+    sides = {(s.source, *a.values): (s, a.values) for a in answers if a.quantity == quantity for s in (a.real, a.synthetic)}
+    values = list(dict.fromkeys(v for _, of in sides.values() for v in of))
+    rows = [[v] + [f"{number(s.ranks[of.index(v)])} {interval((s.low[of.index(v)], s.high[of.index(v)]))}"
+                   if v in of else "–" for s, of in sides.values()] for v in values]
+    return Table(f"ranks_{quantity.replace(' ', '_')}", f"Ranks by {quantity}.",
+                 "1 is best; by the mean over seeds, with the range of 95% of the bootstrap samples of seeds. By " +
+                 ", ".join(f"{m} on {', '.join(s.source for s, _ in sides.values() if s.metric == m)}"
+                           for m in dict.fromkeys(s.metric for s, _ in sides.values())) + ".",
+                 ["", *(s.source for s, _ in sides.values())], rows)
 
 
 def probes_table(probed, trials):

@@ -18,12 +18,12 @@ MOST_EXPLORED = 120   # contrasts made after the fact
 BASELINE = "kmeans"   # knows neither regime nor training: it belongs to every panel
 
 # Metrics that a report speaks of when the job does not say, the first that exist; * stands for anything.
-USUAL = ["mse_eval", "psnr*", "ssim*", "bits_per*", "entropy_eval", "dead_codes_train"]
+USUAL = ["mse_eval", "psnr*", "ssim*", "segmental_snr*", "bits_per*", "entropy_eval", "dead_codes_train"]
 SEED_METRICS = {"scaling": ["dead_codes_train", "entropy_train"], "noise": ["mse_train", "entropy_train"],
                 "commitment": ["dead_codes_train", "entropy_train"]}
-BETTER = {"lower": ["mse*", "*error*", "dead_codes*", "collapsed*", "lloyd_gap*", "bits_per*", "loss*", "late_drift",
+BETTER = {"lower": ["mse*", "cross_entropy*", "*error*", "dead_codes*", "collapsed*", "lloyd_gap*", "bits_per*", "loss*", "late_drift",
                     "*angle*", "*divergence*"],
-          "higher": ["entropy*", "perplexity*", "usage*", "psnr*", "ssim*", "explained_variance*", "subspace_recovery*",
+          "higher": ["entropy*", "perplexity*", "usage*", "psnr*", "ssim*", "segmental_snr*", "explained_variance*", "subspace_recovery*",
                      "*accuracy*"]}
 NOT_NEGATIVE = ["mse*", "dead_codes*", "entropy*", "perplexity*", "lloyd_gap*", "*drift", "subspace_recovery*", "bits_per*"]
 

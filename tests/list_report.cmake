@@ -15,6 +15,7 @@ endfunction()
 
 vqs_report_test(test_inference test_inference)
 vqs_report_test(test_inference_long test_inference LONG)
+vqs_report_test(test_ranking test_ranking $<TARGET_FILE:vqsweep>)
 vqs_report_test(test_store_reader test_store_reader $<TARGET_FILE:vqsweep>)
 vqs_report_test(test_store_reader_long test_store_reader $<TARGET_FILE:vqsweep> LONG)
 vqs_report_test(test_report test_report $<TARGET_FILE:vqsweep>)
