@@ -327,7 +327,7 @@ def heat_map(trials, name, metric, down="regime"):
     first = views.reference(trials, v)
     second = next((s for s in views.declared_second(trials, v) + names if s != first and s in names), None)
     what = f"{label(trials, metric)}, {second} less {first}," if second else f"mean {label(trials, metric)}"
-    title = f"Interaction: {what} over {v.axis} and {down}"
+    title = f"Interaction: {what} over {v.axis or 'an axis'} and {down}"
     if v.axis is None:
         return Missing(f"heat_{name}_{down}", title, f"study {name} has no numeric axis")
     values, levels = sorted(v.rows[v.axis].dropna().unique()), levels_of(v, down)

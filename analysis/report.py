@@ -37,8 +37,7 @@ except ImportError as error:
     sys.exit(7)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-MARKS = {"holds": "holds", "does not hold": "fails", "undecided": "open", "depends": "depends",
-         "yes": "holds", "no": "fails", "not decided": "open", "not entirely": "depends"}
+MARKS = {"holds": "holds", "does not hold": "fails", "undecided": "open", "depends": "depends"}
 LOOK = {"holds": "✓", "does not hold": "✗", "undecided": "?", "depends": "◐"}
 PRINT_DPI = 200  # enough for print at column width, and quicker than 300
 
@@ -66,12 +65,13 @@ def analyse(path, trials):
     head, sentences = (summary.of_seed_study(findings, cells) if in_seed_study and findings else
                        summary.of_contrasts(planned, exploratory))
     real = ranking.answers(trials)
-    sentences += ranking.sentences(real) + summary.casualties(trials)
+    sentences = ranking.sentences(real) + sentences + summary.casualties(trials)
     made = {"verdicts": report_tables.verdict_table(findings), "evidence": report_tables.evidence_table(findings),
             "agreement": report_tables.agreement_table(cells), "planned": report_tables.contrast_table(planned, True),
             "exploratory": report_tables.contrast_table(exploratory, False),
             "power": report_tables.power_table(planned or exploratory), "trials": report_tables.trials_table(trials),
-            "failures": report_tables.messages_table(trials), "real_data": report_tables.agreement_of_rankings(real)}
+            "failures": report_tables.messages_table(trials), "real_data": report_tables.agreement_of_rankings(real),
+            "reversed_pairs": report_tables.reversed_pairs_table(real)}
     for quantity in dict.fromkeys(a.quantity for a in real):
         made[f"ranks_{quantity}"] = report_tables.ranks_table(real, quantity)
     probed = gradients.last_epochs(gradients.probes(path, trials))

@@ -134,7 +134,8 @@ def of_contrasts(planned, exploratory):
     if kind == "exploratory":
         sentences.append("The job declared no contrasts: what differs was found by looking, and wants to be tested on other "
                          "seeds.")
-    sentences += [difference(r) for r in found[:5]]
+    several = len({r.contrast.study for r in tested}) > 1
+    sentences += [(f"In {r.contrast.study}, " if several else "") + difference(r) for r in found[:5]]
     if len(found) > 5:
         sentences.append(f"The other {len(found) - 5} are in the table of comparisons.")
     too_few = reach(tested)

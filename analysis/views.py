@@ -21,10 +21,10 @@ BASELINE = "kmeans"   # knows neither regime nor training: it belongs to every p
 USUAL = ["mse_eval", "psnr*", "ssim*", "segmental_snr*", "bits_per*", "entropy_eval", "dead_codes_train"]
 SEED_METRICS = {"scaling": ["dead_codes_train", "entropy_train"], "noise": ["mse_train", "entropy_train"],
                 "commitment": ["dead_codes_train", "entropy_train"]}
-BETTER = {"lower": ["mse*", "cross_entropy*", "*error*", "dead_codes*", "collapsed*", "lloyd_gap*", "bits_per*", "loss*", "late_drift",
-                    "*angle*", "*divergence*"],
-          "higher": ["entropy*", "perplexity*", "usage*", "psnr*", "ssim*", "segmental_snr*", "explained_variance*", "subspace_recovery*",
-                     "*accuracy*"]}
+BETTER = {"lower": ["mse*", "cross_entropy*", "*error*", "dead_codes*", "collapsed*", "lloyd_gap*", "bits_per*", "loss*",
+                    "late_drift", "*angle*", "*divergence*"],
+          "higher": ["entropy*", "perplexity*", "usage*", "psnr*", "ssim*", "segmental_snr*", "explained_variance*",
+                     "subspace_recovery*", "*accuracy*"]}
 NOT_NEGATIVE = ["mse*", "dead_codes*", "entropy*", "perplexity*", "lloyd_gap*", "*drift", "subspace_recovery*", "bits_per*"]
 
 # rows: the trials, with a column `series`; axis: a numeric setting or None; series: the setting that is compared, its
