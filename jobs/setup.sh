@@ -38,8 +38,11 @@ test_packages=( # what tests/run.sh wants besides
     shellcheck         # reads these scripts
     chromium-driver    # reads the report as a person does, in chromium
 )
-# Not installed: python3-sklearn, whose hand-written digits jobs/digits.yaml reads; python3-torch, which the benchmarks
-# compare with; and ninja-build; make will do.
+declare -A data_packages=( # what brings the data of a job, by its name
+    [images]=python3-sklearn # photographs and hand-written digits
+    [audio]=alsa-utils       # recordings of a voice
+)
+# Not installed: python3-torch, which the benchmarks compare with; and ninja-build; make will do.
 
 die() { # die EXIT_CODE TEXT
     printf '%s\n' "$2" >&2

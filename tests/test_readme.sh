@@ -22,6 +22,9 @@ block() {
 cd "$box"
 block 'name: first' >first.yaml
 block 'name: example' >example.yaml
+block 'name: mine' >mine.yaml
+seq 48000 | awk '{printf "%d%s", ($1 * 7919) % 1009, $1 % 24 ? "," : "\n"}' >measured.csv
+"$vqsweep" plan mine.yaml | grep -q 'measured.csv: CSV: 2000 samples of 24 values, of which a trial draws 1900'
 mkdir -p build/release
 ln -s "$vqsweep" build/release/vqsweep
 "$vqsweep" plan first.yaml | grep -q '^trials *20 '
