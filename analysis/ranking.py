@@ -29,7 +29,7 @@ QUANTITIES = {"reconstruction": ["cross_entropy_eval", "mse_eval"],  # the first
 FEWEST = 3     # values that make a ranking
 SMALL = 0.01   # of the mean of two values: no order
 VERDICTS = ("yes", "not entirely", "no", "not decided")
-SHARE = 0.5    # of all pairs, that "the same" wants ordered in both studies
+SHARE = 0.5    # of all pairs, that "yes" wants ordered in both studies
 
 # rows: completed trials, with the column `series`; compared: the setting that is; settings: {another: values it takes}
 Source = namedtuple("Source", "name synthetic rows compared settings")
@@ -127,7 +127,7 @@ def sources(trials):
 
 
 def differing(real, synthetic):
-    return [s for s in real.settings if real.settings[s] != synthetic.settings[s]]
+    return [s for s in real.settings if real.settings[s] != synthetic.settings.get(s, real.settings[s])]
 
 
 def matched(trials):
@@ -188,8 +188,8 @@ def answer(quantity, pair, metrics, values, tables, p):
 
 
 def question(found):
-    compared = {a.compared for a in found}
-    what = f"{compared.pop()}s" if len(compared) == 1 else "values compared"
+    compared = " and ".join(dict.fromkeys(a.compared for a in found))
+    what = "estimators" if compared == "estimator" else f"values of {compared}"
     return f"Do the {what} rank on real data as on synthetic data?"
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # bash jobs/quickstart.sh [JOB...]
-# From a fresh Debian 12 to an answer: installs what is missing, builds, runs jobs/JOB.yaml on all cores, prints tables and
-# writes the report. JOB is seed_study where none is given; images, audio and text are of real data, which packages bring.
-# Run again, it goes on where it stopped, or finds nothing left to do.
+# From a fresh Debian 12 to an answer: installs what is missing, builds, runs jobs/JOB.yaml on all cores and writes its
+# report. JOB is seed_study where none is given; images, audio and text are of real data, which packages bring. Run
+# again, it goes on where it stopped, or finds nothing left to do.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . jobs/setup.sh
