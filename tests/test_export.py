@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """`vqsweep export`: what it writes is the model of the trial, told by numpy alone.
 
-    test_export.py VQSWEEP SOURCE_FOLDER
+    test_export.py VQSWEEP SOURCE_FOLDER VQSWEEP_FAULTY
 
 Exits with 77, naming what is missing.
 """
@@ -14,8 +14,8 @@ import tempfile
 import unittest
 import zipfile
 
-VQSWEEP, SOURCE = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
-del sys.argv[1:3]
+VQSWEEP, SOURCE, FAULTY = map(os.path.abspath, sys.argv[1:4])
+del sys.argv[1:4]
 sys.path.insert(0, os.path.join(SOURCE, "analysis"))
 try:
     import h5py
@@ -224,6 +224,18 @@ class Refusals(Case):
                          restore_signals=False)
         self.export(0, "sub/folder/m.npz")
         self.assertEqual(os.listdir(self.path("sub/folder")), ["m.npz"])
+
+    def test_faults(self):
+        """No memory for one allocation after the other, no room to put the file in place: one line, and no file."""
+        faulty = Program(FAULTY, None, self.folder)
+        for output in ("n.npz", "n.h5"):
+            for fault in ["rename=1", *(f"alloc={n}" for n in range(3, 1000, 5))]:
+                ended = faulty.run("export", "a.h5", "--trial", 16, "-o", output, env=dict(ENVIRONMENT, VQS_FAULTS=fault))
+                if ended.returncode == 0:
+                    break
+                self.assertEqual((ended.stdout, ended.stderr.count("\n")), ("", 1), fault)
+                self.assertFalse([name for name in os.listdir(self.folder) if name.startswith(output)], fault)
+            self.assertGreater(int(fault[6:]), 50)
 
     def test_data_that_have_changed(self):
         trial = next(i for i, point in enumerate(POINTS) if NPY in point)
