@@ -182,8 +182,8 @@ class Models(Case):
 class Refusals(Case):
     def refused(self, code, *parts, trial=0, output="r.npz", file="a.h5", **more):
         before = sorted(os.listdir(self.folder))
-        words = ["export", file] + (["--trial", trial] if trial is not None else []) + (["-o", output] if output else [])
-        ended = self.program.run(*words, **more)
+        words = [*(["--trial", trial] if trial is not None else []), *(["-o", output] if output else [])]
+        ended = self.program.run("export", file, *words, **more)
         self.assertEqual((ended.returncode, ended.stdout, ended.stderr.count("\n")), (code, "", 1), ended.stderr)
         for part in parts:
             self.assertIn(part, ended.stderr)
@@ -226,16 +226,25 @@ class Refusals(Case):
         self.assertEqual(os.listdir(self.path("sub/folder")), ["m.npz"])
 
     def test_faults(self):
-        """No memory for one allocation after the other, no room to put the file in place: one line, and no file."""
-        faulty = Program(FAULTY, None, self.folder)
+        """No memory for one allocation, no way to put the file in place: one line and no file, or all of it."""
+        faulty, whole = Program(FAULTY, None, self.folder), []
         for output in ("n.npz", "n.h5"):
-            for fault in ["rename=1", *(f"alloc={n}" for n in range(3, 1000, 5))]:
-                ended = faulty.run("export", "a.h5", "--trial", 16, "-o", output, env=dict(ENVIRONMENT, VQS_FAULTS=fault))
+            for fault in ["rename=1/1", *(f"alloc={n}/1" for n in range(3, 400, 7))]:
+                with tempfile.TemporaryDirectory() as count:
+                    ended = faulty.run("export", "a.h5", "--trial", 16, "-o", output, "-q",
+                                       env=dict(ENVIRONMENT, VQS_FAULTS=fault, VQS_FAULTS_FOLDER=count))
+                    hit = os.listdir(count)
+                left = [name for name in os.listdir(self.folder) if name.startswith(output)]
                 if ended.returncode == 0:
+                    self.assertEqual(left, [output], fault)
+                    whole.append(os.path.getsize(self.path(output)))
+                    os.unlink(self.path(output))
+                else:
+                    self.assertEqual((ended.stderr.count("\n"), left), (1, []), (fault, ended.stderr))
+                if not hit:
                     break
-                self.assertEqual((ended.stdout, ended.stderr.count("\n")), ("", 1), fault)
-                self.assertFalse([name for name in os.listdir(self.folder) if name.startswith(output)], fault)
-            self.assertGreater(int(fault[6:]), 50)
+            self.assertGreater(int(fault[6:-2]), 50)
+        self.assertEqual(len(set(whole)), 2, whole)
 
     def test_data_that_have_changed(self):
         trial = next(i for i, point in enumerate(POINTS) if NPY in point)
