@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-struct export {
+struct request {
     const struct vqs_cli *cli;
     struct vqs_inspect in;
     size_t trial;
@@ -23,7 +23,7 @@ struct export {
 };
 
 /* The trial's record and settings, if it has a model and its data are still there. */
-static enum vqs_status find_trial(struct export *x, struct vqs_error *err) {
+static enum vqs_status find_trial(struct request *x, struct vqs_error *err) {
     const size_t n = vqs_store_n_trials(x->in.store);
     struct vqs_store_summary summary;
     if (x->trial >= n) {
@@ -48,11 +48,11 @@ static enum vqs_status find_trial(struct export *x, struct vqs_error *err) {
 
 static void keep_model(void *ctx, const struct vqs_settings *settings, const struct vqs_model *model,
                        const struct vqs_dataset *data) {
-    struct export *x = ctx;
+    struct request *x = ctx;
     vqs_export_model(settings, model, data, &x->list);
 }
 
-static enum vqs_status run_again(struct export *x, struct vqs_error *err) {
+static enum vqs_status run_again(struct request *x, struct vqs_error *err) {
     const struct vqs_trial_hooks hooks = {.ctx = x, .completed = keep_model};
     struct vqs_data_cache *cache = NULL;
     struct vqs_trainer *trainer = NULL;
@@ -69,7 +69,7 @@ static enum vqs_status run_again(struct export *x, struct vqs_error *err) {
 
 /* Equal bits; or, where CPU or OpenBLAS are of another kind than those that ran the trial, an error of reconstruction
  * that is the same but for `most` of it, and a line that says so. */
-static enum vqs_status compare(const struct export *x, struct vqs_error *err) {
+static enum vqs_status compare(const struct request *x, struct vqs_error *err) {
     static const double most = 0.01;
     const char *blas = vqs_store_provenance(x->in.store, "openblas_kernel"), *here = openblas_get_corename();
     const bool text = isnan(x->stored.metric[VQS_METRIC_mse_eval]);
@@ -96,25 +96,30 @@ static enum vqs_status compare(const struct export *x, struct vqs_error *err) {
     return VQS_OK;
 }
 
-static enum vqs_status export(struct export *x, struct vqs_error *err) {
-    enum vqs_status status = find_trial(x, err); status = status ? status : vqs_export_check_place(x->cli->output, err);
-    status = status ? status : run_again(x, err); status = status ? status : compare(x, err);
-    if (!status){vqs_export_outcome(&x->fresh, &x->list); status = vqs_export_write(&x->list, x->cli->output, err);}
-if (!status && !x->cli->quiet) {
-    printf("vqsweep: trial %zu of %s in %s\n", x->trial, x->in.path, x->cli->output);
-}
-return status;
+static enum vqs_status export_trial(struct request *x, struct vqs_error *err) {
+    enum vqs_status status = find_trial(x, err);
+    status = status ? status : vqs_export_check_place(x->cli->output, err);
+    status = status ? status : run_again(x, err);
+    status = status ? status : compare(x, err);
+    if (!status) {
+        vqs_export_outcome(&x->fresh, &x->list);
+        status = vqs_export_write(&x->list, x->cli->output, err);
+    }
+    if (!status && !x->cli->quiet) {
+        printf("vqsweep: trial %zu of %s in %s\n", x->trial, x->in.path, x->cli->output);
+    }
+    return status;
 }
 
 enum vqs_status vqs_cmd_export(const struct vqs_cli *cli, struct vqs_error *err) {
-    struct export x = {.cli = cli, .trial = (size_t)cli->trial};
+    struct request x = {.cli = cli, .trial = (size_t)cli->trial};
     if (cli->trial < 0 || !cli->output) {
         return vqs_fail(err, VQS_ERR_USAGE, "export needs %s; see vqsweep export --help",
                         cli->trial < 0 ? "the number of a trial, --trial N" : "a file to write, -o FILE.npz");
     }
     enum vqs_status status = vqs_inspect_open(cli->file, &x.in, err);
     if (!status) {
-        status = export(&x, err);
+        status = export_trial(&x, err);
         vqs_inspect_close(&x.in);
     }
     vqs_record_destroy(&x.stored);

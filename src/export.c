@@ -11,24 +11,9 @@
 
 /* ---- the list -------------------------------------------------------------------------------------------------- */
 
-size_t vqs_export_item(const struct vqs_export_array *array) {
-    switch (array->type) {
-    case VQS_EXPORT_F32:
-        return sizeof(float);
-    case VQS_EXPORT_F64:
-        return sizeof(double);
-    case VQS_EXPORT_U64:
-        return sizeof(uint64_t);
-    case VQS_EXPORT_U8:
-        return 1;
-    case VQS_EXPORT_TEXT:
-        return array->size[0];
-    }
-    return 0;
-}
-
 size_t vqs_export_bytes(const struct vqs_export_array *array) {
-    size_t bytes = vqs_export_item(array);
+    static const size_t item[] = {sizeof(float), sizeof(double), sizeof(uint64_t), 1};
+    size_t bytes = array->type == VQS_EXPORT_TEXT ? array->size[0] : item[array->type];
     for (int i = 0; i < array->rank; i++) {
         bytes *= array->size[i];
     }
@@ -112,14 +97,19 @@ static void add_settings(const struct vqs_settings *s, struct vqs_export *list) 
 /* A part of layer `number`: W, b, gain or shift. */
 static void add_part(struct vqs_export *list, const char *net, int number, const char *part, int rows, int columns,
                      size_t row_stride, size_t column_stride, const vqs_real *from) {
-    const char *meaning = *part == 'W'
-                              ? "[out][in] weights of a layer: x W^T + b; of a hidden one then norm, activation"
-                          : *part == 'b' ? "[out] bias of a layer; 0 where it has none"
-                          : *part == 'g' ? "[out] layer norm: (y - mean) / sqrt(variance + 1e-5) * gain + shift"
-                                         : "[out] see gain";
+    static const struct {
+        const char *part, *meaning;
+    } parts[] = {{"W", "[out][in] weights of a layer: x W^T + b, and of a hidden one then norm and activation"},
+                 {"b", "[out] bias of a layer; 0 where it has none"},
+                 {"gain", "[out] of a layer norm: (y - mean) / sqrt(variance + 1e-5) * gain + shift"},
+                 {"shift", "[out] see gain"}};
+    size_t at = 0;
+    while (strcmp(parts[at].part, part)) {
+        at++;
+    }
     char name[48];
     snprintf(name, sizeof name, "%s.%d.%s", net, number, part);
-    add_matrix(list, name, meaning, rows, columns, row_stride, column_stride, from);
+    add_matrix(list, name, parts[at].meaning, rows, columns, row_stride, column_stride, from);
 }
 
 static void add_net(const char *name, const struct vqs_net *net, struct vqs_export *list) {

@@ -27,9 +27,8 @@ struct vqs_export_array {
     size_t size[VQS_EXPORT_RANK]; /* along each axis; of a text, its bytes are size[0] */
     void *values;                 /* owned */
 };
-/* Bytes of all its values, and of one of them. */
+/* Of its values. */
 size_t vqs_export_bytes(const struct vqs_export_array *array);
-size_t vqs_export_item(const struct vqs_export_array *array);
 
 struct vqs_export {
     struct vqs_export_array *arrays;
