@@ -25,6 +25,7 @@ static void carve(const struct vqs_settings *s, struct vqs_arena *arena, struct 
     data->basis = vqs_arena_take(arena, (size_t)data->r * data->ld, sizeof *data->basis);
     data->mean = vqs_arena_take(arena, data->ld, sizeof *data->mean);
     data->train.mean = data->eval.mean = data->mean;
+    data->places = data->r ? NULL : vqs_arena_take(arena, data->eval.n, sizeof *data->places);
 }
 
 size_t vqs_dataset_memory(const struct vqs_settings *settings) {
@@ -102,8 +103,8 @@ static void make_basis(const struct vqs_settings *s, const struct vqs_kernels *k
     vqs_orthonormalize(k, data->r, data->ld, data->basis);
 }
 
-static enum vqs_status make_drawn(const struct vqs_settings *s, const struct vqs_kernels *k,
-                                     struct vqs_dataset *data, struct vqs_error *err) {
+static enum vqs_status make_drawn(const struct vqs_settings *s, const struct vqs_kernels *k, struct vqs_dataset *data,
+                                  struct vqs_error *err) {
     const size_t r = (size_t)data->r, n_centres = (size_t)s->mixture_centres;
     vqs_real *scratch = malloc((n_centres * r + 64 * r) * sizeof *scratch);
     if (!scratch) {

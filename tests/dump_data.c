@@ -3,6 +3,7 @@
  *     dump_data source SETTING=VALUE...    all samples of the source, float32 [n][D]
  *     dump_data draw SETTING=VALUE...      of a data set: train and then eval, float32 [N + N_eval][D]; classes of text
  *                                          after that, [N + N_eval][text_window] bytes
+ *     dump_data places SETTING=VALUE...    where its held-out samples are, file, row, column: uint32 [N_eval][3]
  * on stdout; on stderr a line "n D what it is", or the error. Exit code as the program's. */
 #include "vqsweep/data.h"
 #include "vqsweep/store.h"
@@ -33,12 +34,7 @@ static enum vqs_status dump_source(const struct vqs_settings *s, struct vqs_erro
     return status;
 }
 
-static enum vqs_status dump_draw(const struct vqs_settings *s, struct vqs_error *err) {
-    struct vqs_dataset *data;
-    enum vqs_status status = vqs_dataset_create(s, &vqs_source_hdf5, &data, err);
-    if (status) {
-        return status;
-    }
+static void write_samples(const struct vqs_dataset *data) {
     for (size_t i = 0; i < data->train.n + data->eval.n; i++) {
         const struct vqs_samples *part = i < data->train.n ? &data->train : &data->eval;
         const vqs_real *row = part->x + (i < data->train.n ? i : i - data->train.n) * data->ld;
@@ -48,6 +44,19 @@ static enum vqs_status dump_draw(const struct vqs_settings *s, struct vqs_error 
         const size_t window = (size_t)(data->D / data->n_classes);
         fwrite(data->train.classes, window, data->train.n, stdout);
         fwrite(data->eval.classes, window, data->eval.n, stdout);
+    }
+}
+
+static enum vqs_status dump_dataset(const struct vqs_settings *s, bool places, struct vqs_error *err) {
+    struct vqs_dataset *data;
+    enum vqs_status status = vqs_dataset_create(s, &vqs_source_hdf5, &data, err);
+    if (status) {
+        return status;
+    }
+    if (places) {
+        fwrite(data->places, sizeof *data->places, data->eval.n, stdout);
+    } else {
+        write_samples(data);
     }
     vqs_dataset_destroy(data);
     return VQS_OK;
@@ -71,7 +80,10 @@ static enum vqs_status dump(int n, char **words, struct vqs_error *err) {
         }
     }
     const enum vqs_status status = vqs_settings_check(&s, &culprit, err);
-    return status ? status : !strcmp(words[1], "source") ? dump_source(&s, err) : dump_draw(&s, err);
+    if (status) {
+        return status;
+    }
+    return !strcmp(words[1], "source") ? dump_source(&s, err) : dump_dataset(&s, !strcmp(words[1], "places"), err);
 }
 
 int main(int argc, char **argv) {

@@ -33,6 +33,7 @@ enum vqs_frame_window { VQS_FRAME_HANN, VQS_FRAME_RECTANGULAR };
 enum vqs_audio_features { VQS_AUDIO_SAMPLES, VQS_AUDIO_LOG_MEL };
 enum vqs_alphabet { VQS_ALPHABET_BYTES, VQS_ALPHABET_OCCURRING };
 enum vqs_whiten { VQS_WHITEN_NONE, VQS_WHITEN_ZCA, VQS_WHITEN_PCA };
+enum vqs_split { VQS_SPLIT_RANDOM, VQS_SPLIT_TAIL };
 enum vqs_latent { VQS_LATENT_GAUSSIAN, VQS_LATENT_UNIFORM, VQS_LATENT_MIXTURE };
 enum vqs_model_kind { VQS_MODEL_LINEAR, VQS_MODEL_MLP };
 enum vqs_activation { VQS_ACTIVATION_GELU, VQS_ACTIVATION_RELU };
@@ -134,6 +135,7 @@ enum vqs_when {
     X(BOOL, center, 1, 0, 1, VQS_WHEN_FILE, "1", "subtract the training mean")                                         \
     X(ENUM, whiten, VQS_WHITEN_NONE, 0, 0, VQS_WHEN_FILE, "1", "whitening by the training covariance")                 \
     X(REAL, whiten_epsilon, 0.01, 1e-12, 1e12, VQS_WHEN_WHITENED, "1", "added to the variances before whitening")      \
+    X(ENUM, split, VQS_SPLIT_RANDOM, 0, 0, VQS_WHEN_FILE, "1", "which samples are held out; tail: the file's last")    \
     X(INT, D, 128, 1, 4096, VQS_ALWAYS, "1", "input dimension")                                                        \
     X(INT, r, 2, 1, 4096, VQS_WHEN_SUBSPACE, "1", "true subspace dimension")                                           \
     X(REAL, sigma, 0.1, 0.0, 1e6, VQS_WHEN_DRAWN, "1", "standard deviation of the noise")                           \
