@@ -287,6 +287,8 @@ const char *vqs_setting_choice(enum vqs_setting_id id, int i);
 int vqs_setting_find(const char *name);
 /* Whether the setting has an effect in a trial with these settings. */
 bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *settings);
+/* Whether its value alone can be: within its range, one of its choices. */
+bool vqs_setting_in_range(enum vqs_setting_id id, const struct vqs_settings *settings);
 
 /* All defaults. Padding is zeroed, so that equal settings are equal bytes. */
 void vqs_settings_default(struct vqs_settings *settings);
