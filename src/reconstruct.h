@@ -1,8 +1,8 @@
 /* reconstruct.h - what a trial has to show: held-out samples beside their reconstructions, and its codes decoded. Not
  * public.
  *
- * The one rule: all is in the units of the source, as vqs_source_read gives them; of text, bytes: what was read, and the
- * most probable. Samples get back the mean that `patch_mean: remove` took off, which no code carries; codes do not.
+ * The one rule: all is in the units of the source, as vqs_source_read gives them; of text, bytes: what was read, and
+ * the most probable. Samples get back the mean that `patch_mean: remove` took off, which no code carries; codes do not.
  *
  * Life cycle: none. The arrays stand in the record of a trial with `reconstructions` over 0. */
 #ifndef VQS_RECONSTRUCT_H
