@@ -151,6 +151,8 @@ class Pictures(unittest.TestCase):
             expected = IMAGE[int(4 * row):int(4 * row) + 4, int(4 * column):int(4 * column) + 4].astype(int)
             self.assertLessEqual(abs(shown[top:top + 4, left:left + 4] - expected).max(), 1)  # less a mean and back
             self.assertTrue((shown[top - 1, left - 1:left + 5] == 255).all())
+        psnr = TRIALS.psnr_eval[trial("patches")]  # a patch's own mean, given back, adds no error
+        self.assertEqual(captions("patches: images")[1], f"ste: PSNR {psnr:.2f} dB")
 
     def test_codes_are_shown_by_usage_the_dead_in_orange(self):
         number = trial("image", estimator="ste", K=16)
