@@ -30,14 +30,14 @@ DEAD = tuple(int(VERMILION[i:i + 2], 16) for i in (1, 3, 5))
 FRAME = (208, 208, 208)
 COLOURS = [BLUE, VERMILION, GREEN, PURPLE]
 
-# title, words; figures: Later; pictures, sounds: each with name, title, alt, and bytes; lines: of text, each
-# (who, [(bytes, whether they are wrong)]); codes: of each trial, its lines (text, share, whether it is 0)
+# figures: Later; pictures: Picture; sounds: Sound; text: blocks of lines (who, [(text, whether it is wrong)]); codes: Codes
 Exhibit = namedtuple("Exhibit", "name title note figures pictures sounds text codes", defaults=[(), (), (), (), ()])
 Picture = namedtuple("Picture", "name title alt width png")
 Sound = namedtuple("Sound", "name title wav")
 Later = namedtuple("Later", "name draw")  # a Figure that is drawn when its turn comes: many open ones take much memory
+# Of one trial, as pictures, figures, or lines (text, share of the samples, whether that is 0).
 Codes = namedtuple("Codes", "title note pictures lines figures", defaults=[(), (), ()])
-# What one trial kept: all in the units of its file.
+# What one trial kept, in the units of its file; usage: training samples of each code, [codebook][code].
 Kept = namedtuple("Kept", "number label trial x xhat places codes usage")
 
 
@@ -94,7 +94,7 @@ def of_images(name, kept):
     t, x = kept[0].trial, kept[0].x
     size, places = int(t.patch), kept[0].places[:, :3].astype(int)
     stride = int(t.patch_stride)
-    whole = adjoin(places)
+    whole = stride <= size and adjoin(places)
 
     def arranged(values):
         patches = values.reshape(len(values), size, size, -1)
@@ -117,7 +117,8 @@ def of_vectors(name, kept):
     low, high = float(x.min()), float(x.max())
     if side * side != x.shape[1] or side < 3:
         return Exhibit(name, "samples", f"The first of {len(x)} held-out samples.",
-                       figures=[Later(name, lambda: curves_figure(name, kept, "value"))], codes=[code_curves(name, k) for k in kept])
+                       figures=[Later(name, lambda: curves_figure(name, kept, "value"))],
+                       codes=[code_curves(name, k) for k in kept])
 
     def squares(values):
         return (values.reshape(-1, side, side, 1) - low) / (high - low or 1)
@@ -138,7 +139,8 @@ def beside(name, kept, arranged, quality):
 def decibels(peak):
     def psnr(x, xhat):
         error = numpy.mean((x.astype(float) - xhat) ** 2)
-        return f"PSNR {10 * numpy.log10(peak ** 2 / error):.2f} dB" if error > 0 and peak > 0 else "without error"
+        return ("without error" if error == 0 else f"mean square error {error:.3g}" if peak <= 0 else
+                f"PSNR {10 * numpy.log10(peak ** 2 / error):.2f} dB")
     return psnr
 
 
@@ -220,15 +222,17 @@ def code_pictures(name, k, squares):
     shown = []
     for c, order, shares in by_usage(k, MOST_CODES):
         frames = [FRAME if share > 0 else DEAD for share in shares]
-        shown.append(picture(f"{name}_trial{k.number}_codebook{c}", title_of(k, c),
-                             f"{len(order)} codes as pictures, the most used first, {int((shares == 0).sum())} without a sample",
+        alt = f"{len(order)} codes as pictures, the most used first, {int((shares == 0).sum())} without a sample."
+        shown.append(picture(f"{name}_trial{k.number}_codebook{c}", title_of(k, c), alt,
                              tiles(squares(k.codes[c][order]), frames), 400))
     return Codes(k.label, about_codes(k, MOST_CODES), pictures=shown)
 
 
 def code_curves(name, k, x=None, label="Value after value"):
-    figures_of = [Later(f"{name}_trial{k.number}_codebook{c}", functools.partial(draw_codes, name, k, c, order, shares, x, label))
-                  for c, order, shares in by_usage(k, MOST_LINES)]
+    figures_of = []
+    for c, *rest in by_usage(k, MOST_LINES):
+        one = f"{name}_trial{k.number}_codebook{c}"
+        figures_of.append(Later(one, functools.partial(draw_codes, one, k, c, *rest, x, label)))
     return Codes(k.label, about_codes(k, MOST_LINES), figures=figures_of)
 
 
@@ -242,7 +246,7 @@ def draw_codes(name, k, c, order, shares, x, label):
                 color=BLUE if share > 0 else VERMILION)
         ax.set_title(f"{100 * share:.1f}%", fontsize=7)
         ax.tick_params(labelsize=6)
-    return Figure(f"reconstructions_{name}_trial{k.number}_codebook{c}", title_of(k, c),
+    return Figure(f"reconstructions_{name}", title_of(k, c),
                   f"The {len(order)} codes used most, decoded; above each its share of the training samples. {label}.",
                   "Lines, a panel for each code.", drawing)
 
@@ -263,8 +267,8 @@ def curves_figure(name, kept, label, x=None):
             ax.plot(x, k.xhat[i], color=colour, linewidth=0.8, label=k.label)
     legend(drawing, axes)
     drawing.supxlabel(label, fontsize=8)
-    return Figure(f"reconstructions_{name}", "Samples and reconstructions", f"{n} held-out samples, a panel each." + not_drawn(kept, len(COLOURS)),
-                  "Lines of originals and reconstructions.", drawing)
+    return Figure(f"reconstructions_{name}", "Samples and reconstructions",
+                  f"{n} held-out samples, a panel each." + not_drawn(kept, len(COLOURS)), "Lines, a panel a sample.", drawing)
 
 
 def not_drawn(kept, most=MOST_DRAWN):
@@ -313,11 +317,11 @@ def of_recording(name, kept):
     loudest = max(1.0, numpy.abs(whole["original"]).max())  # of WAV of floats; else 1
     sounds = [Sound(f"{name}_original", "Original", wav(whole["original"] / loudest, rate))]
     for k in kept:
-        noise = numpy.sum((whole["original"] - whole[k.number]) ** 2)
-        snr = 10 * numpy.log10(numpy.sum(whole["original"] ** 2) / noise) if noise > 0 else numpy.inf
+        signal, noise = numpy.sum(whole["original"] ** 2), numpy.sum((whole["original"] - whole[k.number]) ** 2)
+        snr = 10 * numpy.log10(signal / noise) if signal * noise > 0 else numpy.nan if noise > 0 else numpy.inf
         sounds.append(Sound(f"{name}_trial{k.number}", f"{k.label}: SNR {snr:.2f} dB", wav(whole[k.number] / loudest, rate)))
-    note = (f"{len(places)} held-out frames in {len(parts)} piece{'s' * (len(parts) > 1)}, put together: {size} audio samples "
-            f"each, {hop} apart, at {rate:g} Hz.")
+    note = (f"{len(places)} held-out frames in {len(parts)} piece{'s' * (len(parts) > 1)}, put together: {size} audio "
+            f"samples each, {hop} apart, at {rate:g} Hz.")
     waves = [("Original", whole["original"])] + [(s.title, whole[k.number]) for s, k in zip(sounds[1:], kept)]
     return Exhibit(name, "recordings", note, figures=[Later(name, lambda: spectrograms(name, waves, rate))], sounds=sounds,
                    codes=codes)
@@ -355,7 +359,8 @@ def spectrograms(name, waves, rate):
     drawing.colorbar(image, ax=axes[:, 1], label="dB", aspect=40)
     cut = f" The first {SHOWN_SECONDS} s." if len(shown[0][1]) > n else ""
     return Figure(f"reconstructions_{name}", "Waveforms and spectrograms",
-                  f"Left: the wave; right: its spectrum over time, in windows of {size} samples, on one scale.{cut}" + not_drawn(waves[1:]),
+                  f"Left: the wave; right: its spectrum over time, in windows of {size} samples, on one scale.{cut}"
+                  + not_drawn(waves[1:]),
                   "A waveform and a spectrogram for the original and for each trial.", drawing)
 
 
@@ -417,8 +422,8 @@ def of_text(name, kept):
     more = f" The first {MOST_ROWS} lines of {len(text)}." if len(text) > MOST_ROWS else ""
     note = (f"{len(places)} held-out windows of {window} bytes, "
             + ("put together as they follow on each other." if together else "from anywhere in the text.")
-            + f" Marked: wrong bytes. ⏎: end of line, ⇥: tab, ·: not ASCII, |: a gap.{more} Wrong bytes, of all that were kept: "
-            + ", ".join(wrong) + ".")
+            + f" Marked: wrong bytes. ⏎: end of line, ⇥: tab, ·: not ASCII, |: a gap.{more} Wrong bytes, of all that were "
+            + f"kept: {', '.join(wrong)}.")
     return Exhibit(name, "text", note, text=text[:MOST_ROWS], codes=[code_texts(k) for k in kept])
 
 

@@ -68,14 +68,16 @@ static enum vqs_status check_reconstructions(const struct vqs_settings *s, enum 
         return VQS_OK;
     }
     if (s->reconstructions > s->N_eval) {
-        return vqs_fail(err, VQS_ERR_JOB, "reconstructions: %d of N_eval = %d held-out samples; expected at most N_eval",
+        return vqs_fail(err, VQS_ERR_JOB,
+                        "reconstructions: %d of N_eval = %d held-out samples; expected at most N_eval",
                         s->reconstructions, s->N_eval);
     }
     if (codes * values > most) {
-        return vqs_fail(err, VQS_ERR_JOB,
-                        "reconstructions: pictures of %lld codes of %lld values are kept too, and all values may be %lld "
-                        "at most; lower K, or set reconstructions: 0",
-                        (long long)codes, (long long)values, (long long)most);
+        return vqs_fail(
+            err, VQS_ERR_JOB,
+            "reconstructions: pictures of %lld codes of %lld values are kept too, and all values may be %lld "
+            "at most; lower K, or set reconstructions: 0",
+            (long long)codes, (long long)values, (long long)most);
     }
     return VQS_OK;
 }
