@@ -127,7 +127,9 @@ def sources(trials):
 
 
 def differing(real, synthetic):
-    return [s for s in real.settings if real.settings[s] != synthetic.settings.get(s, real.settings[s])]
+    """Settings that have an effect on both sides, and not the same values."""
+    both = [(s, real.settings[s], synthetic.settings.get(s)) for s in real.settings]
+    return [s for s, x, y in both if x and y and x != y]
 
 
 def matched(trials):

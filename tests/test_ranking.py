@@ -141,7 +141,8 @@ def trials(studies):
                      for e, m in means.items()]
         members[name] = numpy.arange(start, len(rows))
     frame = pandas.DataFrame(rows)
-    frame.attrs.update(settings=["data", "D", "d", "model", "estimator", "loss", "seed"], metrics=["mse_eval"],
+    frame["reconstructions"] = numpy.where(frame.data == "subspace", numpy.nan, 0)  # a setting of data from files only
+    frame.attrs.update(settings=["data", "D", "d", "reconstructions", "model", "estimator", "loss", "seed"], metrics=["mse_eval"],
                        studies=members, contrasts=[])
     return frame
 
