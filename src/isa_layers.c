@@ -1,8 +1,10 @@
-/* isa_layers.c - what layers do besides multiplying matrices: activations, layer norm, sums over a batch, softmax. */
+/* isa_layers.c - what layers do besides multiplying matrices: activations, layer norm, sums over a batch, softmax,
+ * windows of images. */
 #include "isa_kernels.h"
 #include "simd_math.h"
 
 #include <math.h>
+#include <string.h>
 
 /* ---- activations --------------------------------------------------------------------------------------------------- */
 
@@ -135,4 +137,59 @@ double KERNEL(cross_entropy)(int n, int target, vqs_real scale, vqs_real *logits
         logits[i] = share * p[i] - (i == target ? scale : 0);
     }
     return log((double)total) - off;
+}
+
+/* ---- windows of images --------------------------------------------------------------------------------------------- */
+
+/* A row of a window that lies in the image: where in the image and in the line it begins, and how many values it has. */
+struct run {
+    size_t image, line, n;
+};
+
+/* Row `dy` of the window at (y, x); n is 0 where it lies outside. */
+INLINE struct run run_of(const struct vqs_window *w, int y, int x, int dy) {
+    const int before = (w->size - w->stride) / 2, top = y * w->stride - before + dy, left = x * w->stride - before;
+    const int from = left < 0 ? -left : 0, over = left + w->size - w->side, to = over > 0 ? w->size - over : w->size;
+    if (top < 0 || top >= w->side || to <= from) {
+        return (struct run){0};
+    }
+    return (struct run){(size_t)((top * w->side + left + from) * w->channels),
+                        (size_t)((dy * w->size + from) * w->channels), (size_t)((to - from) * w->channels)};
+}
+
+void KERNEL(unroll)(const struct vqs_window *w, int rows, size_t ld_image, const vqs_real *images, size_t ld,
+                    vqs_real *lines) {
+    const int places = w->side / w->stride;
+    const size_t values = (size_t)(w->size * w->size * w->channels);
+    for (int row = 0; row < rows; row++, images += ld_image) {
+        for (int i = 0; i < places * places; i++, lines += ld) {
+            memset(lines, 0, values * sizeof *lines);
+            for (int dy = 0; dy < w->size; dy++) {
+                const struct run r = run_of(w, i / places, i % places, dy);
+                memcpy(lines + r.line, images + r.image, r.n * sizeof *lines);
+            }
+        }
+    }
+}
+
+void KERNEL(fold)(const struct vqs_window *w, int rows, size_t ld, const vqs_real *lines, const vqs_real *b,
+                  size_t ld_image, vqs_real *images) {
+    const int places = w->side / w->stride, channels = w->channels;
+    const size_t pixels = (size_t)(w->side * w->side);
+    for (int row = 0; row < rows; row++, images += ld_image) {
+        memset(images, 0, ld_image * sizeof *images);
+        for (size_t i = 0; b && i < pixels; i++) {
+            memcpy(images + i * (size_t)channels, b, (size_t)channels * sizeof *images);
+        }
+        for (int i = 0; i < places * places; i++, lines += ld) {
+            for (int dy = 0; dy < w->size; dy++) {
+                const struct run r = run_of(w, i / places, i % places, dy);
+                vqs_real *restrict to = images + r.image;
+                const vqs_real *restrict from = lines + r.line;
+                _Pragma("omp simd") for (size_t j = 0; j < r.n; j++) {
+                    to[j] += from[j];
+                }
+            }
+        }
+    }
 }

@@ -63,7 +63,7 @@ struct vqs_work {
     uint32_t *used;        /* [team][K + 1] the codes whose count is not 0, of a single codebook */
     vqs_real *moments;     /* [d][vqs_row_stride(d)] sum q q^T over the batch */
     struct vqs_tile *tile; /* [team] */
-    struct vqs_mlp_work *mlp; /* what else an MLP works in (step_mlp.c); NULL in a linear model */
+    struct vqs_mlp_work *mlp; /* what else networks work in (step_mlp.c); NULL in a linear model */
     /* epoch */
     struct vqs_epoch_sums sums;
     vqs_real *codes_before; /* [n_codes] at the start of the epoch; also Lloyd's codebook at the end */
@@ -98,7 +98,7 @@ void vqs_step_lead(const struct vqs_partial *part, bool collects, struct vqs_til
 void vqs_step_place_tile(const struct vqs_work *work, const struct vqs_batch *batch, int number, struct vqs_tile *tile,
                          uint32_t rows[VQS_TILE]);
 
-/* An MLP's part in a step (step_mlp.c). Its batch is cut into at most VQS_PARTIALS runs of so many rows: */
+/* The networks' part in a step (step_mlp.c). Its batch is cut into at most VQS_PARTIALS runs of so many rows: */
 int vqs_mlp_rows_of_run(const struct vqs_settings *settings);
 /* run `p` of them forward and back, by member `me`; */
 void vqs_mlp_work_carve(const struct vqs_settings *settings, const struct vqs_estimator *estimator, int team,
@@ -106,7 +106,7 @@ void vqs_mlp_work_carve(const struct vqs_settings *settings, const struct vqs_es
 void vqs_mlp_run(struct vqs_work *work, const struct vqs_batch *batch, int p, int me, bool collects);
 /* and then the parts of its parameters' gradients. */
 int vqs_mlp_parts(const struct vqs_work *work);
-void vqs_mlp_gradient(struct vqs_work *work, const struct vqs_batch *batch, int part);
+void vqs_mlp_gradient(struct vqs_work *work, const struct vqs_batch *batch, int part, int me);
 
 /* What vqs_step does to the codes beyond gathering their gradients, each by one member alone (step_codes.c):
  * with an entropy penalty, from a first pass over the tiles, what its gradients want of all samples; */

@@ -193,7 +193,7 @@ static const struct {
     {"K=64 N=32 estimator=kmeans", VQS_SETTING_K, "64 codes"},
     {"d=8 groups=3", VQS_SETTING_groups, "3 groups of equal width do not make d = 8"},
     {"d=8 groups=16 estimator=kmeans", VQS_SETTING_groups, "groups must divide d"},
-    {"model=mlp orthonormal=true d=16 hidden=8", VQS_SETTING_orthonormal, "d must be at most hidden"},
+    {"model=mlp orthonormal=true d=16 hidden=8", VQS_SETTING_orthonormal, "d = 16 rows of the 8 values"},
     {"model=mlp loss=cross_entropy", VQS_SETTING_loss, "use data: text"},
     {"model=mlp estimator=projector_learned", VQS_SETTING_estimator, "set model: linear"},
     {"model=mlp probe_epochs=1", VQS_SETTING_probe_epochs, "set model: linear"},
