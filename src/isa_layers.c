@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- activations --------------------------------------------------------------------------------------------------- */
+/* ---- activations ------------------------------------------------------------------------------------------------ */
 
 /* x s, s = 1 / (1 + e^-2u) = (1 + tanh u) / 2, u = sqrt(2/pi) (x + 0.044715 x^3)   Hendrycks, Gimpel 2016 */
 static void gelu(size_t n, vqs_real *y, vqs_real *slope) {
@@ -34,7 +34,7 @@ void KERNEL(activate)(enum vqs_activation activation, size_t n, vqs_real *y, vqs
     }
 }
 
-/* ---- layer norm (Ba, Kiros, Hinton 2016) --------------------------------------------------------------------------- */
+/* ---- layer norm (Ba, Kiros, Hinton 2016) ------------------------------------------------------------------------ */
 
 /* Mean of a[i], or of (a[i] - *from)^2 */
 static vqs_real mean_of(int n, const vqs_real *a, const vqs_real *from) {
@@ -82,7 +82,7 @@ void KERNEL(normalize_back)(int rows, int width, size_t ld, const vqs_real *gain
     }
 }
 
-/* ---- products and sums --------------------------------------------------------------------------------------------- */
+/* ---- products and sums ------------------------------------------------------------------------------------------ */
 
 void KERNEL(multiply)(size_t n, const vqs_real *b, vqs_real *a) {
     for (size_t i = 0; i < n; i += VL) {
@@ -102,7 +102,7 @@ void KERNEL(column_sums)(int rows, size_t ld, size_t first, size_t last, const v
     }
 }
 
-/* ---- losses ------------------------------------------------------------------------------------------------------- */
+/* ---- losses ----------------------------------------------------------------------------------------------------- */
 
 double KERNEL(squared_error)(size_t n, vqs_real scale, const vqs_real *x, const vqs_real *xhat, vqs_real *g) {
     vf sum = v_set(0);
@@ -139,7 +139,7 @@ double KERNEL(cross_entropy)(int n, int target, vqs_real scale, vqs_real *logits
     return log((double)total) - off;
 }
 
-/* ---- windows of images --------------------------------------------------------------------------------------------- */
+/* ---- windows of images ------------------------------------------------------------------------------------------ */
 
 /* A row of a window that lies in the image: where in the image and in the line it begins, and how many values it has. */
 struct run {

@@ -11,7 +11,7 @@
 #define gemm cblas_sgemm
 #endif
 
-/* ---- blocks of samples --------------------------------------------------------------------------------------------- */
+/* ---- blocks of samples ------------------------------------------------------------------------------------------ */
 
 enum { WINDOWS = 1 << 16 }; /* values of windows at a time, about: they are to stay in a cache */
 
@@ -45,7 +45,7 @@ static size_t ld_of_places(const struct vqs_layer *layer) {
     return layer->row_out / (size_t)layer->places;
 }
 
-/* ---- forward ------------------------------------------------------------------------------------------------------- */
+/* ---- forward ---------------------------------------------------------------------------------------------------- */
 
 /* b into all of `places` places of y. */
 static void fill(const struct vqs_layer *layer, size_t places, vqs_real *y) {
@@ -93,7 +93,7 @@ void vqs_layer_forward(const struct vqs_layer *layer, const vqs_real *x, int row
     }
 }
 
-/* ---- back ---------------------------------------------------------------------------------------------------------- */
+/* ---- back ------------------------------------------------------------------------------------------------------- */
 
 /* g becomes the gradient to Y + b. */
 static void through_activation(const struct vqs_layer *layer, int rows, const struct vqs_trace *t) {
@@ -137,7 +137,7 @@ void vqs_layer_backward(const struct vqs_layer *layer, int rows, const struct vq
     }
 }
 
-/* ---- gradients of the parameters ----------------------------------------------------------------------------------- */
+/* ---- gradients of the parameters -------------------------------------------------------------------------------- */
 
 enum { OUTPUTS = 256 }; /* of a dense layer, in one part */
 
@@ -181,8 +181,8 @@ static void sum_places(const struct vqs_layer *layer, size_t first, size_t last,
     }
 }
 
-void vqs_layer_gradient(const struct vqs_layer *layer, int part, const vqs_real *x, int rows,
-                        const struct vqs_trace *t, const vqs_real *params, vqs_real *grad, vqs_real *scratch) {
+void vqs_layer_gradient(const struct vqs_layer *layer, int part, const vqs_real *x, int rows, const struct vqs_trace *t,
+                        const vqs_real *params, vqs_real *grad, vqs_real *scratch) {
     const bool dense = layer->kind == VQS_DENSE;
     const size_t first = (size_t)part * OUTPUTS, out = (size_t)layer->out;
     const size_t last = dense && first + OUTPUTS < out ? first + OUTPUTS : out;

@@ -8,7 +8,7 @@
 
 enum { T = VQS_TILE };
 
-/* ---- shapes -------------------------------------------------------------------------------------------------------- */
+/* ---- shapes ----------------------------------------------------------------------------------------------------- */
 
 /* What the sources of layers have in common. */
 static struct vqs_layer *next_layer(const struct vqs_settings *s, const struct vqs_kernels *kernels,
@@ -19,9 +19,9 @@ static struct vqs_layer *next_layer(const struct vqs_settings *s, const struct v
     layer->activation = (enum vqs_activation)s->activation;
     layer->hidden = hidden;
     layer->norm = hidden && s->layer_norm;
-    layer->orthonormal = s->orthonormal && (s->orthonormal_layers == VQS_ORTHONORMAL_ALL ||
-                                            (encoder && s->orthonormal_layers == VQS_ORTHONORMAL_ENCODER) ||
-                                            (encoder && !hidden));
+    layer->orthonormal =
+        s->orthonormal && (s->orthonormal_layers == VQS_ORTHONORMAL_ALL ||
+                           (encoder && s->orthonormal_layers == VQS_ORTHONORMAL_ENCODER) || (encoder && !hidden));
     return layer;
 }
 
@@ -44,7 +44,8 @@ static void shape_dense(struct vqs_layer *layer, int in, int out) {
 /* The convolution of an image of side x side x channels to `maps` channels, or the one back. */
 static void shape_conv(const struct vqs_settings *s, bool transposed, int side, int channels, int maps,
                        struct vqs_layer *layer) {
-    const int places = side / s->conv_stride * (side / s->conv_stride), values = s->conv_kernel * s->conv_kernel * channels;
+    const int places = side / s->conv_stride * (side / s->conv_stride),
+              values = s->conv_kernel * s->conv_kernel * channels;
     const size_t image = vqs_row_stride(side * side * channels), map = (size_t)places * (size_t)maps;
     layer->window = (struct vqs_window){side, channels, s->conv_kernel, s->conv_stride};
     layer->lines = places;
@@ -114,7 +115,7 @@ static void shape_nets(const struct vqs_settings *s, const struct vqs_kernels *k
     }
 }
 
-/* ---- layout -------------------------------------------------------------------------------------------------------- */
+/* ---- layout ----------------------------------------------------------------------------------------------------- */
 
 /* Layer i of both networks, from the encoder's last one on. */
 static struct vqs_layer *layer_of(struct vqs_mlp *mlp, int i) {
@@ -217,15 +218,14 @@ void vqs_net_carve(const struct vqs_net *net, int rows, bool back, struct vqs_ar
     }
 }
 
-/* ---- initial values, and what is kept of them ---------------------------------------------------------------------- */
+/* ---- initial values, and what is kept of them ------------------------------------------------------------------- */
 
 static void init_layer(const struct vqs_settings *s, uint32_t purpose, int i, struct vqs_layer *layer,
                        vqs_real *scratch) {
     const struct vqs_stream draws = {layer->kernels, s->seed, purpose, (uint32_t)i};
     const double windows = (double)(layer->window.size * layer->window.size); /* per stride^2: that an output is in */
-    const double inputs = layer->kind == VQS_TRANSPOSED
-                              ? layer->in * windows / (layer->window.stride * layer->window.stride)
-                              : layer->in;
+    const double inputs =
+        layer->kind == VQS_TRANSPOSED ? layer->in * windows / (layer->window.stride * layer->window.stride) : layer->in;
     const vqs_real bound = (vqs_real)sqrt((layer->hidden ? 6.0 : 3.0) / inputs);
     const uint64_t in = (uint64_t)layer->in;
     for (uint64_t row = 0; row < (uint64_t)layer->out; row++) {
@@ -281,7 +281,7 @@ int vqs_mlp_retract(const struct vqs_mlp *mlp, enum vqs_retraction kind, vqs_rea
     return flips;
 }
 
-/* ---- batches ------------------------------------------------------------------------------------------------------- */
+/* ---- batches ---------------------------------------------------------------------------------------------------- */
 
 void vqs_net_forward(const struct vqs_net *net, const vqs_real *x, int first, int rows, const struct vqs_trace *trace,
                      vqs_real *scratch) {
@@ -320,7 +320,7 @@ void vqs_net_gradient(const struct vqs_net *net, int part, const vqs_real *x, in
     vqs_layer_gradient(&net->layer[i], part, i ? trace[i - 1].y : x, rows, &trace[i], params, grad, scratch);
 }
 
-/* ---- one tile, without a way back ---------------------------------------------------------------------------------- */
+/* ---- one tile, without a way back ------------------------------------------------------------------------------- */
 
 /* Rows and traces in the scratch of a tile. */
 struct tile_traces {

@@ -1,4 +1,5 @@
-/* mlp.h - encoder and decoder as networks of layers (layer.h): their shapes, parameters, forward and backward over rows.
+/* mlp.h - encoder and decoder as networks of layers (layer.h): their shapes, parameters, forward and backward over
+ * rows.
  *
  * model: mlp    The encoder goes from D by hidden_layers dense layers of width `hidden` to d, the decoder from d by as
  *               many to D.
@@ -13,10 +14,10 @@
  *
  * The one rule: layer.h's.
  *
- * Initial values: with n the inputs that an output has (of a transposed convolution on the average), W of a hidden layer
- * is uniform with variance 2 / n (Kaiming: He et al. 2015), of a last one with variance 1 / n (LeCun et al. 1998), from
- * the stream (seed, VQS_RNG_ENCODER or VQS_RNG_DECODER, layer); what is kept orthonormal is an orthonormalised Gaussian.
- * b and shift are 0, gain is 1.
+ * Initial values: with n the inputs that an output has (of a transposed convolution on the average), W of a hidden
+ * layer is uniform with variance 2 / n (Kaiming: He et al. 2015), of a last one with variance 1 / n (LeCun et al.
+ * 1998), from the stream (seed, VQS_RNG_ENCODER or VQS_RNG_DECODER, layer); what is kept orthonormal is an
+ * orthonormalised Gaussian. b and shift are 0, gain is 1.
  *
  * Life cycle: vqs_mlp_carve from an arena, vqs_mlp_init, then use. Nothing here allocates.
  */
@@ -50,8 +51,8 @@ int vqs_mlp_before_last(const struct vqs_settings *settings);
 size_t vqs_mlp_n_params(const struct vqs_settings *settings);
 /* Multiply-adds of a sample on its way through both networks. */
 double vqs_mlp_operations(const struct vqs_settings *settings);
-/* `params` has room for them, matrices that are kept orthonormal before all others and the encoder's last W first; or is
- * NULL, where only shapes are wanted. */
+/* `params` has room for them, matrices that are kept orthonormal before all others and the encoder's last W first; or
+ * is NULL, where only shapes are wanted. */
 void vqs_mlp_carve(const struct vqs_settings *settings, const struct vqs_kernels *kernels, vqs_real *params,
                    struct vqs_mlp *mlp);
 /* Values of scratch that the next two want. */
@@ -81,8 +82,7 @@ void vqs_tile_to_rows(int d, const vqs_real *tile, int n, vqs_real *rows);
 
 /* One tile without a way back: what the encoder makes of the samples `rows` of x, and the decoder of q, both latent
  * ones [d][VQS_TILE]; xhat is [VQS_TILE][ld]. `scratch` has tile_scratch values. */
-void vqs_mlp_encode(const struct vqs_mlp *mlp, const vqs_real *x, const uint32_t *rows, vqs_real *scratch,
-                    vqs_real *z);
+void vqs_mlp_encode(const struct vqs_mlp *mlp, const vqs_real *x, const uint32_t *rows, vqs_real *scratch, vqs_real *z);
 void vqs_mlp_decode(const struct vqs_mlp *mlp, const vqs_real *q, vqs_real *scratch, vqs_real *xhat);
 
 #endif

@@ -115,7 +115,7 @@ int vqs_retract(const struct vqs_kernels *k, enum vqs_retraction kind, int d, si
     return flips;
 }
 
-/* ---- rows or columns ----------------------------------------------------------------------------------------------- */
+/* ---- rows or columns -------------------------------------------------------------------------------------------- */
 
 /* to [cols][row stride of rows], spare values 0 */
 static void transpose(int rows, int cols, const vqs_real *W, vqs_real *to) {

@@ -159,8 +159,7 @@ static enum vqs_status check_conv(const struct vqs_settings *s, enum vqs_setting
 }
 
 /* What networks cannot do. */
-static enum vqs_status check_layers(const struct vqs_settings *s, enum vqs_setting_id *culprit,
-                                    struct vqs_error *err) {
+static enum vqs_status check_layers(const struct vqs_settings *s, enum vqs_setting_id *culprit, struct vqs_error *err) {
     if (!vqs_setting_used(VQS_SETTING_activation, s)) {
         return VQS_OK;
     }

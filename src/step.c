@@ -368,7 +368,7 @@ static void meet(struct vqs_team *team, const struct vqs_tile *tile) {
     vqs_profile_lap(tile->profile, VQS_PHASE_WAIT);
 }
 
-/* Sums over the runs of tiles, by rows, or an MLP's gradients; what codes gather, by codes; and what else the runs
+/* Sums over the runs of tiles, by rows, or networks' gradients; what codes gather, by codes; and what else the runs
  * summed. */
 static void add_up(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team, int me) {
     const struct vqs_model *m = &w->model;

@@ -1,5 +1,5 @@
-/* step_mlp.c - a step of networks of layers: the batch's rows through the encoder, by tiles to codes, through the decoder to the loss
- * and back.
+/* step_mlp.c - a step of networks of layers: the batch's rows through the encoder, by tiles to codes, through the decoder
+ * to the loss and back.
  *
  * Rows go through OpenBLAS by whole runs, for a product of few rows is slow; all that a layer's gradient wants of the
  * batch is kept, so that it is one product over all rows. */

@@ -9,7 +9,7 @@ static bool near(vqs_real value, double expected, double size) {
     return fabs((double)value - expected) <= 16 * REAL_EPS * size;
 }
 
-/* ---- activations --------------------------------------------------------------------------------------------------- */
+/* ---- activations ------------------------------------------------------------------------------------------------ */
 
 /* 1 / (1 + e^-2u) of the GELU by tanh, and u's slope. */
 static double gelu_share(double x, double *slope) {
@@ -71,7 +71,7 @@ START_TEST(activations_keep_what_is_not_finite) {
 }
 END_TEST
 
-/* ---- layer norm ---------------------------------------------------------------------------------------------------- */
+/* ---- layer norm ------------------------------------------------------------------------------------------------- */
 
 static double mean_of(int n, const vqs_real *a, const vqs_real *b) {
     double sum = 0;
@@ -125,7 +125,8 @@ static void try_normalize_back(const struct vqs_kernels *k, uint64_t *state, int
         }
         const double mean = mean_of(width, t, NULL), along = mean_of(width, t, unit + row * ld);
         for (size_t i = 0; i < (size_t)width; i++) {
-            const double u = (double)unit[row * ld + i], expected = (double)inv[row] * ((double)t[i] - mean - u * along);
+            const double u = (double)unit[row * ld + i],
+                         expected = (double)inv[row] * ((double)t[i] - mean - u * along);
             ASSERT_IN_LOOP(near(g[row * ld + i], expected, fabs((double)inv[row]) * most * (1 + fabs(u))),
                            "width %d, value %zu: %g, not %g", width, i, (double)g[row * ld + i], expected);
         }
@@ -142,7 +143,7 @@ START_TEST(layer_norm) {
 }
 END_TEST
 
-/* ---- products and sums --------------------------------------------------------------------------------------------- */
+/* ---- products and sums ------------------------------------------------------------------------------------------ */
 
 START_TEST(products_are_exact) {
     enum { N = 48 };
@@ -169,7 +170,8 @@ static void try_column_sums(const struct vqs_kernels *k, uint64_t *state, int ro
             for (size_t row = 0; row < (size_t)rows; row++) {
                 oracle_add(&o, (double)a[row * ld + j] * (both ? (double)b[row * ld + j] : 1));
             }
-            ASSERT_IN_LOOP(close_to(sum[j], o, rows), "%d rows, column %zu: %g, not %g", rows, j, (double)sum[j], o.sum);
+            ASSERT_IN_LOOP(close_to(sum[j], o, rows), "%d rows, column %zu: %g, not %g", rows, j, (double)sum[j],
+                           o.sum);
         }
         ck_assert((last - first == ld) || sum[first ? 0 : ld - 1] == 7);
         free(sum);
@@ -187,7 +189,7 @@ START_TEST(column_sums) {
 }
 END_TEST
 
-/* ---- losses -------------------------------------------------------------------------------------------------------- */
+/* ---- losses ----------------------------------------------------------------------------------------------------- */
 
 START_TEST(squared_errors) {
     uint64_t state = 4;
@@ -221,8 +223,8 @@ static void try_cross_entropy(const struct vqs_kernels *k, uint64_t *state, int 
         total += exp((double)logits[i] - most);
     }
     const double loss = k->cross_entropy(n, target, (vqs_real)scale, g), at = (double)logits[target] - most;
-    ck_assert_msg(fabs(loss - (log(total) - at)) <= 16 * REAL_EPS * (1 + fabs(at) + log(total)), "%d classes: %g, not %g",
-                  n, loss, log(total) - at);
+    ck_assert_msg(fabs(loss - (log(total) - at)) <= 16 * REAL_EPS * (1 + fabs(at) + log(total)),
+                  "%d classes: %g, not %g", n, loss, log(total) - at);
     for (int i = 0; i < n; i++) {
         const double p = exp((double)logits[i] - most) / total;
         ASSERT_IN_LOOP(near(g[i], scale * (p - (i == target)), 4 * scale), "%d classes, class %d", n, i);
@@ -240,11 +242,12 @@ START_TEST(cross_entropies) {
 }
 END_TEST
 
-/* ---- windows of images --------------------------------------------------------------------------------------------- */
+/* ---- windows of images ------------------------------------------------------------------------------------------ */
 
 /* What window (y, x) has at (dy, dx), channel c: its number in the image, or -1 outside. */
 static int seen(const struct vqs_window *w, int y, int x, int dy, int dx, int c) {
-    const int row = y * w->stride + dy - (w->size - w->stride) / 2, column = x * w->stride + dx - (w->size - w->stride) / 2;
+    const int row = y * w->stride + dy - (w->size - w->stride) / 2,
+              column = x * w->stride + dx - (w->size - w->stride) / 2;
     const bool inside = row >= 0 && row < w->side && column >= 0 && column < w->side;
     return inside ? (row * w->side + column) * w->channels + c : -1;
 }
@@ -253,7 +256,8 @@ static void try_windows(const struct vqs_kernels *k, uint64_t *state, const stru
     enum { ROWS = 3 };
     const int places = w->side / w->stride, values = w->size * w->size * w->channels;
     const int pixels = w->side * w->side * w->channels;
-    const size_t ld_image = vqs_row_stride(pixels), ld = vqs_row_stride(values), lines = (size_t)(ROWS * places * places);
+    const size_t ld_image = vqs_row_stride(pixels), ld = vqs_row_stride(values),
+                 lines = (size_t)(ROWS * places * places);
     vqs_real *images = test_rows(state, ROWS, pixels), *unrolled = test_normals(state, lines * ld);
     vqs_real *windows = test_normals(state, lines * ld), *b = test_normals(state, (size_t)w->channels);
     vqs_real *folded = test_normals(state, ROWS * ld_image), *without = test_normals(state, ROWS * ld_image);
@@ -278,16 +282,17 @@ static void try_windows(const struct vqs_kernels *k, uint64_t *state, const stru
             const bool spare = i >= (size_t)pixels;
             const double bias = spare ? 0 : (double)b[i % (size_t)w->channels], size = spare ? 0 : 40;
             ASSERT_IN_LOOP(near(folded[at], sum[at] + bias, size) && near(without[at], sum[at], size),
-                           "%d pixels, windows of %d, %d apart: row %d, pixel %zu", w->side, w->size, w->stride, row, i);
+                           "%d pixels, windows of %d, %d apart: row %d, pixel %zu", w->side, w->size, w->stride, row,
+                           i);
         }
     }
     free(images), free(unrolled), free(windows), free(b), free(folded), free(without), free(sum);
 }
 
 START_TEST(windows_of_images) {
-    static const struct vqs_window windows[] = {{8, 3, 4, 2},  {8, 1, 3, 1}, {9, 3, 3, 3},  {6, 16, 4, 2}, {4, 1, 9, 2},
-                                                {2, 1, 9, 1},  {1, 3, 1, 1}, {10, 3, 5, 2}, {4, 32, 3, 2}, {12, 1, 6, 4},
-                                                {16, 3, 4, 4}, {8, 16, 2, 2}};
+    static const struct vqs_window windows[] = {{8, 3, 4, 2},  {8, 1, 3, 1},  {9, 3, 3, 3},  {6, 16, 4, 2},
+                                                {4, 1, 9, 2},  {2, 1, 9, 1},  {1, 3, 1, 1},  {10, 3, 5, 2},
+                                                {4, 32, 3, 2}, {12, 1, 6, 4}, {16, 3, 4, 4}, {8, 16, 2, 2}};
     uint64_t state = 6;
     for (size_t i = 0; i < COUNT_OF(windows); i++) {
         try_windows(test_class(_i), &state, &windows[i]);

@@ -19,7 +19,7 @@
 
 enum { T = VQS_TILE, MAX_WIDTH = 256 };
 
-/* ---- one trial, its start chosen and its end looked at -------------------------------------------------------------- */
+/* ---- one trial, its start chosen and its end looked at ---------------------------------------------------------- */
 
 struct watched {
     const double *start;                      /* parameters to begin with; NULL: the trial's own, */
@@ -62,7 +62,7 @@ static void run_watched(const struct vqs_settings *s, struct watched *w, struct 
     vqs_trainer_destroy(trainer);
 }
 
-/* ---- the naive model ------------------------------------------------------------------------------------------------ */
+/* ---- the naive model -------------------------------------------------------------------------------------------- */
 
 static double naive_activation(enum vqs_activation activation, double x) {
     return activation == VQS_ACTIVATION_RELU ? fmax(x, 0)
@@ -162,7 +162,7 @@ static double naive_rec(const struct vqs_settings *s, const struct vqs_net *deco
     return sum;
 }
 
-/* ---- gradients ------------------------------------------------------------------------------------------------------ */
+/* ---- gradients -------------------------------------------------------------------------------------------------- */
 
 /* A batch, frozen: one codebook. */
 struct frozen_batch {
@@ -363,7 +363,7 @@ START_TEST(gradients_are_those_of_the_frozen_loss) {
 }
 END_TEST
 
-/* ---- blocks of samples --------------------------------------------------------------------------------------------- */
+/* ---- blocks of samples ------------------------------------------------------------------------------------------ */
 
 /* A network's traces and gradients over rows, in memory of their own. */
 struct passed {
@@ -469,7 +469,7 @@ START_TEST(blocks_of_samples_are_samples_one_by_one) {
 }
 END_TEST
 
-/* ---- what is kept orthonormal -------------------------------------------------------------------------------------- */
+/* ---- what is kept orthonormal ----------------------------------------------------------------------------------- */
 
 /* The largest entry of W W^T - I or, where columns are fewer, of W^T W - I. */
 static double off_orthonormal(const struct vqs_layer *l) {
@@ -527,7 +527,7 @@ START_TEST(layers_are_kept_orthonormal) {
 }
 END_TEST
 
-/* ---- the linear model ----------------------------------------------------------------------------------------------- */
+/* ---- the linear model ------------------------------------------------------------------------------------------- */
 
 /* The linear model's parameters, with free decoder and biases, as those of an MLP without hidden layers. */
 static double *as_mlp(const struct vqs_settings *linear, const struct vqs_settings *s, const double *from, size_t n) {
