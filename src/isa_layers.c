@@ -141,20 +141,25 @@ double KERNEL(cross_entropy)(int n, int target, vqs_real scale, vqs_real *logits
 
 /* ---- windows of images ------------------------------------------------------------------------------------------ */
 
-/* A row of a window that lies in the image: where in the image and in the line it begins, and how many values it has. */
-struct run {
-    size_t image, line, n;
+/* What of a window lies in the image. */
+struct part {
+    int top, bottom;        /* rows of the window, [top, bottom) */
+    size_t image, line;     /* where their values begin, in the image and in the line, */
+    size_t row, window_row; /* from one row to the next in each, */
+    size_t n;               /* and values of a row */
 };
 
-/* Row `dy` of the window at (y, x); n is 0 where it lies outside. */
-INLINE struct run run_of(const struct vqs_window *w, int y, int x, int dy) {
-    const int before = (w->size - w->stride) / 2, top = y * w->stride - before + dy, left = x * w->stride - before;
-    const int from = left < 0 ? -left : 0, over = left + w->size - w->side, to = over > 0 ? w->size - over : w->size;
-    if (top < 0 || top >= w->side || to <= from) {
-        return (struct run){0};
-    }
-    return (struct run){(size_t)((top * w->side + left + from) * w->channels),
-                        (size_t)((dy * w->size + from) * w->channels), (size_t)((to - from) * w->channels)};
+INLINE struct part part_of(const struct vqs_window *w, int y, int x) {
+    const int before = (w->size - w->stride) / 2, y0 = y * w->stride - before, x0 = x * w->stride - before;
+    const int top = y0 < 0 ? -y0 : 0, bottom = w->size < w->side - y0 ? w->size : w->side - y0;
+    const int left = x0 < 0 ? -x0 : 0, right = w->size < w->side - x0 ? w->size : w->side - x0;
+    return (struct part){.top = top,
+                         .bottom = bottom,
+                         .image = (size_t)(((y0 + top) * w->side + x0 + left) * w->channels),
+                         .line = (size_t)((top * w->size + left) * w->channels),
+                         .row = (size_t)(w->side * w->channels),
+                         .window_row = (size_t)(w->size * w->channels),
+                         .n = (size_t)((right - left) * w->channels)};
 }
 
 void KERNEL(unroll)(const struct vqs_window *w, int rows, size_t ld_image, const vqs_real *images, size_t ld,
@@ -163,10 +168,16 @@ void KERNEL(unroll)(const struct vqs_window *w, int rows, size_t ld_image, const
     const size_t values = (size_t)(w->size * w->size * w->channels);
     for (int row = 0; row < rows; row++, images += ld_image) {
         for (int i = 0; i < places * places; i++, lines += ld) {
-            memset(lines, 0, values * sizeof *lines);
-            for (int dy = 0; dy < w->size; dy++) {
-                const struct run r = run_of(w, i / places, i % places, dy);
-                memcpy(lines + r.line, images + r.image, r.n * sizeof *lines);
+            const struct part p = part_of(w, i / places, i % places);
+            const vqs_real *restrict from = images + p.image;
+            vqs_real *restrict to = lines + p.line;
+            if ((size_t)(p.bottom - p.top) * p.n < values) {
+                memset(lines, 0, values * sizeof *lines);
+            }
+            for (int dy = p.top; dy < p.bottom; dy++, from += p.row, to += p.window_row) {
+                _Pragma("omp simd") for (size_t j = 0; j < p.n; j++) {
+                    to[j] = from[j];
+                }
             }
         }
     }
@@ -182,11 +193,11 @@ void KERNEL(fold)(const struct vqs_window *w, int rows, size_t ld, const vqs_rea
             memcpy(images + i * (size_t)channels, b, (size_t)channels * sizeof *images);
         }
         for (int i = 0; i < places * places; i++, lines += ld) {
-            for (int dy = 0; dy < w->size; dy++) {
-                const struct run r = run_of(w, i / places, i % places, dy);
-                vqs_real *restrict to = images + r.image;
-                const vqs_real *restrict from = lines + r.line;
-                _Pragma("omp simd") for (size_t j = 0; j < r.n; j++) {
+            const struct part p = part_of(w, i / places, i % places);
+            const vqs_real *restrict from = lines + p.line;
+            vqs_real *restrict to = images + p.image;
+            for (int dy = p.top; dy < p.bottom; dy++, from += p.window_row, to += p.row) {
+                _Pragma("omp simd") for (size_t j = 0; j < p.n; j++) {
                     to[j] += from[j];
                 }
             }
