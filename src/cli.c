@@ -20,7 +20,7 @@ struct option_row {
 };
 
 static const struct option_row options[] = {
-    {'o', "output", "FILE.h5", "result file (default: results/NAME.h5, NAME being the job's)", TEXT,
+    {'o', "output", "FILE", "file to write (default of run: results/NAME.h5, NAME being the job's)", TEXT,
      offsetof(struct vqs_cli, output), 0, 0},
     {'s', "seeds", "A..B", "seeds in place of every 'seeds' of the job", TEXT, offsetof(struct vqs_cli, seeds), 0, 0},
     {'t', "threads", "N", "threads of a rank (default: its share of the machine's cores)", INT,
@@ -57,7 +57,7 @@ static const struct option_row options[] = {
      0, 0},
     {'q', "quiet", NULL, "no progress, notices or summary; warnings and errors are still printed", FLAG,
      offsetof(struct vqs_cli, quiet), 0, 0},
-    {'n', "trial", "N", "one trial in full", INT64, offsetof(struct vqs_cli, trial), 0, UINT32_MAX},
+    {'n', "trial", "N", "the number of one trial, from 0", INT64, offsetof(struct vqs_cli, trial), 0, UINT32_MAX},
     {'r', "sample", "N", "trials to run again and compare bit for bit (default: 3)", INT64,
      offsetof(struct vqs_cli, sample), 0, UINT32_MAX},
 };

@@ -44,13 +44,15 @@ int vqs_cli_conclude(enum vqs_status status, struct vqs_error *err);
 /* Prints the help of a command to stdout. */
 void vqs_cli_help(const struct vqs_command *command);
 
-/* The commands, each in its room: cmd_run.c, cmd_merge.c, cmd_plan.c, cmd_inspect.c, cmd_verify.c, cmd_tables.c */
+/* The commands, each in its room: cmd_run.c, cmd_merge.c, cmd_plan.c, cmd_inspect.c, cmd_verify.c, cmd_export.c,
+ * cmd_tables.c */
 enum vqs_status vqs_cmd_run(const struct vqs_cli *cli, struct vqs_error *err);
 enum vqs_status vqs_cmd_merge(const struct vqs_cli *cli, struct vqs_error *err);
 enum vqs_status vqs_cmd_plan(const struct vqs_cli *cli, struct vqs_error *err);
 enum vqs_status vqs_cmd_status(const struct vqs_cli *cli, struct vqs_error *err);
 enum vqs_status vqs_cmd_show(const struct vqs_cli *cli, struct vqs_error *err);
 enum vqs_status vqs_cmd_verify(const struct vqs_cli *cli, struct vqs_error *err);
+enum vqs_status vqs_cmd_export(const struct vqs_cli *cli, struct vqs_error *err);
 enum vqs_status vqs_cmd_estimators(const struct vqs_cli *cli, struct vqs_error *err);
 enum vqs_status vqs_cmd_settings(const struct vqs_cli *cli, struct vqs_error *err);
 enum vqs_status vqs_cmd_metrics(const struct vqs_cli *cli, struct vqs_error *err);

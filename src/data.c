@@ -8,23 +8,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void carve_samples(struct vqs_arena *arena, size_t n, size_t ld, size_t n_bytes, struct vqs_samples *s) {
-    s->n = n;
-    s->classes = n_bytes ? vqs_arena_take(arena, n * n_bytes, sizeof *s->classes) : NULL;
-    s->x = vqs_arena_take(arena, n * ld, sizeof *s->x);
-    s->sq = vqs_arena_take(arena, n, sizeof *s->sq);
+/* Memory for `n` elements; NULL if there are none. */
+static void *take(struct vqs_arena *arena, size_t n, size_t size) {
+    return n ? vqs_arena_take(arena, n, size) : NULL;
+}
+
+static void carve_samples(const struct vqs_settings *s, struct vqs_arena *arena, size_t n, size_t ld,
+                          struct vqs_samples *part) {
+    const bool patch_mean = vqs_setting_used(VQS_SETTING_patch_mean, s) && s->patch_mean == VQS_PATCH_MEAN_REMOVE;
+    part->n = n;
+    part->classes = take(arena, s->data == VQS_DATA_TEXT ? n * (size_t)s->text_window : 0, sizeof *part->classes);
+    part->number = take(arena, vqs_setting_used(VQS_SETTING_path, s) ? n : 0, sizeof *part->number);
+    part->patch_mean = take(arena, patch_mean ? n : 0, sizeof *part->patch_mean);
+    part->x = vqs_arena_take(arena, n * ld, sizeof *part->x);
+    part->sq = vqs_arena_take(arena, n, sizeof *part->sq);
 }
 
 static void carve(const struct vqs_settings *s, struct vqs_arena *arena, struct vqs_dataset *data) {
     data->D = s->D;
     data->ld = vqs_row_stride(s->D);
     data->r = s->data == VQS_DATA_SUBSPACE ? s->r : s->data == VQS_DATA_PLANE2D ? 2 : 0;
-    const size_t n_bytes = s->data == VQS_DATA_TEXT ? (size_t)s->text_window : 0; /* of a sample */
-    carve_samples(arena, (size_t)s->N, data->ld, n_bytes, &data->train);
-    carve_samples(arena, (size_t)s->N_eval, data->ld, n_bytes, &data->eval);
+    data->scale = vqs_setting_used(VQS_SETTING_value_scale, s) ? s->value_scale : 1;
+    carve_samples(s, arena, (size_t)s->N, data->ld, &data->train);
+    carve_samples(s, arena, (size_t)s->N_eval, data->ld, &data->eval);
     data->basis = vqs_arena_take(arena, (size_t)data->r * data->ld, sizeof *data->basis);
     data->mean = vqs_arena_take(arena, data->ld, sizeof *data->mean);
     data->train.mean = data->eval.mean = data->mean;
+    const size_t square = vqs_setting_used(VQS_SETTING_whiten_epsilon, s) ? (size_t)s->D * (size_t)s->D : 0;
+    data->whiten = take(arena, square, sizeof *data->whiten);
+    data->unwhiten = take(arena, square, sizeof *data->unwhiten);
 }
 
 size_t vqs_dataset_memory(const struct vqs_settings *settings) {
@@ -102,8 +114,8 @@ static void make_basis(const struct vqs_settings *s, const struct vqs_kernels *k
     vqs_orthonormalize(k, data->r, data->ld, data->basis);
 }
 
-static enum vqs_status make_drawn(const struct vqs_settings *s, const struct vqs_kernels *k,
-                                     struct vqs_dataset *data, struct vqs_error *err) {
+static enum vqs_status make_drawn(const struct vqs_settings *s, const struct vqs_kernels *k, struct vqs_dataset *data,
+                                  struct vqs_error *err) {
     const size_t r = (size_t)data->r, n_centres = (size_t)s->mixture_centres;
     vqs_real *scratch = malloc((n_centres * r + 64 * r) * sizeof *scratch);
     if (!scratch) {
@@ -194,6 +206,19 @@ done:
     }
     *out = data;
     return status;
+}
+
+void vqs_dataset_restore(const struct vqs_dataset *data, const struct vqs_samples *part, size_t i, const vqs_real *x,
+                         float *out) {
+    const size_t D = (size_t)data->D;
+    for (size_t j = 0; j < D; j++) {
+        double value = data->unwhiten ? 0 : (double)x[j];
+        for (size_t l = 0; data->unwhiten && l < D; l++) {
+            value += data->unwhiten[j * D + l] * (double)x[l];
+        }
+        value = (value + (double)data->mean[j]) / data->scale;
+        out[j] = (float)(part->patch_mean ? value + (double)part->patch_mean[i] : value);
+    }
 }
 
 void vqs_dataset_destroy(struct vqs_dataset *data) {

@@ -82,15 +82,33 @@ static void take_classes(const float *row, size_t D, size_t n_classes, uint8_t *
     }
 }
 
-static void place_sample(const struct vqs_settings *s, const float *row, size_t place, struct vqs_dataset *data) {
+/* Takes the mean of a row off it. */
+static float remove_mean(float *row, size_t D) {
+    double sum = 0;
+    for (size_t j = 0; j < D; j++) {
+        sum += (double)row[j];
+    }
+    const double mean = sum / (double)D;
+    for (size_t j = 0; j < D; j++) {
+        row[j] = (float)((double)row[j] - mean);
+    }
+    return (float)mean;
+}
+
+static void place_sample(float *row, struct pick pick, struct vqs_dataset *data) {
+    const size_t place = pick.place;
     struct vqs_samples *part = place < data->train.n ? &data->train : &data->eval;
     const size_t at = place < data->train.n ? place : place - data->train.n, D = (size_t)data->D;
     if (data->n_classes) {
         const size_t n_classes = (size_t)data->n_classes;
         take_classes(row, D, n_classes, part->classes + at * (D / n_classes));
     }
+    part->number[at] = pick.sample;
+    if (part->patch_mean) {
+        part->patch_mean[at] = remove_mean(row, D);
+    }
     for (size_t j = 0; j < D; j++) {
-        part->x[at * data->ld + j] = (vqs_real)(s->value_scale * (double)row[j]);
+        part->x[at * data->ld + j] = (vqs_real)(data->scale * (double)row[j]);
     }
 }
 
@@ -110,7 +128,7 @@ static enum vqs_status read_picks(const struct vqs_settings *s, struct vqs_sourc
         }
         status = vqs_source_read(source, picks[i].sample, n, rows, err);
         for (size_t l = 0; l < n && !status; l++) {
-            place_sample(s, rows + l * D, picks[i + l].place, data);
+            place_sample(rows + l * D, picks[i + l], data);
         }
     }
     free(rows);

@@ -163,7 +163,7 @@ struct patches {
     struct vqs_file_list files;
     uint64_t *first; /* [files.n + 1]: the first patch of each image */
     size_t size, stride;
-    bool grey, remove_mean;
+    bool grey;
     size_t at; /* the image in hand, if it has pixels */
     struct image image;
 };
@@ -205,10 +205,8 @@ static enum vqs_status images_open(const struct vqs_settings *s, struct vqs_sour
     if (!p) {
         return vqs_fail(err, VQS_ERR_MEMORY, "%s: no memory to read it", s->path);
     }
-    *p = (struct patches){.size = (size_t)s->patch,
-                          .stride = (size_t)s->patch_stride,
-                          .grey = s->colour == VQS_COLOUR_GREY,
-                          .remove_mean = s->patch_mean == VQS_PATCH_MEAN_REMOVE};
+    *p = (struct patches){
+        .size = (size_t)s->patch, .stride = (size_t)s->patch_stride, .grey = s->colour == VQS_COLOUR_GREY};
     enum vqs_status status = vqs_file_list_make(s->path, vqs_source_endings(s), &p->files, err);
     if (!status && !(p->first = calloc(p->files.n + 1, sizeof *p->first))) {
         status = vqs_fail(err, VQS_ERR_MEMORY, "%s: no memory for %zu images", s->path, p->files.n);
@@ -226,23 +224,17 @@ static enum vqs_status images_open(const struct vqs_settings *s, struct vqs_sour
     return VQS_OK;
 }
 
-static void cut_patch(const struct patches *p, uint64_t number, int D, float *out) {
+static void cut_patch(const struct patches *p, uint64_t number, float *out) {
     const uint64_t across = count_along(p, p->image.width);
     const size_t left = (size_t)(number % across) * p->stride, top = (size_t)(number / across) * p->stride;
-    float *to = out;
-    double sum = 0;
     for (size_t y = 0; y < p->size; y++) {
         const unsigned char *from = p->image.pixels + 3 * ((top + y) * p->image.width + left);
         for (size_t x = 0; x < p->size; x++, from += 3) {
             const unsigned grey = (19595u * from[0] + 38470u * from[1] + 7471u * from[2] + 0x8000u) >> 16;
             for (int c = 0; c < (p->grey ? 1 : 3); c++) {
-                *to = (float)(p->grey ? grey : from[c]) / 255;
-                sum += (double)*to++;
+                *out++ = (float)(p->grey ? grey : from[c]) / 255;
             }
         }
-    }
-    for (int j = 0; p->remove_mean && j < D; j++) {
-        out[j] = (float)((double)out[j] - sum / D);
     }
 }
 
@@ -263,7 +255,7 @@ static enum vqs_status images_read(struct vqs_source *source, uint64_t first, si
                 return vqs_fail(err, VQS_ERR_DATA, "%s: the file has changed while it is read", p->files.paths[f]);
             }
         }
-        cut_patch(p, first + i - p->first[f], source->D, rows + i * (size_t)source->D);
+        cut_patch(p, first + i - p->first[f], rows + i * (size_t)source->D);
     }
     return VQS_OK;
 }

@@ -3,7 +3,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <cblas.h>
 
@@ -50,25 +49,35 @@ done:
     return status;
 }
 
-/* The map [D][D] of a centred sample, from the axes, whose signs it settles. `scaled` is scratch of [D][D]. */
-static void make_map(const struct vqs_settings *s, double *vectors, const double *values, double *scaled, double *map) {
-    const size_t D = (size_t)s->D;
+/* The largest component of each axis becomes positive. */
+static void settle_signs(size_t D, double *vectors) {
     for (size_t i = 0; i < D; i++) {
         double *axis = vectors + i * D;
-        const size_t largest = cblas_idamax(s->D, axis, 1);
-        const double sign = axis[largest] < 0 ? -1 : 1, scale = 1 / sqrt(fmax(values[i], 0) + s->whiten_epsilon);
+        const double sign = axis[cblas_idamax((int)D, axis, 1)] < 0 ? -1 : 1;
         for (size_t j = 0; j < D; j++) {
             axis[j] *= sign;
-            scaled[i * D + j] = scale * axis[j];
+        }
+    }
+}
+
+/* The map [D][D] of a centred sample, or its inverse, from the axes. `scaled` is scratch of [D][D]. */
+static void make_map(const struct vqs_settings *s, bool inverse, const double *vectors, const double *values,
+                     double *scaled, double *map) {
+    const size_t D = (size_t)s->D;
+    for (size_t i = 0; i < D; i++) {
+        const double deviation = sqrt(fmax(values[i], 0) + s->whiten_epsilon);
+        const double scale = inverse ? deviation : 1 / deviation;
+        for (size_t j = 0; j < D; j++) {
+            scaled[i * D + j] = scale * vectors[i * D + j];
         }
     }
     if (s->whiten == VQS_WHITEN_ZCA) {
         cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, s->D, s->D, s->D, 1, vectors, s->D, scaled, s->D, 0, map,
                     s->D);
-    } else {
-        for (size_t i = 0; i < D; i++) { /* the largest variance first */
-            memcpy(map + i * D, scaled + (D - 1 - i) * D, D * sizeof *map);
-        }
+        return;
+    }
+    for (size_t i = 0; i < D; i++) { /* the largest variance first: rows of the map, columns of the inverse */
+        cblas_dcopy(s->D, scaled + (D - 1 - i) * D, 1, inverse ? map + i : map + i * D, inverse ? s->D : 1);
     }
 }
 
@@ -87,16 +96,18 @@ static void apply(const struct vqs_dataset *data, const double *map, double *blo
 
 enum vqs_status vqs_data_whiten(const struct vqs_settings *s, struct vqs_dataset *data, struct vqs_error *err) {
     const size_t D = (size_t)s->D, square = D * D;
-    double *vectors = calloc(3 * square + D + 2 * ROWS * D, sizeof *vectors);
+    double *vectors = calloc(2 * square + D + 2 * ROWS * D, sizeof *vectors);
     if (!vectors) {
         return vqs_fail(err, VQS_ERR_MEMORY, "no memory to whiten samples of %d values", s->D);
     }
-    double *scaled = vectors + square, *map = scaled + square, *values = map + square, *block = values + D;
+    double *scaled = vectors + square, *values = scaled + square, *block = values + D;
     enum vqs_status status = find_axes(data, block, vectors, values, err);
     if (!status) {
-        make_map(s, vectors, values, scaled, map);
-        apply(data, map, block, &data->train);
-        apply(data, map, block, &data->eval);
+        settle_signs(D, vectors);
+        make_map(s, false, vectors, values, scaled, data->whiten);
+        make_map(s, true, vectors, values, scaled, data->unwhiten);
+        apply(data, data->whiten, block, &data->train);
+        apply(data, data->whiten, block, &data->eval);
     }
     free(vectors);
     return status;

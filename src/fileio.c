@@ -51,6 +51,19 @@ enum vqs_status vqs_file_publish(const char *temporary, const char *path, struct
     return VQS_OK;
 }
 
+enum vqs_status vqs_file_check_place(const char *path, struct vqs_error *err) {
+    struct stat info;
+    const bool slash = path[strlen(path) - 1] == '/';
+    if (!slash && (lstat(path, &info) != 0 || S_ISREG(info.st_mode))) {
+        return VQS_OK;
+    }
+    const char *what = slash || S_ISDIR(info.st_mode) ? "a directory"
+                       : S_ISLNK(info.st_mode)        ? "a symbolic link"
+                                                      : "no regular file";
+    return vqs_fail(err, VQS_ERR_USAGE, "%s: is %s and cannot be a result file; give the name of a file by -o", path,
+                    what);
+}
+
 enum vqs_status vqs_file_make_directories(const char *path, struct vqs_error *err) {
     char *copy = strdup(path);
     enum vqs_status status = copy ? VQS_OK : vqs_fail(err, VQS_ERR_MEMORY, "out of memory");

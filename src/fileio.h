@@ -9,6 +9,9 @@ char *vqs_file_temporary(const char *path);
 /* Makes the finished file `temporary` durable and puts it at `path`, replacing what is there: fsync, rename, fsync of
  * the directory. On failure VQS_ERR_IO; `temporary` may still be there and is the caller's to unlink. */
 enum vqs_status vqs_file_publish(const char *temporary, const char *path, struct vqs_error *err);
+/* VQS_ERR_USAGE where no file can be put in place: a file is renamed over what is there, which is to be a file, too; a
+ * link would be lost, and not lead anywhere new. */
+enum vqs_status vqs_file_check_place(const char *path, struct vqs_error *err);
 /* Makes every directory on the way to `path`. */
 enum vqs_status vqs_file_make_directories(const char *path, struct vqs_error *err);
 /* Removes what killed runs left beside `path`: temporaries of it and of what is kept beside it (PATH.journal). Only the

@@ -24,6 +24,7 @@ enum vqs_status vqs_inputs_list(const struct vqs_plan *plan, struct vqs_bytes *l
             continue;
         }
         settings.seed = 0;
+        settings.patch_mean = VQS_PATCH_MEAN_KEEP;
         settings.value_scale = 1;
         settings.center = 1;
         settings.whiten = VQS_WHITEN_NONE;
@@ -66,16 +67,42 @@ static bool seen_before(const struct vqs_bytes *list, size_t i) {
     return false;
 }
 
+/* "PATH: what is in it" */
+enum { ITEM = VQS_PATH_MAX + 130 };
+static enum vqs_status describe(const struct vqs_settings *s, char item[ITEM], struct vqs_error *err) {
+    char what[120];
+    const enum vqs_status status = vqs_source_fingerprint(s, what, sizeof what, err);
+    if (!status) {
+        snprintf(item, ITEM, "%s: %s", s->path, what);
+    }
+    return status;
+}
+
+enum vqs_status vqs_inputs_check(const struct vqs_settings *s, const char *recorded, struct vqs_error *err) {
+    char item[ITEM];
+    const enum vqs_status status = describe(s, item, err);
+    if (status) {
+        return status;
+    }
+    for (const char *at = recorded; (at = strstr(at, item)); at++) { /* whole, between separators */
+        const char *end = at + strlen(item);
+        if ((at == recorded || (at - recorded >= 2 && !strncmp(at - 2, "; ", 2))) && (!*end || *end == ';')) {
+            return VQS_OK;
+        }
+    }
+    return vqs_fail(err, VQS_ERR_DATA, "%s; the trial was of other data, recorded as %s", item, recorded);
+}
+
 enum vqs_status vqs_inputs_add_provenance(const struct vqs_bytes *list, struct vqs_provenance *provenance,
                                           struct vqs_error *err) {
     struct vqs_bytes text = {0};
     enum vqs_status status = VQS_OK;
     for (size_t i = 0; i < list_size(list) && status == VQS_OK; i++) {
         const struct vqs_settings *s = list_get(list, i);
-        char what[120], item[VQS_PATH_MAX + 130];
-        if (!seen_before(list, i) && (status = vqs_source_fingerprint(s, what, sizeof what, err)) == VQS_OK) {
-            const int length = snprintf(item, sizeof item, "%s%s: %s", text.size ? "; " : "", s->path, what);
-            status = vqs_bytes_append(&text, item, (size_t)length, err);
+        char item[ITEM];
+        if (!seen_before(list, i) && (status = describe(s, item, err)) == VQS_OK) {
+            status = vqs_bytes_append(&text, "; ", text.size ? 2 : 0, err);
+            status = status ? status : vqs_bytes_append(&text, item, strlen(item), err);
         }
     }
     if (status == VQS_OK && text.size) {

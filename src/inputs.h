@@ -13,6 +13,9 @@
 enum vqs_status vqs_inputs_list(const struct vqs_plan *plan, struct vqs_bytes *list, struct vqs_error *err);
 /* Opens them and prints a line for each. VQS_ERR_DATA: one that cannot be read, or does not have what is asked for. */
 enum vqs_status vqs_inputs_print(const struct vqs_bytes *list, struct vqs_error *err);
+/* Whether the data file of a trial is the one that is recorded in a result file as the item `data_files`. VQS_ERR_DATA:
+ * it is another now, or cannot be read. */
+enum vqs_status vqs_inputs_check(const struct vqs_settings *settings, const char *recorded, struct vqs_error *err);
 /* Their sizes and hashes as the item `data_files`; none when the list is empty. Reads all of them. */
 enum vqs_status vqs_inputs_add_provenance(const struct vqs_bytes *list, struct vqs_provenance *provenance,
                                           struct vqs_error *err);

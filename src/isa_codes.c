@@ -100,8 +100,8 @@ INLINE void assign_packs(int packs, int d, const vqs_real *packed, const vqs_rea
     v_store_index(k + VL, index[1]);
     for (int l = 0; l < 2 * VL; l++) {
         const size_t p = k[l];
-        k[l] = (uint32_t)(p * PACK) + find_in_pack(d, packed + p * (size_t)(PACK * d), half_norm + p * PACK, z, l,
-                                                   best[l / VL][l % VL]);
+        k[l] = (uint32_t)(p * PACK) +
+               find_in_pack(d, packed + p * (size_t)(PACK * d), half_norm + p * PACK, z, l, best[l / VL][l % VL]);
     }
 }
 
@@ -143,7 +143,7 @@ INLINE void add_row(int d, const vqs_real *row, vqs_real *g) {
 }
 
 void KERNEL(scatter)(int n, int d, const uint32_t *k, const vqs_real *rows, int first, int last, vqs_real *grad,
-                    uint32_t *count) {
+                     uint32_t *count) {
     const size_t stride = vqs_row_stride(d);
     memset(grad + (size_t)first * (size_t)d, 0, (size_t)(last - first) * (size_t)d * sizeof *grad);
     memset(count + first, 0, (size_t)(last - first) * sizeof *count);
@@ -157,9 +157,55 @@ void KERNEL(scatter)(int n, int d, const uint32_t *k, const vqs_real *rows, int 
     }
 }
 
-/* `height` rows from i by `vecs` vectors from column j of the moments. */
-INLINE void moments_block(int height, int vecs, int n, const uint32_t *used, int d, const vqs_real *codes,
-                          const uint32_t *count, int i, int j, vqs_real *moments) {
+/* `vecs` vectors of a run's sum, into sum; `from` starts at the column. */
+INLINE void run_block(int vecs, const vqs_real *from, const uint32_t *rows, size_t stride, const uint32_t *run,
+                      const uint32_t *end, vf sum[4]) {
+    for (int v = 0; v < vecs; v++) {
+        sum[v] = v_set(0);
+    }
+    for (; run < end; run++) {
+        const vqs_real *row = from + (rows ? rows[*run] : *run) * stride;
+        for (int v = 0; v < vecs; v++) {
+            sum[v] += v_load(row + v * VL);
+        }
+    }
+}
+
+INLINE void sum_run(const vqs_real *from, const uint32_t *rows, size_t stride, const uint32_t *run, const uint32_t *end,
+                    size_t width, vqs_real *out) {
+    size_t j = 0;
+    vf sum[4];
+    for (; j + 4 * VL <= width; j += 4 * VL) {
+        run_block(4, from + j, rows, stride, run, end, sum);
+        for (int v = 0; v < 4; v++) {
+            v_store(out + j + v * VL, sum[v]);
+        }
+    }
+    for (; j < width; j += VL) {
+        run_block(1, from + j, rows, stride, run, end, sum);
+        if (width - j >= VL) {
+            v_store(out + j, sum[0]);
+        } else {
+            v_store_part(out + j, (int)(width - j), sum[0]);
+        }
+    }
+}
+
+void KERNEL(sum_runs)(int first, int last, const uint32_t *count, const uint32_t *sorted, int d, const vqs_real *g,
+                      vqs_real *grad, size_t ld, const vqs_real *x, const uint32_t *rows, vqs_real *x_sums) {
+    const size_t width = (size_t)d, stride = vqs_row_stride(d);
+    for (int k = first; k < last; k++) {
+        const uint32_t *end = sorted + count[k];
+        sum_run(g, NULL, stride, sorted, end, width, grad + (size_t)k * width);
+        sum_run(x, rows, ld, sorted, end, ld, x_sums + (size_t)k * ld);
+        sorted = end;
+    }
+}
+
+/* `height` rows from i by `vecs` vectors of sum_k w_k c_k s_k^T over the codes in `used`; w_k is 1 where `count` is
+ * NULL. `s` and `out` start at the column. */
+INLINE void spread_block(int height, int vecs, int n, const uint32_t *used, int d, const vqs_real *codes,
+                         const uint32_t *count, int i, size_t ld, const vqs_real *s, size_t out_ld, vqs_real *out) {
     vf sum[COLS][4];
     for (int h = 0; h < height; h++) {
         for (int v = 0; v < vecs; v++) {
@@ -168,43 +214,58 @@ INLINE void moments_block(int height, int vecs, int n, const uint32_t *used, int
     }
     for (int u = 0; u < n; u++) {
         const uint32_t k = used[u];
-        const vqs_real *c = codes + k * (size_t)d, weight = (vqs_real)count[k];
-        vf cv[4];
+        const vqs_real *c = codes + k * (size_t)d + i;
+        const vqs_real weight = count ? (vqs_real)count[k] : 1;
+        vf sv[4];
         for (int v = 0; v < vecs; v++) {
-            cv[v] = v_load(c + j + v * VL);
+            sv[v] = v_load(s + k * ld + v * VL);
+            V_PIN(sv[v]);
         }
         for (int h = 0; h < height; h++) {
-            vf w = v_set(weight * c[i + h]);
+            vf w = v_set(weight * c[h]);
+            V_PIN(w);
             for (int v = 0; v < vecs; v++) {
-                sum[h][v] += w * cv[v];
+                sum[h][v] += w * sv[v];
             }
         }
     }
     for (int h = 0; h < height; h++) {
         for (int v = 0; v < vecs; v++) {
-            v_store(moments + (size_t)(i + h) * vqs_row_stride(d) + (size_t)(j + v * VL), sum[h][v]);
+            v_store(out + (size_t)(i + h) * out_ld + (size_t)(v * VL), sum[h][v]);
         }
     }
 }
 
-void KERNEL(code_moments)(int n, const uint32_t *used, int d, const vqs_real *codes, const uint32_t *count, int first,
-                         int last, vqs_real *moments) {
-    const int stride = (int)vqs_row_stride(d);
+INLINE void spread_rows(int height, int n, const uint32_t *used, int d, const vqs_real *codes, const uint32_t *count,
+                        int i, size_t ld, const vqs_real *s, size_t out_ld, vqs_real *out) {
+    size_t j = 0;
+    for (; j + 4 * VL <= out_ld; j += 4 * VL) {
+        spread_block(height, 4, n, used, d, codes, count, i, ld, s + j, out_ld, out + j);
+    }
+    for (; j < out_ld; j += VL) {
+        spread_block(height, 1, n, used, d, codes, count, i, ld, s + j, out_ld, out + j);
+    }
+}
+
+INLINE void spread(int n, const uint32_t *used, int d, const vqs_real *codes, const uint32_t *count, size_t ld,
+                   const vqs_real *s, int first, int last, size_t out_ld, vqs_real *out) {
     int i = first;
     for (; i + COLS <= last; i += COLS) {
-        int j = 0;
-        for (; j + 4 * VL <= stride; j += 4 * VL) {
-            moments_block(COLS, 4, n, used, d, codes, count, i, j, moments);
-        }
-        for (; j < stride; j += VL) {
-            moments_block(COLS, 1, n, used, d, codes, count, i, j, moments);
-        }
+        spread_rows(COLS, n, used, d, codes, count, i, ld, s, out_ld, out);
     }
     for (; i < last; i++) {
-        for (int j = 0; j < stride; j += VL) {
-            moments_block(1, 1, n, used, d, codes, count, i, j, moments);
-        }
+        spread_rows(1, n, used, d, codes, count, i, ld, s, out_ld, out);
     }
+}
+
+void KERNEL(spread)(int n, const uint32_t *used, int d, const vqs_real *codes, size_t ld, const vqs_real *s, int first,
+                    int last, vqs_real *out) {
+    spread(n, used, d, codes, NULL, ld, s, first, last, ld, out);
+}
+
+void KERNEL(code_moments)(int n, const uint32_t *used, int d, const vqs_real *codes, const uint32_t *count, int first,
+                          int last, vqs_real *moments) {
+    spread(n, used, d, codes, count, (size_t)d, codes, first, last, vqs_row_stride(d), moments);
 }
 
 /* ---- distances and sums, for k-means --------------------------------------------------------------------------- */

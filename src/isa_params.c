@@ -40,22 +40,31 @@ void KERNEL(axpy)(size_t n, vqs_real alpha, const vqs_real *x, vqs_real *y) {
     }
 }
 
-/* sqrt of values that are not negative. In float by Newton's iteration for 1/sqrt from an integer estimate, to 2 units
- * in the last place: half the time of the instruction, which would be the slowest part of a step with many codes, and
- * the same bits from every maker of CPUs, unlike the approximate instructions. */
 INLINE vf v_sqrt(vf v) {
-#ifdef VQS_REAL_IS_DOUBLE
+#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
+    return (vf)_mm512_sqrt_ps((__m512)v);
+#elif defined(VQS_INTRINSICS)
+    return (vf)_mm256_sqrt_ps((__m256)v);
+#else
     for (int i = 0; i < VL; i++) {
-        v[i] = sqrt(v[i]);
+        v[i] = real_sqrt(v[i]);
     }
     return v;
+#endif
+}
+
+/* 1 / v of positive normal numbers. In float by Newton's iteration from an integer estimate, to 2 units in the last
+ * place: beside the square root a division would wait for the same unit of the CPU; and, unlike the approximate
+ * instructions, the same bits from every maker of CPUs. */
+INLINE vf v_reciprocal(vf v) {
+#ifdef VQS_REAL_IS_DOUBLE
+    return v_set(1) / v;
 #else
-    const vf half = v * v_set(0.5f), three_halves = v_set(1.5f);
-    vf y = (vf)(v_set_int(0x5f375a86) - ((vi)v >> 1));
+    vf r = (vf)(v_set_int(0x7ef311c7) - (vi)v);
     for (int i = 0; i < 3; i++) {
-        y = y * (three_halves - half * y * y);
+        r += r * (v_set(1) - v * r);
     }
-    return v * y;
+    return r;
 #endif
 }
 
@@ -68,7 +77,7 @@ void KERNEL(adam)(const struct vqs_adam_step *step, size_t n, const vqs_real *re
                  vi_ = beta2 * v_load(v + i) + rest2 * gi * gi;
         v_store(m + i, mi);
         v_store(v + i, vi_);
-        v_store(p + i, v_load(p + i) - rate * mi / (v_sqrt(vi_) * scale + eps));
+        v_store(p + i, v_load(p + i) - rate * mi * v_reciprocal(v_sqrt(vi_) * scale + eps));
     }
 }
 

@@ -36,7 +36,7 @@ static void gather_codes(int d, const vqs_real *codes, const uint32_t *k, vqs_re
 }
 
 static void encode(const struct vqs_step *s, struct vqs_tile *t) {
-    for (int i = 0; i < s->d; i++) {
+    for (int i = 0; i < s->d && t->z != t->y; i++) {
         const vqs_real b = s->bias ? s->encoder_bias[i] : 0;
         const vqs_real *restrict y = t->y + i * T;
         vqs_real *restrict z = t->z + i * T;
@@ -194,11 +194,10 @@ static void reconstruction(const struct vqs_step *s, struct vqs_tile *t, vqs_rea
     if (!s->tied) {
         s->kernels->mix(d, s->gram, t->f, t->gz);
     }
+    v_gather_tile(t->sq, 1, t->rows, rec);
     if (s->bias) {
         const vqs_real *cx = t->y + (s->tied ? d : 2 * d) * T;
-        FOR_LANES rec[l] = t->sq[l] - 2 * cx[l] + bias_norm2;
-    } else {
-        FOR_LANES rec[l] = t->sq[l];
+        FOR_LANES rec[l] += bias_norm2 - 2 * cx[l];
     }
     for (int i = 0; i < d; i++) {
         const vqs_real shift = s->bias ? s->decoded_bias[i] : 0;
@@ -372,9 +371,6 @@ static void write_outer(const struct vqs_step *s, struct vqs_tile *t) {
         for (int l = 0; l < T; l++) {
             ones[l] = l < t->n;
         }
-        for (int i = 0; i < d; i++) {
-            t->gsum[i] += sum_lanes(t->gz + i * T);
-        }
     }
 }
 
@@ -438,6 +434,11 @@ void KERNEL(tile_step)(const struct vqs_step *s, struct vqs_tile *t) {
         add_moments(s, t);
     }
     t->rec += (double)sum_lanes(rec);
-    write_outer(s, t);
+    if (t->outer != t->gz) {
+        write_outer(s, t);
+    }
+    for (int i = 0; i < s->d && s->bias; i++) {
+        t->gsum[i] += sum_lanes(t->gz + i * T);
+    }
     vqs_profile_lap(t->profile, VQS_PHASE_ESTIMATE);
 }

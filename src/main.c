@@ -49,6 +49,12 @@ static const struct vqs_command commands[] = {
      "  vqsweep verify results/seed_study.h5 --sample 20\n\n"
      "Exit code: 0 sound, 5 not, 75 sound so far but some trials are pending.",
      vqs_cmd_verify},
+    {"export", "FILE", "noq", "write the model of one trial to a file for other programs, .npz or .h5",
+     "The trial is run again, and its digest must be that of its record. The file holds weights, codes, how samples\n"
+     "were prepared and the way back, settings, metrics and the held-out samples; README.md has a reader.\n\n"
+     "  vqsweep export results/seed_study.h5 --trial 17 -o model.npz\n\n"
+     "Exit code: 0 written, 2 no such trial, or its data are others now, 4 the disk, 5 the trial does not repeat.",
+     vqs_cmd_export},
     {"estimators", NULL, "", "list the gradient estimators", "  vqsweep estimators", vqs_cmd_estimators},
     {"settings", NULL, "", "list the settings of a trial, with default and range", "  vqsweep settings",
      vqs_cmd_settings},

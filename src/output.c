@@ -87,20 +87,6 @@ static enum vqs_status allocate(struct vqs_output *output, const char *path, str
     return VQS_OK;
 }
 
-/* A file is renamed over what is there, which is to be a file, too: a link would be lost, and not lead anywhere new. */
-static enum vqs_status check_place(const char *path, struct vqs_error *err) {
-    struct stat info;
-    const bool slash = path[strlen(path) - 1] == '/';
-    if (!slash && (lstat(path, &info) != 0 || S_ISREG(info.st_mode))) {
-        return VQS_OK;
-    }
-    const char *what = slash || S_ISDIR(info.st_mode) ? "a directory"
-                       : S_ISLNK(info.st_mode)        ? "a symbolic link"
-                                                      : "no regular file";
-    return vqs_fail(err, VQS_ERR_USAGE, "%s: is %s and cannot be a result file; give the name of a file by -o", path,
-                    what);
-}
-
 enum vqs_status vqs_output_open(const struct vqs_output_options *options, struct vqs_output **out,
                                 struct vqs_error *err) {
     struct vqs_output *output = calloc(1, sizeof *output);
@@ -121,7 +107,7 @@ enum vqs_status vqs_output_open(const struct vqs_output_options *options, struct
     if (status == VQS_OK && output->provenance->short_of_memory) {
         status = vqs_fail(err, VQS_ERR_MEMORY, "out of memory");
     }
-    if (status == VQS_OK && (status = check_place(output->path, err)) == VQS_OK) {
+    if (status == VQS_OK && (status = vqs_file_check_place(output->path, err)) == VQS_OK) {
         status = vqs_file_make_directories(output->path, err);
     }
     if (status == VQS_OK) {

@@ -237,6 +237,7 @@ static void estimate(struct vqs_probe *p, const struct vqs_model *m, const struc
     struct vqs_step step = *like;
     struct vqs_tile t = {0};
     uint32_t k[T];
+    const vqs_real none = 0; /* the error itself is not wanted */
     step.settings = &p->settings;
     step.estimator = estimator;
     step.rec_scale = 2 / (vqs_real)m->D; /* a batch of one */
@@ -245,6 +246,7 @@ static void estimate(struct vqs_probe *p, const struct vqs_model *m, const struc
     t.k = k;
     t.gc = p->gc;
     t.gsum = p->gsum;
+    t.sq = &none;
     t.gcodes = p->gcodes;
     memset(p->mean, 0, points->n * (size_t)d * sizeof *p->mean);
     memset(p->square, 0, points->n * sizeof *p->square);

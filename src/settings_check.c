@@ -49,6 +49,10 @@ static enum vqs_status check_data(const struct vqs_settings *s, enum vqs_setting
         *culprit = VQS_SETTING_D;
         return vqs_fail(err, VQS_ERR_JOB, "D: must be %lld with %s, not %d", (long long)D, why, s->D);
     }
+    if (vqs_setting_used(VQS_SETTING_value_scale, s) && s->value_scale == 0) {
+        *culprit = VQS_SETTING_value_scale;
+        return vqs_fail(err, VQS_ERR_JOB, "value_scale: 0 leaves nothing of the data; expected a factor other than 0");
+    }
     if (vqs_setting_used(VQS_SETTING_whiten_epsilon, s) && !s->center) {
         *culprit = VQS_SETTING_whiten;
         return vqs_fail(err, VQS_ERR_JOB, "whiten: needs center: true, for it whitens about the training mean");

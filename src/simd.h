@@ -69,6 +69,16 @@ INLINE vf v_load_part(const vqs_real *p, int n) {
 #endif
 }
 
+INLINE void v_store_part(vqs_real *p, int n, vf v) {
+#if defined(VQS_ISA_avx512) && !defined(VQS_REAL_IS_DOUBLE)
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+#else
+    for (int i = 0; i < n; i++) {
+        p[i] = v[i];
+    }
+#endif
+}
+
 INLINE vf v_set(vqs_real s) {
 #if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
     return (vf)_mm512_set1_ps(s);

@@ -35,21 +35,28 @@ static bool wants_moments(const struct vqs_settings *s, const struct vqs_estimat
     return !vqs_setting_used(VQS_SETTING_activation, s) && !decodes_codes(s, estimator);
 }
 
+/* Whether sum f x^T, where `rows` have it, is had for less as sum_k c_k (sum of the x of code k)^T: that costs a sample
+ * about as much as the product of x with four rows, and then a product as of a batch of K. */
+static bool sums_by_code(const struct vqs_settings *s, const struct vqs_estimator *estimator, int rows) {
+    return rows >= 2 * s->d && decodes_codes(s, estimator) && s->d * ((double)s->batch - s->K) > 4.0 * s->batch;
+}
+
 void vqs_tile_carve(const struct vqs_settings *s, const struct vqs_estimator *estimator, int rows,
                     struct vqs_arena *arena, struct vqs_tile *t) {
     const unsigned needs = estimator->needs;
     const bool each = is_for_each(s), chain = each && s->levels > 1, value = needs & VQS_GIVES_VALUE;
     const size_t latent = (size_t)s->d * T, choices = (size_t)s->K * T, all = (size_t)s->levels * latent;
+    const bool plain = rows > 0 && s->levels == 1 && !s->bias && s->codebook != VQS_LEARN_FSQ;
     const size_t seen = each ? (size_t)s->levels : 1; /* how often the estimator sees d components */
     t->y = vqs_arena_take(arena, (size_t)rows * T, sizeof(vqs_real));
-    t->outer = vqs_arena_take(arena, (size_t)rows * T, sizeof(vqs_real));
-    t->z = vqs_arena_take(arena, all, sizeof(vqs_real));
+    t->z = plain ? t->y : vqs_arena_take(arena, all, sizeof(vqs_real));
     t->q = vqs_arena_take(arena, all, sizeof(vqs_real));
     t->v = each && value ? vqs_arena_take(arena, all, sizeof(vqs_real)) : t->q;
     t->sum = s->levels > 1 ? vqs_arena_take(arena, latent, sizeof(vqs_real)) : t->v;
     t->f = !each && value ? vqs_arena_take(arena, latent, sizeof(vqs_real)) : t->sum;
     t->g = vqs_arena_take(arena, latent, sizeof(vqs_real));
     t->gz = vqs_arena_take(arena, latent, sizeof(vqs_real));
+    t->outer = sums_by_code(s, estimator, rows) ? t->gz : vqs_arena_take(arena, (size_t)rows * T, sizeof(vqs_real));
     t->ge = vqs_arena_take(arena, latent, sizeof(vqs_real));
     t->rest = chain ? vqs_arena_take(arena, latent, sizeof(vqs_real)) : NULL;
     t->back = chain ? vqs_arena_take(arena, latent, sizeof(vqs_real)) : NULL;
@@ -73,7 +80,7 @@ static size_t whole_rows(size_t n) {
 static void carve_partials(const struct vqs_settings *s, const struct vqs_estimator *estimator, struct vqs_arena *arena,
                            struct vqs_work *w) {
     const bool sums = wants_moments(s, estimator);
-    const size_t outer = (size_t)w->model.rows * w->model.ld, vector = vqs_row_stride(s->d);
+    const size_t outer = (size_t)w->outer_rows * w->model.ld, vector = vqs_row_stride(s->d);
     const size_t moments = sums ? (size_t)s->d * vector : 0;
     const size_t fsum = sums ? vector : 0;
     const bool soft = s->entropy_weight > 0, weighed = soft || estimator->needs & VQS_NEEDS_CHOICES;
@@ -136,6 +143,10 @@ void vqs_work_carve(const struct vqs_settings *s, const struct vqs_kernels *kern
     w->count = vqs_arena_take(arena, books * (size_t)s->K, sizeof *w->count);
     w->used = vqs_arena_take(arena, (size_t)team * ((size_t)s->K + 1), sizeof *w->used);
     w->moments = vqs_arena_take(arena, d * vqs_row_stride(s->d), sizeof(vqs_real));
+    const bool by_code = sums_by_code(s, estimator, m->rows);
+    w->outer_rows = by_code ? m->d : m->rows;
+    w->sorted = by_code ? vqs_arena_take(arena, (size_t)team * (size_t)w->tiles * T, sizeof *w->sorted) : NULL;
+    w->x_sums = by_code ? vqs_arena_take(arena, (size_t)s->K * m->ld, sizeof(vqs_real)) : NULL;
     w->n_learned = estimator->fitting ? estimator->fitting->size(s) : 0;
     w->learned = vqs_arena_take(arena, w->n_learned, sizeof(vqs_real));
     carve_partials(s, estimator, arena, w);
@@ -208,7 +219,7 @@ void vqs_batch_begin(const struct vqs_settings *s, const struct vqs_work *w, con
 }
 
 void vqs_step_clear(const struct vqs_work *w, const struct vqs_partial *part) {
-    const size_t outer = (size_t)w->model.rows * w->model.ld;
+    const size_t outer = (size_t)w->outer_rows * w->model.ld;
     memset(part->gsum, 0, (w->partial_stride - outer) * sizeof *part->gsum);
 }
 
@@ -223,13 +234,14 @@ void vqs_step_lead(const struct vqs_partial *part, bool collects, struct vqs_til
     t->rec = t->vq = t->zero = t->entropy = 0;
 }
 
-void vqs_step_place_tile(const struct vqs_work *w, const struct vqs_batch *b, int number, struct vqs_tile *t,
-                         uint32_t rows[VQS_TILE]) {
+void vqs_step_place_tile(const struct vqs_work *w, const struct vqs_batch *b, int number, struct vqs_tile *t) {
     const int first = number * T;
     t->number = number;
     t->n = b->n - first < T ? b->n - first : T;
-    for (int l = 0; l < T; l++) {
-        rows[l] = b->order[first + (l < t->n ? l : 0)];
+    t->sq = b->samples->sq;
+    memcpy(t->rows, b->order + first, (size_t)t->n * sizeof *t->rows);
+    for (int l = t->n; l < T; l++) {
+        t->rows[l] = t->rows[0];
     }
     t->k = w->k + first;
     t->gc = w->gc + (size_t)first * vqs_row_stride(w->model.quantizer.width);
@@ -245,22 +257,19 @@ static void run_of_tiles(struct vqs_work *w, const struct vqs_batch *b, int p, i
     vqs_step_clear(w, part);
     vqs_step_lead(part, collects, t);
     if (p * per_run >= tiles) { /* a short batch leaves runs empty */
-        memset(part->outer, 0, (size_t)m->rows * m->ld * sizeof *part->outer);
+        memset(part->outer, 0, (size_t)w->outer_rows * m->ld * sizeof *part->outer);
     }
     for (int tile = p * per_run; tile < tiles && tile < (p + 1) * per_run; tile++) {
-        uint32_t rows[T];
-        vqs_step_place_tile(w, b, tile, t, rows);
-        for (int l = 0; l < T; l++) {
-            t->sq[l] = b->samples->sq[rows[l]];
-        }
-        m->kernels->project(m->rows, m->ld, b->samples->x, rows, m->W, m->packed, t->y);
+        vqs_step_place_tile(w, b, tile, t);
+        m->kernels->project(m->rows, m->ld, b->samples->x, t->rows, m->W, m->packed, t->y);
         vqs_profile_lap(t->profile, VQS_PHASE_PROJECT);
         m->kernels->tile_step(&b->step, t);
         if (collects) {
             continue;
         }
         const uint32_t *next = (tile + 2) * T <= b->left ? b->order + (tile + 1) * T : NULL;
-        m->kernels->outer(m->rows, m->ld, b->samples->x, rows, next, t->outer, tile > p * per_run, part->outer);
+        m->kernels->outer(w->outer_rows, m->ld, b->samples->x, t->rows, next, t->outer, tile > p * per_run,
+                          part->outer);
         vqs_profile_lap(t->profile, VQS_PHASE_OUTER);
     }
     part->rec = t->rec;
@@ -285,11 +294,53 @@ static void code_gradients(struct vqs_work *w, const struct vqs_batch *b, int fi
     const struct vqs_quantizer *q = &w->model.quantizer;
     const size_t samples = (size_t)w->tiles * T, stride = samples * vqs_row_stride(q->width), K = (size_t)q->K;
     for (size_t c = 0; c < (size_t)q->n_codebooks; c++) {
-        uint32_t *count = w->count + c * K, *usage = w->usage + c * K;
         w->model.kernels->scatter(b->n, q->width, w->k + c * samples, w->gc + c * stride, first, last,
-                                  w->to_codes + c * K * (size_t)q->width, count);
+                                  w->to_codes + c * K * (size_t)q->width, w->count + c * K);
+    }
+}
+
+/* Lists the samples of the codes [first, last) by code, each code's in the order of the batch; counts them, and in
+ * `next` has room for the places of the codes. */
+static void sort_by_code(int n, const uint32_t *k, int first, int last, uint32_t *count, uint32_t *next,
+                         uint32_t *sorted) {
+    const uint32_t from = (uint32_t)first, codes = (uint32_t)(last - first);
+    memset(count + from, 0, codes * sizeof *count);
+    for (int l = 0; l < n; l++) {
+        if (k[l] - from < codes) {
+            count[k[l]]++;
+        }
+    }
+    for (uint32_t c = 0, at = 0; c < codes; at += count[from + c++]) {
+        next[c] = at;
+    }
+    for (int l = 0; l < n; l++) {
+        if (k[l] - from < codes) {
+            sorted[next[k[l] - from]++] = (uint32_t)l;
+        }
+    }
+}
+
+/* The same of a single codebook, and the sums of its codes' samples with it. */
+static void sums_of_codes(struct vqs_work *w, const struct vqs_batch *b, int first, int last, int me) {
+    const struct vqs_model *m = &w->model;
+    uint32_t *next = w->used + (size_t)me * ((size_t)m->quantizer.K + 1);
+    uint32_t *sorted = w->sorted + (size_t)me * (size_t)w->tiles * T;
+    sort_by_code(b->n, w->k, first, last, w->count, next, sorted);
+    m->kernels->sum_runs(first, last, w->count, sorted, m->quantizer.width, w->gc, w->to_codes, m->ld, b->samples->x,
+                         b->order, w->x_sums);
+}
+
+/* What codes [first, last) gather from their samples. */
+static void gather(struct vqs_work *w, const struct vqs_batch *b, int first, int last, int me) {
+    const size_t K = (size_t)w->model.quantizer.K;
+    if (w->x_sums) {
+        sums_of_codes(w, b, first, last, me);
+    } else {
+        code_gradients(w, b, first, last);
+    }
+    for (size_t c = 0; c < (size_t)w->model.quantizer.n_codebooks; c++) {
         for (int k = first; k < last; k++) {
-            usage[k] += count[k];
+            w->usage[c * K + (size_t)k] += w->count[c * K + (size_t)k];
         }
     }
 }
@@ -317,11 +368,14 @@ static vqs_real sum_of_values(const struct vqs_work *w, size_t i) {
     return sum;
 }
 
-/* dC = (2/(B D)) (V sum f + B C - sum x) and db = sum gz; grad_C holds sum x. */
+/* dC = (2/(B D)) (V sum f + B C - sum x) and db = sum gz; grad_C holds sum x, but where that is the sum of x_sums. */
 static void bias_gradients(struct vqs_work *w, const struct vqs_batch *b, const vqs_real *gsum) {
     const struct vqs_model *m = &w->model;
     const size_t ld = m->ld, d = (size_t)m->d;
     vqs_real *grad_C = w->grad + (size_t)(m->rows - 1) * ld, *grad_V = w->grad + (m->V - m->params);
+    if (w->x_sums) {
+        m->kernels->add_up(0, ld, m->quantizer.K, ld, w->x_sums, grad_C);
+    }
     for (size_t i = 0; i < ld; i++) {
         grad_C[i] = b->step.rec_scale * ((vqs_real)b->n * m->decoder_bias[i] - grad_C[i]);
     }
@@ -336,22 +390,26 @@ static void bias_gradients(struct vqs_work *w, const struct vqs_batch *b, const 
 /* What the runs of tiles summed besides `outer`, into the first of them. */
 static void add_partials(struct vqs_work *w) {
     const struct vqs_model *m = &w->model;
-    const size_t outer = (size_t)m->rows * m->ld, rest = w->partial_stride - outer;
+    const size_t outer = (size_t)w->outer_rows * m->ld, rest = w->partial_stride - outer;
     m->kernels->add_up(0, rest, PARTIALS, w->partial_stride, w->partial[0].gsum, w->partial[0].gsum);
 }
 
 /* Rows [first, last) of dV = (2/(B D)) (V sum f f^T + C sum f^T - sum f x^T), V^T that is, but for C; grad holds
- * sum f x^T. Tied, the rows of W already hold sum (gz - (2/(B D)) f) x^T. */
+ * sum f x^T, or gets it from x_sums. Tied, the rows of W already hold sum (gz - (2/(B D)) f) x^T. */
 static void decoder_gradients(struct vqs_work *w, const struct vqs_batch *b, int first, int last, int me) {
     const struct vqs_model *m = &w->model;
     const vqs_real scale = b->step.rec_scale, *moments = w->partial[0].moments;
+    vqs_real *grad_V = w->grad + (m->V - m->params);
     if (!moments) { /* f are codes */
         uint32_t *used = w->used + (size_t)me * ((size_t)m->quantizer.K + 1);
-        m->kernels->code_moments(list_used(w, used), used, m->d, m->quantizer.codes, w->count, first, last, w->moments);
+        const int n = list_used(w, used);
+        m->kernels->code_moments(n, used, m->d, m->quantizer.codes, w->count, first, last, w->moments);
+        if (w->x_sums) {
+            m->kernels->spread(n, used, m->d, m->quantizer.codes, m->ld, w->x_sums, first, last, grad_V);
+        }
         moments = w->moments;
     }
-    m->kernels->combine(m->d, m->ld, moments, m->V, scale, m->tied ? 1 : -scale, first, last,
-                        w->grad + (m->V - m->params));
+    m->kernels->combine(m->d, m->ld, moments, m->V, scale, m->tied ? 1 : -scale, first, last, grad_V);
 }
 
 /* ---- phases ---------------------------------------------------------------------------------------------------- */
@@ -375,15 +433,14 @@ static void add_up(struct vqs_work *w, const struct vqs_batch *b, struct vqs_tea
     const int parts = vqs_team_threads(team), sums = m->mlp ? vqs_mlp_parts(w) : parts;
     for (int part; (part = vqs_team_claim(team)) < parts + sums + 1;) {
         if (part < parts) {
-            code_gradients(w, b, begin_of(m->quantizer.K, 1, part, parts),
-                           begin_of(m->quantizer.K, 1, part + 1, parts));
+            gather(w, b, begin_of(m->quantizer.K, 1, part, parts), begin_of(m->quantizer.K, 1, part + 1, parts), me);
             vqs_profile_lap(w->tile[me].profile, VQS_PHASE_CODES);
         } else if (part < parts + sums && m->mlp) {
             vqs_mlp_gradient(w, b, part - parts, me);
             vqs_profile_lap(w->tile[me].profile, VQS_PHASE_LAYERS);
         } else if (part < parts + sums) {
-            const size_t first = (size_t)begin_of(m->rows, 1, part - parts, parts);
-            const size_t last = (size_t)begin_of(m->rows, 1, part - parts + 1, parts);
+            const size_t first = (size_t)begin_of(w->outer_rows, 1, part - parts, parts);
+            const size_t last = (size_t)begin_of(w->outer_rows, 1, part - parts + 1, parts);
             m->kernels->add_up(first * m->ld, last * m->ld, PARTIALS, w->partial_stride, w->partial[0].outer, w->grad);
         } else {
             add_partials(w);

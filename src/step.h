@@ -22,7 +22,7 @@ enum { VQS_PARTIALS = 8, VQS_STEP_PHASES = 5 };
 
 /* Sums of one run of tiles: one block of memory, [partial_stride]. */
 struct vqs_partial {
-    vqs_real *outer;   /* [rows][ld] sum of outer x^T */
+    vqs_real *outer;   /* [outer_rows][ld] sum of outer x^T */
     vqs_real *gsum;    /* [d] sum of gz, with bias */
     vqs_real *fsum;    /* [d], and */
     vqs_real *moments; /* [d][vqs_row_stride(d)], where what is decoded is no single code; else NULL */
@@ -56,13 +56,16 @@ struct vqs_work {
     vqs_real *log_mean; /* [n_codebooks][K] log mean of soft codes */
     vqs_real *care;     /* scratch of vqs_care_orthogonality */
     struct vqs_partial partial[VQS_PARTIALS];
-    size_t partial_stride; /* from one partial's sums to the next's, in values */
-    uint32_t *k;           /* [n_codebooks][tiles][T] codes of the batch */
-    vqs_real *gc;          /* [n_codebooks][tiles][T][vqs_row_stride(width)] gradients to them */
-    uint32_t *count;       /* [n_codebooks][K] samples of each code in the batch */
-    uint32_t *used;        /* [team][K + 1] the codes whose count is not 0, of a single codebook */
-    vqs_real *moments;     /* [d][vqs_row_stride(d)] sum q q^T over the batch */
-    struct vqs_tile *tile; /* [team] */
+    size_t partial_stride;    /* from one partial's sums to the next's, in values */
+    uint32_t *k;              /* [n_codebooks][tiles][T] codes of the batch */
+    vqs_real *gc;             /* [n_codebooks][tiles][T][vqs_row_stride(width)] gradients to them */
+    uint32_t *count;          /* [n_codebooks][K] samples of each code in the batch */
+    uint32_t *used;           /* [team][K + 1] the codes whose count is not 0, of a single codebook */
+    vqs_real *moments;        /* [d][vqs_row_stride(d)] sum q q^T over the batch */
+    int outer_rows;           /* of a tile's `outer`: the model's rows, or those of gz alone where there are */
+    vqs_real *x_sums;         /* [K][ld] sums of a batch's samples by code; else NULL, and */
+    uint32_t *sorted;         /* [team][tiles][T] samples by code */
+    struct vqs_tile *tile;    /* [team] */
     struct vqs_mlp_work *mlp; /* what else networks work in (step_mlp.c); NULL in a linear model */
     /* epoch */
     struct vqs_epoch_sums sums;
@@ -95,8 +98,7 @@ void vqs_step_clear(const struct vqs_work *work, const struct vqs_partial *part)
 /* The tile adds to those sums. */
 void vqs_step_lead(const struct vqs_partial *part, bool collects, struct vqs_tile *tile);
 /* The tile is number `number` of the batch: its samples `rows`, and where its codes go. */
-void vqs_step_place_tile(const struct vqs_work *work, const struct vqs_batch *batch, int number, struct vqs_tile *tile,
-                         uint32_t rows[VQS_TILE]);
+void vqs_step_place_tile(const struct vqs_work *work, const struct vqs_batch *batch, int number, struct vqs_tile *tile);
 
 /* The networks' part in a step (step_mlp.c). Its batch is cut into at most VQS_PARTIALS runs of so many rows: */
 int vqs_mlp_rows_of_run(const struct vqs_settings *settings);

@@ -102,9 +102,8 @@ static int quantize_run(const struct vqs_work *w, const struct vqs_batch *b, con
     int tiles = 0;
     for (int at = first; at < first + rows; at += T, tiles++) {
         struct vqs_tile *t = &tile[tiles];
-        uint32_t numbers[T];
         vqs_step_lead(part, collects, t);
-        vqs_step_place_tile(w, b, at / T, t, numbers);
+        vqs_step_place_tile(w, b, at / T, t);
         vqs_rows_to_tile(m->d, z + (size_t)at * ld, t->n, t->z);
         if (m->bounded) {
             m->kernels->bound(m->d, t->z);

@@ -14,7 +14,8 @@
  *   A_l = A_{l+1} + estimator(r_l, q_l, g - A_{l+1}), gz = A_1.
  * To these gz adds (2 beta/(B d)) sum_l (r_l - q_l), and gc_l has r_l in place of z. Groups are slices of all of this.
  * The decoder's gradient needs sums over samples only: dV = (2/(B D)) (V sum f f^T + C sum f^T - sum x f^T). Where f is
- * a single code, the first two are sums over codes, weighted by how often each was chosen. So x^ is never formed (MATH:
+ * a single code, the first two are sums over codes, weighted by how often each was chosen; and the last may be one as
+ * well, of the codes times the sums of their x. So x^ is never formed (MATH:
  * "never form x^ in the linear case"). */
 #ifndef VQS_TILE_H
 #define VQS_TILE_H
@@ -51,15 +52,17 @@ struct vqs_step {
 
 /* One tile, and a thread's scratch for it. Rows of y: W x, then V^T x if free, then C.x with bias. */
 struct vqs_tile {
-    int n;                 /* samples; lanes from n on have no weight */
-    int number;            /* of the tile in its batch */
-    vqs_real sq[VQS_TILE]; /* in: |x|^2 */
-    vqs_real *y;           /* [rows][T] in */
-    vqs_real *z;           /* [levels][d][T] out: z, then the residuals */
-    vqs_real *gc;          /* [T][vqs_row_stride(width)] out: gradient to the sample's code, a row a sample, and */
-    uint32_t *k;           /* [T] out, both of the first codebook; those of the next follow */
-    size_t book_stride;    /* so many samples later */
-    vqs_real *outer;       /* [rows][T] out: what multiplies x^T: gz and f, or gz - (2/(B D)) f when tied; then ones */
+    int n;                   /* samples; lanes from n on have no weight */
+    int number;              /* of the tile in its batch */
+    uint32_t rows[VQS_TILE]; /* in: sample numbers; spare lanes repeat one */
+    const vqs_real *sq;      /* in: |x|^2 of all samples */
+    vqs_real *y;             /* [rows][T] in */
+    vqs_real *z;             /* [levels][d][T] out: z, then the residuals; y itself where z = W x and there are none */
+    vqs_real *gc;            /* [T][vqs_row_stride(width)] out: gradient to the sample's code, a row a sample, and */
+    uint32_t *k;             /* [T] out, both of the first codebook; those of the next follow */
+    size_t book_stride;      /* so many samples later */
+    vqs_real *outer;         /* [rows][T] out: what multiplies x^T: gz and f, or gz - (2/(B D)) f when tied; then ones.
+                              * It is gz itself where sums of f x^T and x come from sums of x by code (step.c) */
     /* scratch; what is not needed is NULL or stands for what it would be a copy of */
     vqs_real *q;                 /* [levels][d][T] */
     vqs_real *v;                 /* [levels][d][T]; q unless the estimator sees each codebook and gives a value */

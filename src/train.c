@@ -388,6 +388,9 @@ enum vqs_status vqs_trainer_run(struct vqs_trainer *t, const struct vqs_settings
     }
     if (!status && record->outcome == VQS_OUTCOME_COMPLETED) {
         status = evaluate(t, s, &w, record, &own);
+        if (!status && t->hooks.completed) {
+            t->hooks.completed(t->hooks.ctx, s, &w.model, t->data);
+        }
     }
     restore_denormals(denormals);
     vqs_data_cache_put(t->cache, t->data);

@@ -3,6 +3,8 @@
  *     dump_data source SETTING=VALUE...    all samples of the source, float32 [n][D]
  *     dump_data draw SETTING=VALUE...      of a data set: train and then eval, float32 [N + N_eval][D]; classes of text
  *                                          after that, [N + N_eval][text_window] bytes
+ *     dump_data restore SETTING=VALUE...   the same rows, restored to the units of their file; after that which samples
+ *                                          of the file they are, uint64 [N + N_eval]
  * on stdout; on stderr a line "n D what it is", or the error. Exit code as the program's. */
 #include "vqsweep/data.h"
 #include "vqsweep/store.h"
@@ -33,7 +35,7 @@ static enum vqs_status dump_source(const struct vqs_settings *s, struct vqs_erro
     return status;
 }
 
-static enum vqs_status dump_draw(const struct vqs_settings *s, struct vqs_error *err) {
+static enum vqs_status dump_draw(const struct vqs_settings *s, bool restore, struct vqs_error *err) {
     struct vqs_dataset *data;
     enum vqs_status status = vqs_dataset_create(s, &vqs_source_hdf5, &data, err);
     if (status) {
@@ -41,10 +43,16 @@ static enum vqs_status dump_draw(const struct vqs_settings *s, struct vqs_error 
     }
     for (size_t i = 0; i < data->train.n + data->eval.n; i++) {
         const struct vqs_samples *part = i < data->train.n ? &data->train : &data->eval;
-        const vqs_real *row = part->x + (i < data->train.n ? i : i - data->train.n) * data->ld;
-        fwrite(row, sizeof *row, (size_t)data->D, stdout);
+        const size_t at = i < data->train.n ? i : i - data->train.n;
+        const vqs_real *row = part->x + at * data->ld;
+        float restored[4096];
+        vqs_dataset_restore(data, part, at, row, restored);
+        fwrite(restore ? restored : row, sizeof *row, (size_t)data->D, stdout);
     }
-    if (data->n_classes) {
+    if (restore) {
+        fwrite(data->train.number, sizeof *data->train.number, data->train.n, stdout);
+        fwrite(data->eval.number, sizeof *data->eval.number, data->eval.n, stdout);
+    } else if (data->n_classes) {
         const size_t window = (size_t)(data->D / data->n_classes);
         fwrite(data->train.classes, window, data->train.n, stdout);
         fwrite(data->eval.classes, window, data->eval.n, stdout);
@@ -71,7 +79,9 @@ static enum vqs_status dump(int n, char **words, struct vqs_error *err) {
         }
     }
     const enum vqs_status status = vqs_settings_check(&s, &culprit, err);
-    return status ? status : !strcmp(words[1], "source") ? dump_source(&s, err) : dump_draw(&s, err);
+    return status                        ? status
+           : !strcmp(words[1], "source") ? dump_source(&s, err)
+                                         : dump_draw(&s, !strcmp(words[1], "restore"), err);
 }
 
 int main(int argc, char **argv) {

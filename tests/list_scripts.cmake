@@ -16,3 +16,7 @@ if(VQS_SHELLCHECK)
         WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
     set_tests_properties(lint_scripts PROPERTIES LABELS "io;python" TIMEOUT 60)
 endif()
+
+add_test(NAME test_export COMMAND ${VQS_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/test_export.py $<TARGET_FILE:vqsweep>
+    ${CMAKE_SOURCE_DIR} $<TARGET_FILE:vqsweep_faulty>)
+set_tests_properties(test_export PROPERTIES LABELS "io;python" TIMEOUT 300 SKIP_RETURN_CODE 77)

@@ -89,7 +89,7 @@ static enum vqs_status run(const struct vqs_settings *s, struct leaver *leaver, 
     struct vqs_trainer *trainer;
     ck_assert_int_eq(vqs_trainer_create(1, NULL, &trainer, NULL), VQS_OK);
     if (leaver) {
-        vqs_trainer_set_hooks(trainer, &(struct vqs_trial_hooks){leaver, resume, epoch});
+        vqs_trainer_set_hooks(trainer, &(struct vqs_trial_hooks){.ctx = leaver, .resume = resume, .epoch = epoch});
     }
     enum vqs_status status = vqs_trainer_run(trainer, s, record, NULL);
     vqs_trainer_destroy(trainer);

@@ -67,6 +67,23 @@ START_TEST(variance_is_that_of_the_model) {
 }
 END_TEST
 
+/* What is drawn has no units of its own, and nothing is kept for the way back. */
+START_TEST(drawn_data_are_restored_as_they_are) {
+    use_class(_i);
+    const struct vqs_settings s = small_settings();
+    struct vqs_dataset *data = create(&s);
+    float restored[24];
+    ck_assert(!data->eval.number && !data->eval.patch_mean && !data->whiten && !data->unwhiten);
+    for (size_t i = 0; i < data->eval.n; i++) {
+        vqs_dataset_restore(data, &data->eval, i, data->eval.x + i * data->ld, restored);
+        for (int j = 0; j < data->D; j++) {
+            ck_assert(restored[j] == (float)data->eval.x[i * data->ld + (size_t)j]);
+        }
+    }
+    vqs_dataset_destroy(data);
+}
+END_TEST
+
 /* sigma scales e and does not change its draws. */
 START_TEST(noise_scales) {
     use_class(_i);
@@ -285,6 +302,7 @@ int main(void) {
     TCase *tests = tcase_create("data");
     tcase_add_loop_test(tests, basis_is_orthonormal, 0, classes);
     tcase_add_loop_test(tests, variance_is_that_of_the_model, 0, classes);
+    tcase_add_loop_test(tests, drawn_data_are_restored_as_they_are, 0, classes);
     tcase_add_loop_test(tests, noise_scales, 0, classes);
     tcase_add_loop_test(tests, no_sample_is_drawn_twice, 0, classes);
     tcase_add_loop_test(tests, latents_have_their_moments, 0, classes);

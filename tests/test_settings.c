@@ -188,6 +188,7 @@ static const struct {
     {"data=audio path=x frame=200 D=64", VQS_SETTING_D, "must be 200 with frame: 200"},
     {"data=audio path=x audio_features=log_mel n_mels=20 D=64", VQS_SETTING_D, "must be 20 with n_mels: 20"},
     {"data=text path=x text_window=2 D=64", VQS_SETTING_D, "must be 512 with text_window: 2"},
+    {"data=csv path=x value_scale=0", VQS_SETTING_value_scale, "a factor other than 0"},
     {"data=csv path=x center=false whiten=pca", VQS_SETTING_whiten, "needs center: true"},
     {"epochs=10 snapshots=1,11", VQS_SETTING_snapshots, "epoch 11"},
     {"K=64 N=32 estimator=kmeans", VQS_SETTING_K, "64 codes"},

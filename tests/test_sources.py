@@ -214,8 +214,12 @@ class Images(Case):
     def test_patch_mean(self):
         PIL.Image.fromarray(self.picture(20, 20)).save("a.png")
         kept, _ = self.source(data="images", path="a.png", patch=6, D=108)
-        removed, _ = self.source(data="images", path="a.png", patch=6, patch_mean="remove", D=108)
-        numpy.testing.assert_allclose(removed, kept - kept.mean(1, dtype="f8", keepdims=True), atol=1e-7)
+        *parts, _ = self.draw(2, 2, data="images", path="a.png", patch=6, patch_mean="remove", D=108, center="false")
+        removed = numpy.concatenate(parts)
+        order = [abs(kept - kept.mean(1, dtype="f8", keepdims=True) - patch).max(1).argmin() for patch in removed]
+        self.assertEqual(sorted(order), [0, 1, 2, 3])
+        expected = kept[order] - kept[order].mean(1, dtype="f8", keepdims=True)
+        numpy.testing.assert_allclose(removed, expected, atol=1e-7)
 
     def test_folder_and_list(self):
         os.mkdir("folder")
@@ -443,6 +447,30 @@ class Draws(Case):
             for place, sample in enumerate([*train.ravel(), *held_out.ravel()]):
                 counts[place, int(sample)] += 1
         self.assertLess(((counts - 50) ** 2 / 50).sum(), 60)
+
+    def test_the_way_back(self):
+        """Of each sample drawn, restored, against what the source gives for that sample."""
+        y, x = numpy.mgrid[:60, :60]
+        PIL.Image.fromarray((120 + 80 * numpy.sin(x / 7) * numpy.cos(y / 5) + x).astype("u1")).save("a.png")
+        numpy.save("a.npy", RANDOM.normal(size=(100, 16)) @ RANDOM.normal(size=(16, 16)) + 3)
+        self.write("a.txt", RANDOM.integers(0, 4, 400).astype("u1").tobytes())
+        kinds = [{"data": "npy", "path": "a.npy"},
+                 {"data": "text", "path": "a.txt", "alphabet": "occurring", "text_window": 4},
+                 {"data": "images", "path": "a.png", "patch": 4, "patch_stride": 4, "colour": "grey"}]
+        kinds.append({**kinds[2], "patch_mean": "remove"})
+        for kind in kinds:
+            values, _ = self.source(D=16, **kind)
+            for more in [{"center": "false"}, {}, {"value_scale": -2.5, "center": "false"}, {"value_scale": 7},
+                         {"whiten": "zca"}, {"whiten": "pca", "value_scale": 3},
+                         {"whiten": "zca", "whiten_epsilon": 1e-4}]:
+                settings = dict(kind, D=16, N=70, N_eval=20, **more)
+                shown = dump("restore", **settings)
+                self.assertEqual(shown.returncode, 0, shown.stderr)
+                restored = numpy.frombuffer(shown.stdout[:4 * 90 * 16], "<f4").reshape(90, 16)
+                numbers = numpy.frombuffer(shown.stdout[4 * 90 * 16:], "<u8").astype(int)
+                self.assertEqual(len(set(numbers)), 90)
+                numpy.testing.assert_allclose(restored, values[numbers], rtol=0, atol=4e-7 * abs(values).max(),
+                                              err_msg=str(settings))
 
     def test_whitening_against_numpy(self):
         values = RANDOM.normal(size=(400, 6)) @ RANDOM.normal(size=(6, 6)) + 3

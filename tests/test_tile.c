@@ -167,6 +167,65 @@ static void try_scatter(const struct vqs_kernels *kernels, uint64_t *state, int 
     free(rows), free(grad), free(expected), free(count), free(expected_count);
 }
 
+/* The same sums, and those of the samples, to the bit: the order of the samples of a code is the same. */
+static void try_sum_runs(const struct vqs_kernels *kernels, uint64_t *state, int K, int d, size_t ld) {
+    enum { N = 75 };
+    const size_t stride = vqs_row_stride(d), codes = (size_t)K, width = (size_t)d;
+    vqs_real *g = test_normals(state, N * stride + VQS_ROW_UNIT), *grad = test_normals(state, codes * width);
+    vqs_real *x = test_normals(state, 2 * N * ld), *x_sums = test_normals(state, codes * ld);
+    vqs_real *expected = test_reals(codes * width), *expected_x = test_reals(codes * ld);
+    uint32_t sorted[N], rows[N], k[N], *count = test_alloc(codes, sizeof *count), n = 0;
+    const int cut = (int)(test_random(state) % (unsigned)(K + 1));
+    for (size_t l = 0; l < N; l++) {
+        k[l] = (uint32_t)(test_random(state) % (unsigned)K);
+        rows[l] = (uint32_t)(test_random(state) % (2 * N));
+        for (size_t i = 0; i < width; i++) {
+            expected[k[l] * width + i] += g[l * stride + i];
+        }
+        for (size_t j = 0; j < ld; j++) {
+            expected_x[k[l] * ld + j] += x[rows[l] * ld + j];
+        }
+    }
+    uint32_t n_first = 0;
+    for (uint32_t c = 0; c < codes; c++) {
+        n_first = c == (uint32_t)cut ? n : n_first;
+        for (uint32_t l = 0; l < N; l++) {
+            if (k[l] == c) {
+                sorted[n++] = l;
+                count[c]++;
+            }
+        }
+    }
+    kernels->sum_runs(cut, K, count, sorted + n_first, d, g, grad, ld, x, rows, x_sums);
+    kernels->sum_runs(0, cut, count, sorted, d, g, grad, ld, x, rows, x_sums);
+    ck_assert_msg(same_bits(grad, expected, codes * width), "K %d d %d, cut at %d", K, d, cut);
+    ck_assert_msg(same_bits(x_sums, expected_x, codes * ld), "K %d ld %zu, cut at %d", K, ld, cut);
+    free(g), free(grad), free(x), free(x_sums), free(expected), free(expected_x), free(count);
+}
+
+static void try_spread(const struct vqs_kernels *k, uint64_t *state, int K, int d, size_t ld) {
+    vqs_real *codes = test_normals(state, (size_t)K * (size_t)d), *s = test_normals(state, (size_t)K * ld);
+    vqs_real *out = test_reals((size_t)d * ld);
+    uint32_t *used = test_alloc((size_t)K, sizeof *used);
+    const int cut = (int)(test_random(state) % (unsigned)(d + 1));
+    int n = 0;
+    for (int j = 0; j < K; j += 1 + (int)(test_random(state) % 2)) {
+        used[n++] = (uint32_t)j;
+    }
+    k->spread(n, used, d, codes, ld, s, cut, d, out);
+    k->spread(n, used, d, codes, ld, s, 0, cut, out);
+    for (size_t i = 0; i < (size_t)d; i++) {
+        for (size_t j = 0; j < ld; j++) {
+            struct oracle o = {0};
+            for (int u = 0; u < n; u++) {
+                oracle_add(&o, (double)codes[used[u] * (size_t)d + i] * (double)s[used[u] * ld + j]);
+            }
+            ASSERT_IN_LOOP(close_to(out[i * ld + j], o, K), "K %d d %d ld %zu: %zu, %zu", K, d, ld, i, j);
+        }
+    }
+    free(codes), free(s), free(out), free(used);
+}
+
 static void try_code_moments(const struct vqs_kernels *k, uint64_t *state, int K, int d) {
     const size_t stride = vqs_row_stride(d), size = (size_t)d * stride;
     vqs_real *codes = test_normals(state, (size_t)K * (size_t)d + VQS_ROW_UNIT);
@@ -203,6 +262,8 @@ START_TEST(sums_over_codes) {
         for (size_t K = 0; K < COUNT_OF(codes); K++) {
             try_scatter(test_class(_i), &state, codes[K], latents[i]);
             try_code_moments(test_class(_i), &state, codes[K], latents[i]);
+            try_sum_runs(test_class(_i), &state, codes[K], latents[i], vqs_row_stride(20 + 30 * (int)i));
+            try_spread(test_class(_i), &state, codes[K], latents[i], vqs_row_stride(20 + 30 * (int)i));
         }
     }
 }
@@ -218,17 +279,20 @@ struct tile_case {
     struct vqs_tile tile;
     int rows; /* of y */
     struct packing packed;
-    vqs_real *codes, *gram, *encoder_bias, *decoded_bias;
+    vqs_real *codes, *gram, *encoder_bias, *decoded_bias, *sq;
     struct vqs_arena scratch;
 };
 
+/* by_code: `outer` is gz alone, unless tied or of few components. */
 static void make_tile_case(const struct vqs_kernels *k, const char *estimator, uint64_t *state, int d, int K, bool tied,
-                           bool bias, int n, struct tile_case *c) {
+                           bool bias, bool by_code, int n, struct tile_case *c) {
     const size_t D = (size_t)d;
     memset(c, 0, sizeof *c);
     vqs_settings_default(&c->settings);
     c->settings.d = d;
     c->settings.K = K;
+    c->settings.bias = bias;
+    c->settings.batch = by_code ? 100 * K : 1;
     c->rows = (tied ? 1 : 2) * d + bias;
     c->codes = test_normals(state, (size_t)K * D + VQS_ROW_UNIT);
     c->packed = pack_codes(k, K, d, c->codes);
@@ -271,15 +335,20 @@ static void make_tile_case(const struct vqs_kernels *k, const char *estimator, u
     c->tile.gc = test_reals(T * vqs_row_stride(d));
     c->tile.k = test_alloc(T, sizeof *c->tile.k);
     c->tile.gsum = test_normals(state, D); /* is added to */
+    c->sq = test_reals(2 * T);
+    c->tile.sq = c->sq;
+    for (int i = 0; i < 2 * T; i++) {
+        c->sq[i] = (vqs_real)(10 + test_uniform(state));
+    }
     for (int l = 0; l < T; l++) {
-        c->tile.sq[l] = (vqs_real)(10 + test_uniform(state));
+        c->tile.rows[l] = (uint32_t)(test_random(state) % (2 * T));
     }
 }
 
 static void free_tile_case(struct tile_case *c) {
     free_packing(c->packed);
     vqs_arena_destroy(&c->scratch);
-    free(c->codes), free(c->gram), free(c->encoder_bias), free(c->decoded_bias);
+    free(c->codes), free(c->gram), free(c->sq), free(c->encoder_bias), free(c->decoded_bias);
     free(c->tile.gc), free(c->tile.k), free(c->tile.gsum);
 }
 
@@ -323,11 +392,11 @@ static void check_sample(const struct tile_case *c, int l, struct tile_sums *sum
     const int d = s->d;
     const vqs_real *code = c->codes + (size_t)t->k[l] * (size_t)d;
     struct oracle rec = {0};
-    oracle_add(&rec, (double)t->sq[l]);
+    oracle_add(&rec, (double)t->sq[t->rows[l]]);
     if (s->bias) {
         oracle_add(&rec, -2 * (double)t->y[(c->rows - 1) * T + l]);
         oracle_add(&rec, (double)s->bias_norm2);
-        ck_assert(t->outer[(c->rows - 1) * T + l] == 1);
+        ck_assert(t->outer == t->gz || t->outer[(c->rows - 1) * T + l] == 1);
     }
     for (int i = 0; i < d; i++) {
         struct oracle z = {0}, e = {0};
@@ -348,7 +417,7 @@ static void check_sample(const struct tile_case *c, int l, struct tile_sums *sum
             expect(c, "outer", i, l, t->outer[i * T + l], plus(gz, scaled(-(double)s->rec_scale, q)));
         } else {
             expect(c, "outer", i, l, t->outer[i * T + l], gz);
-            ASSERT_IN_LOOP(t->outer[(d + i) * T + l] == code[i], "outer[%d], lane %d", d + i, l);
+            ASSERT_IN_LOOP(t->outer == t->gz || t->outer[(d + i) * T + l] == code[i], "outer[%d], lane %d", d + i, l);
         }
         sums->gsum[i] = plus(sums->gsum[i], gz);
     }
@@ -367,15 +436,17 @@ static void check_sums(const struct tile_case *c, const struct tile_sums *sums) 
 
 static void check_spare_lanes(const struct tile_case *c) {
     for (int l = c->tile.n; l < T; l++) {
-        for (int i = 0; i < c->rows; i++) {
+        for (int i = 0; i < (c->tile.outer == c->tile.gz ? c->step.d : c->rows); i++) {
             ASSERT_IN_LOOP(c->tile.outer[i * T + l] == 0, "outer[%d], spare lane %d", i, l);
         }
     }
 }
 
-static void try_tile(const struct vqs_kernels *k, uint64_t *state, int d, int K, bool tied, bool bias, int n) {
+static void try_tile(const struct vqs_kernels *k, uint64_t *state, int d, int K, bool tied, bool bias, bool by_code,
+                     int n) {
     struct tile_case c;
-    make_tile_case(k, "ste", state, d, K, tied, bias, n, &c);
+    make_tile_case(k, "ste", state, d, K, tied, bias, by_code, n, &c);
+    ck_assert((c.tile.outer == c.tile.gz) == (by_code && !tied && d > 4));
     struct tile_sums *sums = test_alloc(1, sizeof *sums);
     int *first_equal = test_alloc((size_t)K, sizeof *first_equal);
     for (int i = 0; i < d; i++) {
@@ -399,10 +470,10 @@ START_TEST(tile_of_a_step) {
     static const int lanes[] = {T, T - 1, 1, 17};
     uint64_t state = 9;
     for (size_t i = 0; i < COUNT_OF(latents); i++) {
-        for (int kind = 0; kind < 4; kind++) {
+        for (int kind = 0; kind < 8; kind++) {
             for (size_t n = 0; n < COUNT_OF(lanes); n++) {
-                try_tile(test_class(_i), &state, latents[i], 1 + (int)(test_random(&state) % 40), kind & 1, kind >> 1,
-                         lanes[n]);
+                try_tile(test_class(_i), &state, latents[i], 1 + (int)(test_random(&state) % 40), kind & 1,
+                         kind >> 1 & 1, kind >> 2, lanes[n]);
             }
         }
     }
@@ -416,28 +487,32 @@ START_TEST(tile_does_not_depend_on_the_lane) {
         const int d = latents[i], kind = (int)(i % 4);
         const size_t stride = vqs_row_stride(d);
         struct tile_case c;
-        make_tile_case(test_class(_i), "ste", &state, d, 19, kind & 1, kind >> 1, T, &c);
+        make_tile_case(test_class(_i), "ste", &state, d, 19, kind & 1, kind >> 1, false, T, &c);
         int lanes[T];
         draw_lanes(&state, lanes);
-        vqs_real *gc = c.tile.gc, *moved_sq = move_lanes(1, lanes, c.tile.sq);
+        vqs_real *gc = c.tile.gc, *outer, *y;
+        uint32_t rows[T];
         test_class(_i)->tile_step(&c.step, &c.tile);
-        vqs_real *outer = move_lanes(c.rows, lanes, c.tile.outer), *y = move_lanes(c.rows, lanes, c.tile.y);
+        outer = move_lanes(c.rows, lanes, c.tile.outer), y = move_lanes(c.rows, lanes, c.tile.y);
         memcpy(c.tile.y, y, (size_t)c.rows * T * sizeof *y);
         c.tile.gc = test_reals(T * stride);
-        memcpy(c.tile.sq, moved_sq, sizeof c.tile.sq);
+        memcpy(rows, c.tile.rows, sizeof rows);
+        for (int l = 0; l < T; l++) {
+            c.tile.rows[lanes[l]] = rows[l];
+        }
         test_class(_i)->tile_step(&c.step, &c.tile);
         ck_assert(same_bits(outer, c.tile.outer, (size_t)c.rows * T));
         for (int l = 0; l < T; l++) {
             ck_assert(same_bits(gc + (size_t)l * stride, c.tile.gc + (size_t)lanes[l] * stride, (size_t)d));
         }
-        free(y), free(gc), free(moved_sq), free(outer);
+        free(y), free(gc), free(outer);
         free_tile_case(&c);
     }
 }
 END_TEST
 
-/* The estimator's random numbers are those of (seed, step, tile), whichever row asks, and a row that draws none is given
- * none. */
+/* The estimator's random numbers are those of (seed, step, tile), whichever row asks, and a row that draws none is
+ * given none. */
 static void check_draws(const struct vqs_kernels *k, const struct vqs_estimator *e, int d, int K) {
     enum { NUMBER = 5, TILE = 3, GROUP = VQS_RNG_GROUP };
     const size_t latent = (size_t)d * T, choices = (size_t)K * T, stride = vqs_row_stride(d);
@@ -445,7 +520,7 @@ static void check_draws(const struct vqs_kernels *k, const struct vqs_estimator 
     uint32_t *words = test_alloc(choices, sizeof *words);
     uint64_t state = 12;
     struct tile_case c;
-    make_tile_case(k, e->name, &state, d, K, false, false, T, &c);
+    make_tile_case(k, e->name, &state, d, K, false, false, false, T, &c);
     c.tile.fsum = test_reals(stride);
     c.tile.moments = e->needs & VQS_GIVES_VALUE ? test_reals(stride * (size_t)d) : NULL;
     c.tile.gcodes = test_reals((size_t)(K * d));

@@ -8,14 +8,15 @@
  * `data: subspace` is x = U s + sigma e with U a Haar-random orthonormal basis (MATH: sigma scales e and does not
  * change its draws); `data: plane2d` is the same in the plane, with the axes for U. All other data come from files
  * (source.h): N + N_eval different samples, each choice and order of them as likely as any other, are drawn by the
- * seed; the first N train, the next N_eval are held out. Then, in this order, values are multiplied by `value_scale`,
- * the mean of the training samples is subtracted from all (`center`), and all are whitened (`whiten`) by the covariance
- * C = E diag(v) E^T of the training samples: with S = diag(1/sqrt(v + whiten_epsilon)), zca is x -> E S E^T x, and pca
- * is x -> S E^T x, the largest v first, the largest component of each direction positive.
+ * seed; the first N train, the next N_eval are held out. Then, in this order, a patch's own mean is taken off
+ * (`patch_mean`), values are multiplied by `value_scale`, the mean of the training samples is subtracted from all
+ * (`center`), and all are whitened (`whiten`) by the covariance C = E diag(v) E^T of the training samples: with S =
+ * diag(1/sqrt(v + whiten_epsilon)), zca is x -> E S E^T x, and pca is x -> S E^T x, the largest v first, the largest
+ * component of each direction positive. vqs_dataset_restore goes the way back.
  *
- * Only the samples drawn are held, whatever the size of the file: vqs_dataset_memory says how many bytes. Making them
- * takes besides 48 to 80 bytes a sample while they are drawn, what the reader needs (source.h), and for whitening five
- * D x D matrices of doubles.
+ * Only the samples drawn are held, whatever the size of the file, and what the way back takes: vqs_dataset_memory says
+ * how many bytes. Making them takes besides 48 to 80 bytes a sample while they are drawn, what the reader needs
+ * (source.h), and for whitening four D x D matrices of doubles.
  */
 #ifndef VQSWEEP_DATA_H
 #define VQSWEEP_DATA_H
@@ -27,10 +28,12 @@
 struct vqs_samples {
     size_t n;
     vqs_real *x;
-    vqs_real *sq;     /* [n] |x_i|^2 */
-    double variance;  /* E|x - mean|^2 / D */
+    vqs_real *sq;         /* [n] |x_i|^2 */
+    double variance;      /* E|x - mean|^2 / D */
     const vqs_real *mean; /* [ld] what `center` subtracted, or 0 */
-    uint8_t *classes; /* [n][D / n_classes]: what is one-hot in x before it was scaled; NULL unless n_classes */
+    uint8_t *classes;     /* [n][D / n_classes]: what is one-hot in x before it was scaled; NULL unless n_classes */
+    uint64_t *number;     /* [n] which sample of its file each is; NULL for data that are drawn */
+    float *patch_mean;    /* [n] what `patch_mean: remove` took off; else NULL */
 };
 
 struct vqs_dataset {
@@ -38,10 +41,12 @@ struct vqs_dataset {
     int D;
     size_t ld;
     struct vqs_samples train, eval;
-    int r;           /* rows of basis; 0 where the true subspace is unknown */
-    vqs_real *basis; /* [r][ld], orthonormal rows: U^T */
-    vqs_real *mean;  /* [ld] that of both parts */
-    int n_classes;   /* of text: a class stands for the byte symbols[class]; 0 for all other data */
+    int r;                     /* rows of basis; 0 where the true subspace is unknown */
+    vqs_real *basis;           /* [r][ld], orthonormal rows: U^T */
+    vqs_real *mean;            /* [ld] that of both parts */
+    double scale;              /* that the file's values were multiplied by */
+    double *whiten, *unwhiten; /* [D][D]: the map of a centred sample, and its inverse; NULL without whitening */
+    int n_classes;             /* of text: a class stands for the byte symbols[class]; 0 for all other data */
     unsigned char symbols[256];
     struct vqs_arena arena;
 };
@@ -53,6 +58,11 @@ enum vqs_status vqs_dataset_create(const struct vqs_settings *settings, const st
 void vqs_dataset_destroy(struct vqs_dataset *data);
 /* Bytes that vqs_dataset_create will hold. */
 size_t vqs_dataset_memory(const struct vqs_settings *settings);
+
+/* x, a reconstruction of sample `i` of a part, in the units of the source: `out` is what vqs_source_read would have to
+ * give for x to be the sample. Both have D values and do not overlap. */
+void vqs_dataset_restore(const struct vqs_dataset *data, const struct vqs_samples *part, size_t i, const vqs_real *x,
+                         float *out);
 
 /* Data sets shared by the trainers of a process. Trials of equal data key that run near each other in time pay for the
  * data once. Thread-safe; a thread that wants a data set which another is making waits for it. */

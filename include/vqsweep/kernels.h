@@ -95,6 +95,15 @@ struct vqs_kernels {
      * [K][d], rows [n][vqs_row_stride(d)]. Both are zeroed first. */
     void (*scatter)(int n, int d, const uint32_t *k, const vqs_real *rows, int first, int last, vqs_real *grad,
                     uint32_t *count);
+    /* Codes in [first, last), of which code k has the next count[k] samples l of `sorted`: grad[k] = sum of g[l] and
+     * x_sums[k] = sum of x[rows[l]], each in the order listed. grad is [K][d], g [n][vqs_row_stride(d)] and read up to
+     * a vector past d; x_sums is [K][ld]. */
+    void (*sum_runs)(int first, int last, const uint32_t *count, const uint32_t *sorted, int d, const vqs_real *g,
+                     vqs_real *grad, size_t ld, const vqs_real *x, const uint32_t *rows, vqs_real *x_sums);
+    /* Rows [first, last) of out = sum_k c_k s_k^T over the n codes listed in `used`; codes [K][d], s [K][ld],
+     * out [d][ld]. */
+    void (*spread)(int n, const uint32_t *used, int d, const vqs_real *codes, size_t ld, const vqs_real *s, int first,
+                   int last, vqs_real *out);
     /* Rows [first, last) of sum_k count[k] c_k c_k^T over the n codes listed in `used`, [d][vqs_row_stride(d)]. Reads up
      * to a vector past the codes. */
     void (*code_moments)(int n, const uint32_t *used, int d, const vqs_real *codes, const uint32_t *count, int first,

@@ -17,6 +17,8 @@
 
 struct vqs_trainer;
 struct vqs_data_cache; /* data.h */
+struct vqs_dataset;
+struct vqs_model; /* model.h */
 
 /* `team`: threads that share one trial, >= 1. `cache`: data sets shared with other trainers, which outlives this
  * one; NULL for a cache of its own, which reads no HDF5. */
@@ -52,8 +54,11 @@ struct vqs_trial_hooks {
     bool (*resume)(void *ctx, struct vqs_trial_state *state);
     /* After each epoch but the last: false leaves the trial there, and vqs_trainer_run returns VQS_ERR_UNFINISHED. */
     bool (*epoch)(void *ctx, const struct vqs_trial_state *state);
+    /* Of a trial that completed: its settings, model and data, as they were evaluated; not to be kept. */
+    void (*completed)(void *ctx, const struct vqs_settings *settings, const struct vqs_model *model,
+                      const struct vqs_dataset *data);
 };
-/* For the trials from now on; copied. Trials that are not trained (k-means) have no epochs and call none. */
+/* For the trials from now on; copied. Any hook may be NULL. Trials that are not trained (k-means) have no epochs. */
 void vqs_trainer_set_hooks(struct vqs_trainer *trainer, const struct vqs_trial_hooks *hooks);
 
 /* For the trials from now on: where each thread of the team books its time; `profiles` is [team] and outlives them. */

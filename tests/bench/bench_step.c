@@ -63,8 +63,8 @@ static double weights(const struct row *r) {
     return 2.0 * (r->D + r->d) * r->hidden;
 }
 
-/* Two products with x of 2 d rows each, or an MLP's three products a layer but for the gradient to x; and the search for
- * the nearest code. */
+/* Two products with x of 2 d rows each, whether or not half of the second is had for less (step.c); or an MLP's three
+ * products a layer but for the gradient to x; and the search for the nearest code. */
 static double flops(const struct row *r) {
     const double model = r->hidden ? 6 * weights(r) - 2.0 * r->D * r->hidden : 8.0 * r->D * r->d;
     return model * r->B + 2.0 * r->B * r->K * r->d;
