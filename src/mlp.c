@@ -182,7 +182,7 @@ double vqs_mlp_operations(const struct vqs_settings *s) {
     shape_nets(s, NULL, &mlp);
     for (int i = 0; i < n_layers(&mlp); i++) {
         const struct vqs_layer *layer = layer_of(&mlp, i);
-        operations += (double)layer->lines * layer->in * layer->out;
+        operations += (layer->kind == VQS_DENSE ? 1 : 1.5) * layer->lines * layer->in * layer->out;
     }
     return operations;
 }

@@ -49,7 +49,8 @@ bool vqs_conv_image(int D, int *side, int *channels);
 int vqs_mlp_before_last(const struct vqs_settings *settings);
 /* The number of parameters, a multiple of VQS_ROW_UNIT. */
 size_t vqs_mlp_n_params(const struct vqs_settings *settings);
-/* Multiply-adds of a sample on its way through both networks. */
+/* Multiply-adds of a sample on its way through both networks; of a convolution half as many again, for its windows take
+ * as long as that. */
 double vqs_mlp_operations(const struct vqs_settings *settings);
 /* `params` has room for them, matrices that are kept orthonormal before all others and the encoder's last W first; or
  * is NULL, where only shapes are wanted. */
