@@ -170,6 +170,18 @@ size_t vqs_mlp_n_params(const struct vqs_settings *s) {
     return layout(s, NULL, NULL, &mlp);
 }
 
+double vqs_mlp_retract_operations(const struct vqs_settings *s) {
+    struct vqs_mlp mlp;
+    double operations = 0;
+    shape_nets(s, NULL, &mlp);
+    for (int i = 0; i < n_layers(&mlp); i++) {
+        const struct vqs_layer *layer = layer_of(&mlp, i);
+        const double few = fmin(layer->out, layer->in), many = fmax(layer->out, layer->in);
+        operations += layer->orthonormal ? few * few * many : 0;
+    }
+    return operations;
+}
+
 int vqs_mlp_before_last(const struct vqs_settings *s) {
     struct vqs_mlp mlp;
     shape_nets(s, NULL, &mlp);

@@ -52,6 +52,8 @@ size_t vqs_mlp_n_params(const struct vqs_settings *settings);
 /* Multiply-adds of a sample on its way through both networks; of a convolution half as many again, for its windows take
  * as long as that. */
 double vqs_mlp_operations(const struct vqs_settings *settings);
+/* The same of what makes the matrices orthonormal again that are kept so. */
+double vqs_mlp_retract_operations(const struct vqs_settings *settings);
 /* `params` has room for them, matrices that are kept orthonormal before all others and the encoder's last W first; or
  * is NULL, where only shapes are wanted. */
 void vqs_mlp_carve(const struct vqs_settings *settings, const struct vqs_kernels *kernels, vqs_real *params,

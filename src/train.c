@@ -498,7 +498,8 @@ double vqs_trial_team_seconds(const struct vqs_settings *s, int team, double pha
                    steps * VQS_STEP_PHASES * phase_seconds + penalty_operations(s) / multiply_adds_per_second;
         if (mlp) { /* by OpenBLAS, three times as fast; backward takes twice the time of forward */
             training += (3 * s->epochs * N * share + 3 * samples) * vqs_mlp_operations(s) / (3 * multiply_adds_per_second) +
-                        steps * vqs_mlp_operations(s) * 6 / team / multiply_adds_per_second;
+                        steps * (vqs_mlp_operations(s) * 6 / team + vqs_mlp_retract_operations(s)) /
+                            multiply_adds_per_second;
         }
         training *= is_replay(s) ? 2 : 1;
     } else {
