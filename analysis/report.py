@@ -11,6 +11,7 @@ trial completed), 75 the run is unfinished (--preliminary reports what there is)
 import argparse
 import base64
 import io
+import itertools
 import json
 import os
 import sys
@@ -23,6 +24,7 @@ try:
     import drawing
     import figures
     import gradients
+    import reconstructions
     import report_tables
     import study
     import summary
@@ -127,10 +129,15 @@ def write_figures(folder, drawn):
     return shown
 
 
+def is_exhibited(shown):
+    return shown.get("name", "").startswith("reconstructions_")
+
+
 def page(**content):
     """The template filled in; style, script and data are part of the page."""
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True,
                                      lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment.filters["embedded"] = reconstructions.embedded
     environment.filters["table"] = lambda table: jinja2.utils.markupsafe.Markup(tabulate.to_html(table, MARKS))
 
     def read(name):
@@ -151,8 +158,12 @@ def make(path, other, folder, preliminary, narrow=False):
         found["tables"].update(changes.tables)
     write_tables(folder, found["tables"])
     with drawing.matplotlib.rc_context(drawing.NARROW if narrow else drawing.STYLE):  # savefig lays out anew
-        drawn = write_figures(folder, figures.all_figures(trials, path, found["planned"] or found["exploratory"],
-                                                          found["cells"]))
+        exhibits = reconstructions.exhibits(path, trials)
+        drawn = write_figures(folder, itertools.chain(
+            figures.all_figures(trials, path, found["planned"] or found["exploratory"], found["cells"]),
+            reconstructions.figures(exhibits)))
+    for name, content in reconstructions.files(exhibits):
+        write(f"{folder}/reconstructions/{name}", content)
     counts = {s: int(numpy.sum(trials.status == s)) for s in ("completed", "diverged", "failed", "pending")}
     data = json.dumps(explorer.data(trials), separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
     write(f"{folder}/report.html", page(
@@ -161,7 +172,9 @@ def make(path, other, folder, preliminary, narrow=False):
         counts=counts, declared_first=study.declared_first(trials), n=len(trials),
         seeds=int(trials.seed.nunique()), live=trials.attrs["live"],
         overall=study.overall, where=report_tables.where,
-        effect=summary.effect, margins=summary.margins(), figures=drawn, changes=changes,
+        effect=summary.effect, margins=summary.margins(), changes=changes, exhibits=exhibits,
+        figures=[f for f in drawn if not is_exhibited(f)],
+        exhibited={f["name"]: f for f in drawn if is_exhibited(f)},
         data=jinja2.utils.markupsafe.Markup(data), **found))
     return counts
 

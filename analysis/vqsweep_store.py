@@ -150,6 +150,16 @@ def arrays(path, name):
     return found
 
 
+def array_of(path, name, trials):
+    """The array called `name` of each of these trials that has one: {trial: values}. Reads no others, unlike arrays()."""
+    found = {}
+    with open_file(path) as file:
+        for group in (file["arrays"][n] for n in _links(file["arrays"]) if n.rpartition("_")[0] == name):
+            for row in numpy.flatnonzero(numpy.isin(group["trial"][:], trials)).tolist():
+                found[int(group["trial"][row])] = group["value"][row]
+    return found
+
+
 def dataset(path):
     """The file as an xarray Dataset, read lazily; close it when done."""
     import xarray  # takes long to import, and not everyone has it

@@ -34,6 +34,7 @@ static void carve(const struct vqs_settings *s, struct vqs_arena *arena, struct 
     data->basis = vqs_arena_take(arena, (size_t)data->r * data->ld, sizeof *data->basis);
     data->mean = vqs_arena_take(arena, data->ld, sizeof *data->mean);
     data->train.mean = data->eval.mean = data->mean;
+    data->places = take(arena, data->r ? 0 : data->eval.n, sizeof *data->places);
     const size_t square = vqs_setting_used(VQS_SETTING_whiten_epsilon, s) ? (size_t)s->D * (size_t)s->D : 0;
     data->whiten = take(arena, square, sizeof *data->whiten);
     data->unwhiten = take(arena, square, sizeof *data->unwhiten);

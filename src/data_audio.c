@@ -268,6 +268,8 @@ static enum vqs_status audio_open(const struct vqs_settings *s, struct vqs_sourc
         return status;
     }
     source->n = r->first[r->files.n];
+    source->reach = (uint64_t)((r->frame - 1) / r->hop);
+    source->rate = r->rate;
     source->D = r->n_mels ? r->n_mels : r->frame;
     snprintf(source->text, sizeof source->text, "%zu recording%s at %d Hz, frames of %d, %d apart%s", r->files.n,
              r->files.n == 1 ? "" : "s", r->rate, r->frame, r->hop, r->n_mels ? ", log-mel" : "");
@@ -304,4 +306,10 @@ static enum vqs_status audio_read(struct vqs_source *source, uint64_t first, siz
     return VQS_OK;
 }
 
-const struct vqs_source_reader vqs_source_audio = {audio_open, audio_read, audio_close};
+static struct vqs_place audio_locate(const struct vqs_source *source, uint64_t sample) {
+    const struct recordings *r = source->state;
+    const size_t f = vqs_file_list_find(r->first, r->files.n, sample);
+    return vqs_place_along((uint32_t)f, sample - r->first[f]);
+}
+
+const struct vqs_source_reader vqs_source_audio = {audio_open, audio_read, audio_close, audio_locate};

@@ -169,4 +169,4 @@ static void csv_close(struct vqs_source *source) {
     free(csv);
 }
 
-const struct vqs_source_reader vqs_source_csv = {csv_open, csv_read, csv_close};
+const struct vqs_source_reader vqs_source_csv = {csv_open, csv_read, csv_close, NULL};

@@ -66,6 +66,19 @@ static enum vqs_status pick_samples(const struct vqs_stream *words, uint64_t n, 
     return VQS_OK;
 }
 
+/* All picks, by the rule of the split (data.h). */
+static enum vqs_status pick_parts(const struct vqs_settings *s, const struct vqs_stream *words,
+                                  const struct vqs_source *source, struct pick *picks, struct vqs_error *err) {
+    const size_t N = (size_t)s->N, N_eval = (size_t)s->N_eval;
+    if (s->split == VQS_SPLIT_RANDOM) {
+        return pick_samples(words, source->n, N + N_eval, picks, err);
+    }
+    for (size_t i = 0; i < N_eval; i++) {
+        picks[N + i] = (struct pick){source->n - N_eval + i, (uint32_t)(N + i)};
+    }
+    return pick_samples(words, source->n - N_eval - source->reach, N, picks, err);
+}
+
 static int by_sample(const void *a, const void *b) {
     const struct pick *x = a, *y = b;
     return (x->sample > y->sample) - (x->sample < y->sample);
@@ -163,9 +176,13 @@ enum vqs_status vqs_data_draw(const struct vqs_settings *s, const struct vqs_sou
         status = vqs_fail(err, VQS_ERR_MEMORY, "%s: no memory to draw %zu samples", s->path, wanted);
     }
     if (!status && !(status = vqs_source_check(&source, s, err))) {
-        status = pick_samples(&shuffle, source.n, wanted, picks, err);
+        status = pick_parts(s, &shuffle, &source, picks, err);
+    }
+    for (size_t i = 0; i < data->eval.n && !status; i++) {
+        data->places[i] = vqs_source_locate(&source, picks[data->train.n + i].sample);
     }
     if (!status) {
+        data->rate = source.rate;
         qsort(picks, wanted, sizeof *picks, by_sample);
         data->n_classes = source.n_classes;
         memcpy(data->symbols, source.symbols, sizeof data->symbols);

@@ -161,7 +161,8 @@ static enum vqs_status decode(const char *path, bool pixels, struct image *image
 
 struct patches {
     struct vqs_file_list files;
-    uint64_t *first; /* [files.n + 1]: the first patch of each image */
+    uint64_t *first;  /* [files.n + 1]: the first patch of each image */
+    uint32_t *across; /* [files.n]: patches side by side */
     size_t size, stride;
     bool grey;
     size_t at; /* the image in hand, if it has pixels */
@@ -173,6 +174,7 @@ static void images_close(struct vqs_source *source) {
     if (p) {
         vqs_file_list_destroy(&p->files);
         free(p->first);
+        free(p->across);
         free(p->image.pixels);
         free(p);
     }
@@ -195,7 +197,8 @@ static enum vqs_status count_patches(struct patches *p, struct vqs_error *err) {
                             "%s: %" PRIu32 " x %" PRIu32 " pixels are less than a patch of %zu x %zu",
                             p->files.paths[f], image.width, image.height, p->size, p->size);
         }
-        p->first[f + 1] = p->first[f] + count_along(p, image.width) * count_along(p, image.height);
+        p->across[f] = (uint32_t)count_along(p, image.width);
+        p->first[f + 1] = p->first[f] + p->across[f] * count_along(p, image.height);
     }
     return VQS_OK;
 }
@@ -208,7 +211,8 @@ static enum vqs_status images_open(const struct vqs_settings *s, struct vqs_sour
     *p = (struct patches){
         .size = (size_t)s->patch, .stride = (size_t)s->patch_stride, .grey = s->colour == VQS_COLOUR_GREY};
     enum vqs_status status = vqs_file_list_make(s->path, vqs_source_endings(s), &p->files, err);
-    if (!status && !(p->first = calloc(p->files.n + 1, sizeof *p->first))) {
+    if (!status && (!(p->first = calloc(p->files.n + 1, sizeof *p->first)) ||
+                    !(p->across = calloc(p->files.n, sizeof *p->across)))) {
         status = vqs_fail(err, VQS_ERR_MEMORY, "%s: no memory for %zu images", s->path, p->files.n);
     }
     if (!status) {
@@ -218,6 +222,10 @@ static enum vqs_status images_open(const struct vqs_settings *s, struct vqs_sour
         return status;
     }
     source->n = p->first[p->files.n];
+    for (size_t f = 0; f < p->files.n; f++) { /* rows of patches above, and patches to the left */
+        const uint64_t reach = (p->size - 1) / p->stride * (p->across[f] + UINT64_C(1));
+        source->reach = reach > source->reach ? reach : source->reach;
+    }
     source->D = s->patch * s->patch * (p->grey ? 1 : 3);
     snprintf(source->text, sizeof source->text, "%zu image%s, patches of %d x %d x %d, %d apart", p->files.n,
              p->files.n == 1 ? "" : "s", s->patch, s->patch, p->grey ? 1 : 3, s->patch_stride);
@@ -260,4 +268,11 @@ static enum vqs_status images_read(struct vqs_source *source, uint64_t first, si
     return VQS_OK;
 }
 
-const struct vqs_source_reader vqs_source_images = {images_open, images_read, images_close};
+static struct vqs_place images_locate(const struct vqs_source *source, uint64_t sample) {
+    const struct patches *p = source->state;
+    const size_t f = vqs_file_list_find(p->first, p->files.n, sample);
+    const uint64_t number = sample - p->first[f];
+    return (struct vqs_place){(uint32_t)f, (uint32_t)(number / p->across[f]), (uint32_t)(number % p->across[f])};
+}
+
+const struct vqs_source_reader vqs_source_images = {images_open, images_read, images_close, images_locate};

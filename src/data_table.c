@@ -180,7 +180,7 @@ static enum vqs_status idx_open(const struct vqs_settings *s, struct vqs_source 
     return status ? status : table_check(source, n, D, "IDX", err);
 }
 
-const struct vqs_source_reader vqs_source_idx = {idx_open, table_read, table_close};
+const struct vqs_source_reader vqs_source_idx = {idx_open, table_read, table_close, NULL};
 
 /* ---- NPY: a Python dictionary in a fixed frame, then the elements ---------------------------------------------- */
 
@@ -273,7 +273,7 @@ static enum vqs_status npy_open(const struct vqs_settings *s, struct vqs_source 
     return status ? status : table_check(source, n, D, "NPY", err);
 }
 
-const struct vqs_source_reader vqs_source_npy = {npy_open, table_read, table_close};
+const struct vqs_source_reader vqs_source_npy = {npy_open, table_read, table_close, NULL};
 
 /* ---- raw: little-endian float32 -------------------------------------------------------------------------------- */
 
@@ -294,4 +294,4 @@ static enum vqs_status raw_open(const struct vqs_settings *s, struct vqs_source 
     return table_check(source, n, (uint64_t)s->D, "raw file", err);
 }
 
-const struct vqs_source_reader vqs_source_raw = {raw_open, table_read, table_close};
+const struct vqs_source_reader vqs_source_raw = {raw_open, table_read, table_close, NULL};

@@ -66,6 +66,7 @@ static enum vqs_status text_open(const struct vqs_settings *s, struct vqs_source
         return status;
     }
     source->n = (text->file.size - text->window) / text->stride + 1;
+    source->reach = (text->window - 1) / text->stride;
     source->D = source->n_classes * s->text_window;
     snprintf(source->text, sizeof source->text, "text of %" PRIu64 " bytes%s, windows of %zu, %d classes",
              text->file.size, text->file.zipped ? ", gzipped" : "", text->window, source->n_classes);
@@ -95,4 +96,4 @@ static enum vqs_status text_read(struct vqs_source *source, uint64_t first, size
     return VQS_OK;
 }
 
-const struct vqs_source_reader vqs_source_text = {text_open, text_read, text_close};
+const struct vqs_source_reader vqs_source_text = {text_open, text_read, text_close, NULL};

@@ -30,7 +30,8 @@ static const struct {
 } labelled[] = {{"level_metric", {VQS_LEVEL_METRIC_LABELS(VQS_X)}},
                 {"region", {VQS_REGION_LABELS(VQS_X)}},
                 {"quantity", {VQS_QUANTITY_LABELS(VQS_X)}},
-                {"component", {VQS_COMPONENT_LABELS(VQS_X)}}};
+                {"component", {VQS_COMPONENT_LABELS(VQS_X)}},
+                {"place", {VQS_PLACE_LABELS(VQS_X)}}};
 #undef VQS_X
 
 const char *vqs_dimension_label(const char *dimension, int i) {

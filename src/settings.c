@@ -47,6 +47,7 @@ const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
     static const char *const audio_features[] = {"samples", "log_mel"};
     static const char *const alphabet[] = {"bytes", "occurring"};
     static const char *const whiten[] = {"none", "zca", "pca"};
+    static const char *const split[] = {"random", "tail"};
     static const char *const latent[] = {"gaussian", "uniform", "mixture"};
     static const char *const model[] = {"linear", "mlp", "conv"};
     static const char *const activation[] = {"gelu", "relu"};
@@ -80,6 +81,8 @@ const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
         return i < COUNT(alphabet) ? alphabet[i] : NULL;
     case VQS_SETTING_whiten:
         return i < COUNT(whiten) ? whiten[i] : NULL;
+    case VQS_SETTING_split:
+        return i < COUNT(split) ? split[i] : NULL;
     case VQS_SETTING_latent:
         return i < COUNT(latent) ? latent[i] : NULL;
     case VQS_SETTING_model:

@@ -60,6 +60,29 @@ static enum vqs_status check_data(const struct vqs_settings *s, enum vqs_setting
     return VQS_OK;
 }
 
+/* No more to look at than there is, and than a record should hold. */
+static enum vqs_status check_reconstructions(const struct vqs_settings *s, enum vqs_setting_id *culprit,
+                                             struct vqs_error *err) {
+    const int64_t most = INT64_C(1) << 26, codes = (int64_t)s->K * vqs_n_codebooks(s), values = vqs_shown_values(s);
+    *culprit = VQS_SETTING_reconstructions;
+    if (!vqs_setting_used(VQS_SETTING_reconstructions, s) || s->reconstructions == 0) {
+        return VQS_OK;
+    }
+    if (s->reconstructions > s->N_eval) {
+        return vqs_fail(err, VQS_ERR_JOB,
+                        "reconstructions: %d of N_eval = %d held-out samples; expected at most N_eval",
+                        s->reconstructions, s->N_eval);
+    }
+    if (codes * values > most) {
+        return vqs_fail(
+            err, VQS_ERR_JOB,
+            "reconstructions: pictures of %lld codes of %lld values are kept too, and all values may be %lld "
+            "at most; lower K, or set reconstructions: 0",
+            (long long)codes, (long long)values, (long long)most);
+    }
+    return VQS_OK;
+}
+
 /* No epoch past the last one. */
 static enum vqs_status check_epochs(enum vqs_setting_id id, const struct vqs_settings *s, const struct vqs_epochs *list,
                                     enum vqs_setting_id *culprit, struct vqs_error *err) {
@@ -231,6 +254,7 @@ enum vqs_status vqs_settings_check(const struct vqs_settings *s, enum vqs_settin
     status = status ? status : check_epochs(VQS_SETTING_snapshots, s, &s->snapshots, culprit, err);
     status = status ? status : check_epochs(VQS_SETTING_probe_epochs, s, &s->probe_epochs, culprit, err);
     status = status ? status : check_data(s, culprit, err);
+    status = status ? status : check_reconstructions(s, culprit, err);
     status = status ? status : check_conv(s, culprit, err);
     status = status ? status : check_layers(s, culprit, err);
     status = status ? status : vqs_learning_check(s, culprit, err);

@@ -38,14 +38,17 @@ enum vqs_status vqs_source_open(const struct vqs_settings *settings, const struc
 }
 
 enum vqs_status vqs_source_check(const struct vqs_source *source, const struct vqs_settings *s, struct vqs_error *err) {
-    const uint64_t wanted = (uint64_t)s->N + (uint64_t)s->N_eval;
+    const uint64_t between = s->split == VQS_SPLIT_TAIL ? source->reach : 0;
+    const uint64_t wanted = (uint64_t)s->N + (uint64_t)s->N_eval + between;
     if (source->D != s->D) {
         return vqs_fail(err, VQS_ERR_DATA, "%s: %d values a sample, but D is %d; set D: %d%s", source->path, source->D,
                         s->D, source->D, s->data == VQS_DATA_CSV ? " or the right label_columns" : "");
     }
     if (source->n < wanted) {
-        return vqs_fail(err, VQS_ERR_DATA, "%s: %" PRIu64 " samples, but N + N_eval is %" PRIu64 "; lower N or N_eval",
-                        source->path, source->n, wanted);
+        return vqs_fail(err, VQS_ERR_DATA,
+                        "%s: %" PRIu64 " samples, but N + N_eval is %" PRIu64 "%s; lower N or N_eval", source->path,
+                        source->n, wanted,
+                        between ? " with those left out by split: tail, which overlap with held-out ones" : "");
     }
     return VQS_OK;
 }
@@ -61,6 +64,10 @@ enum vqs_status vqs_source_read(struct vqs_source *source, uint64_t first, size_
         }
     }
     return status;
+}
+
+struct vqs_place vqs_source_locate(const struct vqs_source *source, uint64_t sample) {
+    return source->reader->locate ? source->reader->locate(source, sample) : vqs_place_along(0, sample);
 }
 
 void vqs_source_close(struct vqs_source *source) {

@@ -121,4 +121,4 @@ static enum vqs_status hdf5_read(struct vqs_source *source, uint64_t first, size
                                 quiet.reason);
 }
 
-const struct vqs_source_reader vqs_source_hdf5 = {hdf5_open, hdf5_read, hdf5_close};
+const struct vqs_source_reader vqs_source_hdf5 = {hdf5_open, hdf5_read, hdf5_close, NULL};

@@ -2,6 +2,7 @@
 #include "vqsweep/train.h"
 
 #include "mlp.h"
+#include "reconstruct.h"
 #include "step.h"
 #include "vqsweep/quantizer.h"
 
@@ -76,6 +77,7 @@ static struct vqs_record_shape record_shape(const struct vqs_settings *s) {
         const int32_t size[VQS_ARRAY_RANK] = {probes, estimators + 1, side, side, 2};
         memcpy(shape.array[VQS_ARRAY_fields], size, sizeof size);
     }
+    vqs_reconstruct_shape(s, &shape);
     return shape;
 }
 
@@ -320,6 +322,7 @@ static enum vqs_status evaluate(const struct vqs_trainer *t, const struct vqs_se
     evaluate_part(w, t->team, &data->eval, &w->eval);
     vqs_metrics_part(&w->model, &data->eval, VQS_PART_EVAL, &w->eval, record->metric);
     vqs_metrics_levels(&w->model, &data->eval, VQS_PART_EVAL, &w->eval, levels);
+    vqs_reconstruct(&w->model, data, &w->eval, w->evaluation, record->arrays);
     evaluate_part(w, t->team, &data->train, &w->train); /* last: its z stays for the Lloyd gap */
     vqs_metrics_part(&w->model, &data->train, VQS_PART_TRAIN, &w->train, record->metric);
     vqs_metrics_levels(&w->model, &data->train, VQS_PART_TRAIN, &w->train, levels);

@@ -5,6 +5,7 @@
  *                                          after that, [N + N_eval][text_window] bytes
  *     dump_data restore SETTING=VALUE...   the same rows, restored to the units of their file; after that which samples
  *                                          of the file they are, uint64 [N + N_eval]
+ *     dump_data places SETTING=VALUE...    file, row and column of held-out samples, uint32 [N_eval][3]
  * on stdout; on stderr a line "n D what it is", or the error. Exit code as the program's. */
 #include "vqsweep/data.h"
 #include "vqsweep/store.h"
@@ -35,12 +36,7 @@ static enum vqs_status dump_source(const struct vqs_settings *s, struct vqs_erro
     return status;
 }
 
-static enum vqs_status dump_draw(const struct vqs_settings *s, bool restore, struct vqs_error *err) {
-    struct vqs_dataset *data;
-    enum vqs_status status = vqs_dataset_create(s, &vqs_source_hdf5, &data, err);
-    if (status) {
-        return status;
-    }
+static void dump_rows(const struct vqs_dataset *data, bool restore) {
     for (size_t i = 0; i < data->train.n + data->eval.n; i++) {
         const struct vqs_samples *part = i < data->train.n ? &data->train : &data->eval;
         const size_t at = i < data->train.n ? i : i - data->train.n;
@@ -56,6 +52,19 @@ static enum vqs_status dump_draw(const struct vqs_settings *s, bool restore, str
         const size_t window = (size_t)(data->D / data->n_classes);
         fwrite(data->train.classes, window, data->train.n, stdout);
         fwrite(data->eval.classes, window, data->eval.n, stdout);
+    }
+}
+
+static enum vqs_status dump_dataset(const char *what, const struct vqs_settings *s, struct vqs_error *err) {
+    struct vqs_dataset *data;
+    enum vqs_status status = vqs_dataset_create(s, &vqs_source_hdf5, &data, err);
+    if (status) {
+        return status;
+    }
+    if (!strcmp(what, "places")) {
+        fwrite(data->places, sizeof *data->places, data->eval.n, stdout);
+    } else {
+        dump_rows(data, !strcmp(what, "restore"));
     }
     vqs_dataset_destroy(data);
     return VQS_OK;
@@ -79,9 +88,10 @@ static enum vqs_status dump(int n, char **words, struct vqs_error *err) {
         }
     }
     const enum vqs_status status = vqs_settings_check(&s, &culprit, err);
-    return status                        ? status
-           : !strcmp(words[1], "source") ? dump_source(&s, err)
-                                         : dump_draw(&s, !strcmp(words[1], "restore"), err);
+    if (status) {
+        return status;
+    }
+    return strcmp(words[1], "source") ? dump_dataset(words[1], &s, err) : dump_source(&s, err);
 }
 
 int main(int argc, char **argv) {

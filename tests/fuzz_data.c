@@ -21,6 +21,7 @@ static void read_all(struct vqs_settings *s) {
         }
     }
     vqs_source_read(&source, source.n - 1, 1, row, NULL);
+    vqs_source_locate(&source, source.n - 1);
     free(row);
     vqs_source_close(&source);
 }

@@ -124,6 +124,7 @@ class Whole(unittest.TestCase):
         self.assertRegex(text, r"Of 11 claims of the seed study that this file can test")
         self.assertRegex(text, r"\d+ of 40 cells agree within both uncertainties")
         self.assertIn("Gradient fields around the Voronoi cells is left out", text)
+        self.assertNotIn("Reconstructions", text)
 
     def test_every_claim_has_a_verdict_with_effect_and_regimes(self):
         verdicts = {r["claim"]: r["verdict"] for r in self.rows("verdicts")}

@@ -55,6 +55,12 @@ class Case(unittest.TestCase):
         rows = numpy.frombuffer(shown.stdout[:size], "<f4").reshape(-1, settings["D"])
         return rows[:n], rows[n:], shown.stdout[size:]
 
+    def places(self, n, n_eval, **settings):
+        """File, row and column of each held-out sample."""
+        shown = dump("places", N=n, N_eval=n_eval, **settings)
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        return numpy.frombuffer(shown.stdout, "<u4").reshape(n_eval, 3)
+
     def refused(self, *parts, **settings):
         """One line that names every part, exit code 2."""
         shown = dump("source", **settings)
@@ -437,6 +443,54 @@ class Draws(Case):
         self.assertFalse(numpy.array_equal(self.draw(600, 400, seed=2, **settings)[0], train))
         few, _, _ = self.draw(10, 1, **settings)
         numpy.testing.assert_array_equal(few, train[:10])  # the first draws do not depend on how many follow
+
+    def test_the_tail_is_held_out_in_order(self):
+        settings = self.numbered(1000) | {"split": "tail"}
+        train, held_out, _ = self.draw(700, 300, **settings)
+        numpy.testing.assert_array_equal(held_out.ravel(), numpy.arange(700, 1000))
+        self.assertEqual(set(train.ravel()), set(range(700)))
+        self.assertFalse((numpy.diff(train.ravel()) == 1).all())  # it is shuffled
+        other, held_out, _ = self.draw(50, 300, seed=2, **settings)
+        numpy.testing.assert_array_equal(held_out.ravel(), numpy.arange(700, 1000))
+        self.assertFalse(numpy.array_equal(other, train[:50]))
+        numpy.testing.assert_array_equal(self.places(50, 300, **settings)[:, 2], numpy.arange(700, 1000))
+
+    def test_the_tail_shares_no_content_with_training(self):
+        """Each byte, pixel and audio sample says where it is."""
+        self.write("a.txt", bytes(range(1, 201)))
+        for window, stride in [(5, 1), (5, 2), (4, 4), (3, 9)]:
+            n = (200 - window) // stride + 1
+            reach = (window - 1) // stride
+            settings = {"data": "text", "path": "a.txt", "text_window": window, "text_stride": stride, "D": 256 * window}
+            _, _, classes = self.draw(n - 7 - reach, 7, split="tail", **settings)
+            rows = numpy.frombuffer(classes, "u1").reshape(-1, window)
+            self.assertEqual(rows[-7:, 0].tolist(), (1 + stride * numpy.arange(n - 7, n)).tolist())
+            self.assertLess(rows[:-7].max(), rows[-7:].min())
+            self.assertFalse(set(rows[:-7].ravel()) & set(rows[-7:].ravel()))
+            shown = dump("draw", N=n - 7 - reach + 1, N_eval=7, split="tail", **settings)
+            self.assertEqual(shown.returncode, 2)
+            self.assertIn(b"with those left out by split: tail" if reach else b"samples, but N + N_eval", shown.stderr)
+        os.mkdir("photos")
+        image = numpy.arange(12 * 15).reshape(12, 15).astype("u1")
+        PIL.Image.fromarray(image).save("photos/b.png")
+        PIL.Image.fromarray(image[:4, :4]).save("photos/a.png")
+        settings = {"data": "images", "path": "photos", "patch": 4, "D": 16, "colour": "grey", "center": "false",
+                    "split": "tail"}
+        train, held_out, _ = self.draw(15, 9, patch_stride=2, value_scale=255, **settings)
+        self.assertFalse({*train.round().ravel()} & {*held_out.round().ravel()})  # 6 across, reach 7 of 31 patches
+        self.assertEqual(held_out[0, 0].round(), image[6, 6])
+        expected = [(1, 3, 3), (1, 3, 4), (1, 3, 5), *((1, 4, column) for column in range(6))]
+        self.assertEqual(self.places(15, 9, patch_stride=2, **settings).tolist(), [list(place) for place in expected])
+        self.assertEqual(self.places(1, 7, patch_stride=4, **settings)[[0, -1]].tolist(), [[1, 0, 2], [1, 2, 2]])
+        os.mkdir("sounds")
+        for name, n in [("a", 900), ("b", 1000)]:
+            scipy.io.wavfile.write(f"sounds/{name}.wav", 8000, (numpy.arange(n) + len(name)).astype("i2"))
+        settings = {"data": "audio", "path": "sounds", "frame": 100, "hop": 40, "D": 100, "split": "tail"}
+        self.assertEqual(self.places(10, 25, **settings)[[0, 1, 2, -1]].tolist(),
+                         [[0, 0, 19], [0, 0, 20], [1, 0, 0], [1, 0, 22]])
+        train, held_out, _ = self.draw(17, 25, frame_window="rectangular", value_scale=32768, center="false", **settings)
+        self.assertEqual(sorted(train[:, 0].round()), [1 + 40 * i for i in range(17)])
+        self.assertEqual(held_out[:3, 0].round().tolist(), [761, 801, 1])
 
     def test_every_choice_is_as_likely(self):
         """Where 3 of 7 samples go, over 350 seeds: chi-square of 18 degrees of freedom, 99.9999% of it below 61."""

@@ -8,11 +8,13 @@
  * `data: subspace` is x = U s + sigma e with U a Haar-random orthonormal basis (MATH: sigma scales e and does not
  * change its draws); `data: plane2d` is the same in the plane, with the axes for U. All other data come from files
  * (source.h): N + N_eval different samples, each choice and order of them as likely as any other, are drawn by the
- * seed; the first N train, the next N_eval are held out. Then, in this order, a patch's own mean is taken off
- * (`patch_mean`), values are multiplied by `value_scale`, the mean of the training samples is subtracted from all
- * (`center`), and all are whitened (`whiten`) by the covariance C = E diag(v) E^T of the training samples: with S =
- * diag(1/sqrt(v + whiten_epsilon)), zca is x -> E S E^T x, and pca is x -> S E^T x, the largest v first, the largest
- * component of each direction positive. vqs_dataset_restore goes the way back.
+ * seed; the first N train, the next N_eval are held out. With split: tail the last N_eval samples of the source are
+ * held out, in its order, and N that train are drawn by the seed from those before, less the last source.reach of them,
+ * which may share content with a held-out one. Then, in this order, a patch's own mean is taken off (`patch_mean`),
+ * values are multiplied by `value_scale`, the mean of the training samples is subtracted from all (`center`), and all
+ * are whitened (`whiten`) by the covariance C = E diag(v) E^T of the training samples: with S = diag(1/sqrt(v +
+ * whiten_epsilon)), zca is x -> E S E^T x, and pca is x -> S E^T x, the largest v first, the largest component of each
+ * direction positive. vqs_dataset_restore goes the way back.
  *
  * Only the samples drawn are held, whatever the size of the file, and what the way back takes: vqs_dataset_memory says
  * how many bytes. Making them takes besides 48 to 80 bytes a sample while they are drawn, what the reader needs
@@ -48,6 +50,8 @@ struct vqs_dataset {
     double *whiten, *unwhiten; /* [D][D]: the map of a centred sample, and its inverse; NULL without whitening */
     int n_classes;             /* of text: a class stands for the byte symbols[class]; 0 for all other data */
     unsigned char symbols[256];
+    struct vqs_place *places;  /* [eval.n] where held-out samples are in the source; NULL unless from a file */
+    int rate;                  /* of the source */
     struct vqs_arena arena;
 };
 

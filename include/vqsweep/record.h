@@ -89,7 +89,17 @@ enum vqs_curve {
       "probe", "estimator", "region", "quantity")                                                                      \
     X(fields, "1", "gradient to z of each estimator on a grid of the plane",                                           \
       "mean g at z; under 'smoothed' grad E_eps L(Q(z + eps))", "snapshot", "estimator", "grid_y", "grid_x",           \
-      "component")
+      "component")                                                                                                     \
+    X(originals, "1", "held-out samples", "as in the file; of text the bytes", "sample", "element")                    \
+    X(reconstructions, "1", "reconstructions of these samples",                                                        \
+      "x^ in the units of the file, what was taken off each sample given back; of text the most probable bytes",       \
+      "sample", "element")                                                                                             \
+    X(places, "1", "where these samples are",                                                                          \
+      "number of the file; row and column of a patch in its image; of others 2^20 row + column counts along the "      \
+      "file; audio samples a second",                                                                                  \
+      "sample", "place")                                                                                               \
+    X(code_pictures, "1", "each code decoded by itself", "as reconstructions, with zeros for all other codebooks",     \
+      "codebook", "code", "element")
 
 enum vqs_array_kind {
 #define VQS_X(name, unit, long_name, formula, ...) VQS_ARRAY_##name,
@@ -110,6 +120,7 @@ enum vqs_array_kind {
 #define VQS_REGION_LABELS(X)    X(all) X(near) X(far) /* of all cells, near to their boundaries, far from them */
 #define VQS_QUANTITY_LABELS(X)  X(bias) X(std) X(cosine) X(alignment) X(n_samples) X(target_error)
 #define VQS_COMPONENT_LABELS(X) X(x) X(y)
+#define VQS_PLACE_LABELS(X)     X(file) X(row) X(column) X(rate)
 
 #define VQS_X(label) VQS_LEVEL_METRIC_##label,
 enum vqs_level_metric { VQS_LEVEL_METRIC_LABELS(VQS_X) VQS_N_LEVEL_METRICS };
@@ -119,6 +130,9 @@ enum vqs_region { VQS_REGION_LABELS(VQS_X) VQS_N_REGIONS };
 #undef VQS_X
 #define VQS_X(label) VQS_QUANTITY_##label,
 enum vqs_probe_quantity { VQS_QUANTITY_LABELS(VQS_X) VQS_N_QUANTITIES };
+#undef VQS_X
+#define VQS_X(label) VQS_PLACE_##label,
+enum vqs_place_label { VQS_PLACE_LABELS(VQS_X) VQS_N_PLACES };
 #undef VQS_X
 
 /* One row of a table as data. */

@@ -33,6 +33,7 @@ enum vqs_frame_window { VQS_FRAME_HANN, VQS_FRAME_RECTANGULAR };
 enum vqs_audio_features { VQS_AUDIO_SAMPLES, VQS_AUDIO_LOG_MEL };
 enum vqs_alphabet { VQS_ALPHABET_BYTES, VQS_ALPHABET_OCCURRING };
 enum vqs_whiten { VQS_WHITEN_NONE, VQS_WHITEN_ZCA, VQS_WHITEN_PCA };
+enum vqs_split { VQS_SPLIT_RANDOM, VQS_SPLIT_TAIL };
 enum vqs_latent { VQS_LATENT_GAUSSIAN, VQS_LATENT_UNIFORM, VQS_LATENT_MIXTURE };
 enum vqs_model_kind { VQS_MODEL_LINEAR, VQS_MODEL_MLP, VQS_MODEL_CONV };
 enum vqs_orthonormal_layers { VQS_ORTHONORMAL_LAST, VQS_ORTHONORMAL_ENCODER, VQS_ORTHONORMAL_ALL };
@@ -138,6 +139,7 @@ enum vqs_when {
     X(BOOL, center, 1, 0, 1, VQS_WHEN_FILE, "1", "subtract the training mean")                                         \
     X(ENUM, whiten, VQS_WHITEN_NONE, 0, 0, VQS_WHEN_FILE, "1", "whitening by the training covariance")                 \
     X(REAL, whiten_epsilon, 0.01, 1e-12, 1e12, VQS_WHEN_WHITENED, "1", "added to the variances before whitening")      \
+    X(ENUM, split, VQS_SPLIT_RANDOM, 0, 0, VQS_WHEN_FILE, "1", "which samples are held out; tail: the file's last")    \
     X(INT, D, 128, 1, 4096, VQS_ALWAYS, "1", "input dimension")                                                        \
     X(INT, r, 2, 1, 4096, VQS_WHEN_SUBSPACE, "1", "true subspace dimension")                                           \
     X(REAL, sigma, 0.1, 0.0, 1e6, VQS_WHEN_DRAWN, "1", "standard deviation of the noise")                           \
@@ -223,6 +225,7 @@ enum vqs_when {
     X(INT, probe_pairs, 65536, 1024, 100000000, VQS_WHEN_PROBED, "1", "most antithetic pairs of draws a point")        \
     X(INT, field_grid, 0, 0, 256, VQS_WHEN_PROBED, "points", "side of the grid that gradients are mapped on, 0: none") \
     X(REAL, field_extent, 3.0, 1e-6, 1e6, VQS_WHEN_FIELD, "1", "half the width of that grid")                          \
+    X(INT, reconstructions, 0, 0, 4096, VQS_WHEN_FILE, "samples", "held-out samples kept with their reconstructions")  \
     X(INT, kmeans_restarts, 10, 1, 1000, VQS_WHEN_KMEANS, "1", "k-means++ starts, the best is kept")                   \
     X(INT, kmeans_iterations, 100, 1, 100000, VQS_WHEN_KMEANS, "1", "most Lloyd iterations a start")                   \
     X(INT, gap_restarts, 1, 0, 1000, VQS_ALWAYS, "1", "k-means starts behind lloyd_gap, 0 leaves it out")              \
@@ -254,6 +257,11 @@ static inline int vqs_code_width(const struct vqs_settings *s) {
 /* What a reconstruction's loss is the mean over, in a sample: its values, or the bytes of a text. */
 static inline int vqs_loss_terms(const struct vqs_settings *s) {
     return s->model == VQS_MODEL_MLP && s->loss == VQS_LOSS_CROSS_ENTROPY ? s->text_window : s->D;
+}
+
+/* What is shown of a sample (reconstructions): its values, or the bytes of a text. */
+static inline int vqs_shown_values(const struct vqs_settings *s) {
+    return s->data == VQS_DATA_TEXT ? s->text_window : s->D;
 }
 
 enum vqs_setting_kind {

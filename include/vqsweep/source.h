@@ -31,13 +31,24 @@
 
 struct vqs_source;
 
+/* Where a sample is: the number of its file, and of a patch its row and column among those of the image. What has no
+ * rows is counted on along a row of 2^20, so that each number is exact as a float too. */
+struct vqs_place {
+    uint32_t file, row, column;
+};
+static inline struct vqs_place vqs_place_along(uint32_t file, uint64_t number) {
+    return (struct vqs_place){file, (uint32_t)(number >> 20), (uint32_t)(number & 0xfffff)};
+}
+
 /* How one kind of data is read. */
 struct vqs_source_reader {
-    /* Fills in n, D, text, state, and classes if they are bytes. On failure `close` is called all the same. */
+    /* Fills in n, D, text, state, and what else applies. On failure `close` is called all the same. */
     enum vqs_status (*open)(const struct vqs_settings *settings, struct vqs_source *source, struct vqs_error *err);
     /* Samples [first, first + n), which exist, into rows [n][D]. */
     enum vqs_status (*read)(struct vqs_source *source, uint64_t first, size_t n, float *rows, struct vqs_error *err);
     void (*close)(struct vqs_source *source); /* frees `state`, which may be NULL */
+    /* Where a sample is; NULL where a source is one file of samples one after the other. */
+    struct vqs_place (*locate)(const struct vqs_source *source, uint64_t sample);
 };
 
 struct vqs_source {
@@ -46,6 +57,8 @@ struct vqs_source {
     uint64_t n;     /* samples, at least 1 */
     int D;          /* values of a sample */
     char text[120]; /* what it is, for people */
+    uint64_t reach; /* how far before a sample one may be that shares content with it, in samples */
+    int rate;       /* audio samples a second; else 0 */
     /* Of text: a sample is D / n_classes times one-hot over so many classes, which stand for these bytes. Else 0. */
     int n_classes;
     unsigned char symbols[256];
@@ -57,12 +70,14 @@ struct vqs_source {
  * close. */
 enum vqs_status vqs_source_open(const struct vqs_settings *settings, const struct vqs_source_reader *hdf5,
                                 struct vqs_source *source, struct vqs_error *err);
-/* Whether the source has what the settings ask for: D values a sample, N + N_eval samples. */
+/* Whether the source has what the settings ask for: D values a sample, N + N_eval samples, and those that split: tail
+ * leaves out. */
 enum vqs_status vqs_source_check(const struct vqs_source *source, const struct vqs_settings *settings,
                                  struct vqs_error *err);
 /* Samples [first, first + n) into rows [n][D], every value finite and at most 1e30. */
 enum vqs_status vqs_source_read(struct vqs_source *source, uint64_t first, size_t n, float *rows,
                                 struct vqs_error *err);
+struct vqs_place vqs_source_locate(const struct vqs_source *source, uint64_t sample);
 /* Zeroed and closed sources are left alone. */
 void vqs_source_close(struct vqs_source *source);
 
