@@ -10,7 +10,7 @@ enum { T = VQS_TILE };
 
 /* ---- shapes ----------------------------------------------------------------------------------------------------- */
 
-/* What the sources of layers have in common. */
+/* The next layer of the network, all but its shape. */
 static struct vqs_layer *next_layer(const struct vqs_settings *s, const struct vqs_kernels *kernels,
                                     struct vqs_net *net, bool hidden) {
     const bool encoder = net->purpose == VQS_RNG_ENCODER;
