@@ -30,13 +30,33 @@ class Model:
         for i in range(sum(f"{name}.{i}.W" in self.arrays for i in range(len(self.arrays)))):
             if i:
                 x = self.hidden(f"{name}.{i - 1}", x)
-            x = x @ self[f"{name}.{i}.W"].T + self[f"{name}.{i}.b"]
+            if f"{name}.{i}.window" in self.arrays:
+                x = self.convolve(f"{name}.{i}", x)
+            else:
+                x = x @ self[f"{name}.{i}.W"].T + self[f"{name}.{i}.b"]
         return x
+
+    def convolve(self, layer, x):
+        """The convolution of images, channels last, or the one that is transposed, which adds windows to an image."""
+        side, channels, size, stride = map(int, self[layer + ".window"])
+        W, b = self[layer + ".W"], self[layer + ".b"]
+        row = numpy.arange(side // stride)[:, None] * stride - (size - stride) // 2 + numpy.arange(size)
+        at = (row[:, None, :, None] * side + row[:, None, :]).reshape(-1, size * size)  # [window][pixel]
+        within = (row >= 0) & (row < side)
+        within = (within[:, None, :, None] & within[:, None, :]).reshape(at.shape)
+        if W.shape[1] == size * size * channels and len(b) == len(W):
+            pixels = x.reshape(len(x), -1, channels)[:, numpy.where(within, at, 0)] * within[:, :, None]
+            return (pixels.reshape(len(x), len(at), -1) @ W.T + b).reshape(len(x), -1)
+        windows = (x.reshape(len(x), len(at), -1) @ W.T).reshape(len(x), *at.shape, channels)
+        y = numpy.zeros((len(x), side * side, channels)) + b
+        numpy.add.at(y, (slice(None), at[within]), windows[:, within])
+        return y.reshape(len(x), -1)
 
     def hidden(self, layer, y):
         if layer + ".gain" in self.arrays:
-            y = (y - y.mean(-1, keepdims=True)) / numpy.sqrt(y.var(-1, keepdims=True) + 1e-5)
-            y = y * self[layer + ".gain"] + self[layer + ".shift"]
+            values = y.reshape(len(y), -1, len(self[layer + ".gain"]))  # of a pixel, in an image
+            values = (values - values.mean(-1, keepdims=True)) / numpy.sqrt(values.var(-1, keepdims=True) + 1e-5)
+            y = (values * self[layer + ".gain"] + self[layer + ".shift"]).reshape(y.shape)
         if self.settings["activation"] == "relu":
             return numpy.maximum(y, 0)
         return y * (1 + numpy.tanh(numpy.sqrt(2 / numpy.pi) * (y + 0.044715 * y**3))) / 2

@@ -100,9 +100,9 @@ static void add_part(struct vqs_export *list, const char *net, int number, const
     static const struct {
         const char *part, *meaning;
     } parts[] = {{"W", "[out][in] weights of a layer: x W^T + b, and of a hidden one then norm and activation"},
-                 {"b", "[out] bias of a layer; 0 where it has none"},
-                 {"gain", "[out] of a layer norm: (y - mean) / sqrt(variance + 1e-5) * gain + shift"},
-                 {"shift", "[out] see gain"}};
+                 {"b", "[out] bias of a layer, of a convolution [channels]; 0 where it has none"},
+                 {"gain", "as b, of a layer norm: (y - mean) / sqrt(variance + 1e-5) * gain + shift"},
+                 {"shift", "see gain"}};
     size_t at = 0;
     while (strcmp(parts[at].part, part)) {
         at++;
@@ -112,14 +112,30 @@ static void add_part(struct vqs_export *list, const char *net, int number, const
     add_matrix(list, name, parts[at].meaning, rows, columns, row_stride, column_stride, from);
 }
 
+/* The windows of a convolution. */
+static void add_window(struct vqs_export *list, const char *net, int number, const struct vqs_window *w) {
+    struct vqs_export_array array = {
+        .meaning = "of a convolution: side and channels of the image, side of its windows, and from one to the next; "
+                   "in = a window's values, or out where it is transposed",
+        .type = VQS_EXPORT_U64,
+        .rank = 1,
+        .size = {4}};
+    const uint64_t window[] = {(uint64_t)w->side, (uint64_t)w->channels, (uint64_t)w->size, (uint64_t)w->stride};
+    snprintf(array.name, sizeof array.name, "%s.%d.window", net, number);
+    add_copy(list, array, window);
+}
+
 static void add_net(const char *name, const struct vqs_net *net, struct vqs_export *list) {
     for (int i = 0; i < net->n; i++) {
         const struct vqs_layer *layer = &net->layer[i];
         add_part(list, name, i, "W", layer->out, layer->in, layer->ld_in, 1, layer->W);
-        add_part(list, name, i, "b", 0, layer->out, 0, 1, layer->b);
+        add_part(list, name, i, "b", 0, layer->width, 0, 1, layer->b);
         if (layer->norm) {
-            add_part(list, name, i, "gain", 0, layer->out, 0, 1, layer->gain);
-            add_part(list, name, i, "shift", 0, layer->out, 0, 1, layer->shift);
+            add_part(list, name, i, "gain", 0, layer->width, 0, 1, layer->gain);
+            add_part(list, name, i, "shift", 0, layer->width, 0, 1, layer->shift);
+        }
+        if (layer->kind != VQS_DENSE) {
+            add_window(list, name, i, &layer->window);
         }
     }
 }

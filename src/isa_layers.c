@@ -1,10 +1,12 @@
-/* isa_layers.c - what layers do besides multiplying matrices: activations, layer norm, sums over a batch, softmax. */
+/* isa_layers.c - what layers do besides multiplying matrices: activations, layer norm, sums over a batch, softmax,
+ * windows of images. */
 #include "isa_kernels.h"
 #include "simd_math.h"
 
 #include <math.h>
+#include <string.h>
 
-/* ---- activations --------------------------------------------------------------------------------------------------- */
+/* ---- activations ------------------------------------------------------------------------------------------------ */
 
 /* x s, s = 1 / (1 + e^-2u) = (1 + tanh u) / 2, u = sqrt(2/pi) (x + 0.044715 x^3)   Hendrycks, Gimpel 2016 */
 static void gelu(size_t n, vqs_real *y, vqs_real *slope) {
@@ -32,7 +34,7 @@ void KERNEL(activate)(enum vqs_activation activation, size_t n, vqs_real *y, vqs
     }
 }
 
-/* ---- layer norm (Ba, Kiros, Hinton 2016) --------------------------------------------------------------------------- */
+/* ---- layer norm (Ba, Kiros, Hinton 2016) ------------------------------------------------------------------------ */
 
 /* Mean of a[i], or of (a[i] - *from)^2 */
 static vqs_real mean_of(int n, const vqs_real *a, const vqs_real *from) {
@@ -80,7 +82,7 @@ void KERNEL(normalize_back)(int rows, int width, size_t ld, const vqs_real *gain
     }
 }
 
-/* ---- products and sums --------------------------------------------------------------------------------------------- */
+/* ---- products and sums ------------------------------------------------------------------------------------------ */
 
 void KERNEL(multiply)(size_t n, const vqs_real *b, vqs_real *a) {
     for (size_t i = 0; i < n; i += VL) {
@@ -100,7 +102,7 @@ void KERNEL(column_sums)(int rows, size_t ld, size_t first, size_t last, const v
     }
 }
 
-/* ---- losses ------------------------------------------------------------------------------------------------------- */
+/* ---- losses ----------------------------------------------------------------------------------------------------- */
 
 double KERNEL(squared_error)(size_t n, vqs_real scale, const vqs_real *x, const vqs_real *xhat, vqs_real *g) {
     vf sum = v_set(0);
@@ -135,4 +137,70 @@ double KERNEL(cross_entropy)(int n, int target, vqs_real scale, vqs_real *logits
         logits[i] = share * p[i] - (i == target ? scale : 0);
     }
     return log((double)total) - off;
+}
+
+/* ---- windows of images ------------------------------------------------------------------------------------------ */
+
+/* What of a window lies in the image. */
+struct part {
+    int top, bottom;        /* rows of the window, [top, bottom) */
+    size_t image, line;     /* where their values begin, in the image and in the line, */
+    size_t row, window_row; /* from one row to the next in each, */
+    size_t n;               /* and values of a row */
+};
+
+INLINE struct part part_of(const struct vqs_window *w, int y, int x) {
+    const int before = (w->size - w->stride) / 2, y0 = y * w->stride - before, x0 = x * w->stride - before;
+    const int top = y0 < 0 ? -y0 : 0, bottom = w->size < w->side - y0 ? w->size : w->side - y0;
+    const int left = x0 < 0 ? -x0 : 0, right = w->size < w->side - x0 ? w->size : w->side - x0;
+    return (struct part){.top = top,
+                         .bottom = bottom,
+                         .image = (size_t)(((y0 + top) * w->side + x0 + left) * w->channels),
+                         .line = (size_t)((top * w->size + left) * w->channels),
+                         .row = (size_t)(w->side * w->channels),
+                         .window_row = (size_t)(w->size * w->channels),
+                         .n = (size_t)((right - left) * w->channels)};
+}
+
+void KERNEL(unroll)(const struct vqs_window *w, int rows, size_t ld_image, const vqs_real *images, size_t ld,
+                    vqs_real *lines) {
+    const int places = w->side / w->stride;
+    const size_t values = (size_t)(w->size * w->size * w->channels);
+    for (int row = 0; row < rows; row++, images += ld_image) {
+        for (int i = 0; i < places * places; i++, lines += ld) {
+            const struct part p = part_of(w, i / places, i % places);
+            const vqs_real *restrict from = images + p.image;
+            vqs_real *restrict to = lines + p.line;
+            if ((size_t)(p.bottom - p.top) * p.n < values) {
+                memset(lines, 0, values * sizeof *lines);
+            }
+            for (int dy = p.top; dy < p.bottom; dy++, from += p.row, to += p.window_row) {
+                _Pragma("omp simd") for (size_t j = 0; j < p.n; j++) {
+                    to[j] = from[j];
+                }
+            }
+        }
+    }
+}
+
+void KERNEL(fold)(const struct vqs_window *w, int rows, size_t ld, const vqs_real *lines, const vqs_real *b,
+                  size_t ld_image, vqs_real *images) {
+    const int places = w->side / w->stride, channels = w->channels;
+    const size_t pixels = (size_t)(w->side * w->side);
+    for (int row = 0; row < rows; row++, images += ld_image) {
+        memset(images, 0, ld_image * sizeof *images);
+        for (size_t i = 0; b && i < pixels; i++) {
+            memcpy(images + i * (size_t)channels, b, (size_t)channels * sizeof *images);
+        }
+        for (int i = 0; i < places * places; i++, lines += ld) {
+            const struct part p = part_of(w, i / places, i % places);
+            const vqs_real *restrict from = lines + p.line;
+            vqs_real *restrict to = images + p.image;
+            for (int dy = p.top; dy < p.bottom; dy++, from += p.window_row, to += p.row) {
+                _Pragma("omp simd") for (size_t j = 0; j < p.n; j++) {
+                    to[j] += from[j];
+                }
+            }
+        }
+    }
 }

@@ -18,7 +18,8 @@ void vqs_model_carve(const struct vqs_settings *s, const struct vqs_kernels *k, 
     m->D = s->D;
     m->d = s->d;
     m->ld = vqs_row_stride(s->D);
-    const bool mlp = vqs_setting_used(VQS_SETTING_hidden, s);
+    const bool mlp = vqs_setting_used(VQS_SETTING_activation, s);
+    struct vqs_mlp shape;
     m->mlp = mlp ? vqs_arena_take(arena, 1, sizeof *m->mlp) : NULL;
     m->tied = !trained || (!mlp && s->decoder == VQS_DECODER_TIED);
     m->bias = trained && !mlp && s->bias;
@@ -32,14 +33,17 @@ void vqs_model_carve(const struct vqs_settings *s, const struct vqs_kernels *k, 
     vqs_quantizer_carve(s, k, arena, m->params ? m->params + before_codes : NULL, &m->quantizer);
     m->packed = vqs_arena_take(arena, mlp ? 0 : k->pack_size(m->rows, m->ld), sizeof *m->packed);
     m->gram = vqs_arena_take(arena, mlp || m->tied ? 0 : d * d, sizeof *m->gram);
-    m->ld_kept = mlp ? vqs_row_stride(s->hidden_layers ? s->hidden : s->D) : m->ld;
-    m->n_kept = mlp && !s->orthonormal ? 0 : d * m->ld_kept;
-    m->tile_scratch = mlp ? vqs_mlp_tile_scratch(s) : (size_t)m->rows * T;
+    if (mlp) {
+        vqs_mlp_carve(s, k, NULL, &shape);
+    }
+    m->n_kept = mlp ? shape.n_kept : d * m->ld;
+    m->tile_scratch = mlp ? shape.tile_scratch : (size_t)m->rows * T;
     m->decoded_bias = vqs_arena_take(arena, m->bias ? d : 0, sizeof *m->decoded_bias);
     const size_t samples = (size_t)(s->N > s->N_eval ? s->N : s->N_eval), tiles = (samples + T - 1) / T;
     scratch->z = vqs_arena_take(arena, tiles * T * d, sizeof *scratch->z);
     scratch->y = vqs_arena_take(arena, m->tile_scratch, sizeof *scratch->y);
-    scratch->retract = vqs_arena_take(arena, vqs_retract_scratch(s->retraction, s->d, m->ld_kept), sizeof(vqs_real));
+    const size_t retract = mlp ? vqs_mlp_retract_scratch(s) : vqs_retract_scratch(s->retraction, s->d, m->ld);
+    scratch->retract = vqs_arena_take(arena, retract, sizeof *scratch->retract);
     scratch->order = vqs_arena_take(arena, (size_t)s->N, sizeof *scratch->order);
     vqs_lloyd_carve(arena, (size_t)s->N, vqs_code_width(s), s->K, &scratch->lloyd);
     if (!m->params) { /* measuring */
@@ -85,6 +89,10 @@ void vqs_model_refresh(struct vqs_model *m) {
     for (int part = 0; part < VQS_MODEL_PARTS; part++) {
         vqs_model_refresh_part(m, part);
     }
+}
+
+int vqs_model_retract(struct vqs_model *m, enum vqs_retraction kind, vqs_real *scratch) {
+    return m->mlp ? vqs_mlp_retract(m->mlp, kind, scratch) : vqs_retract(m->kernels, kind, m->d, m->ld, m->W, scratch);
 }
 
 /* ---- encoding -------------------------------------------------------------------------------------------------- */
@@ -171,7 +179,7 @@ void vqs_model_init(const struct vqs_settings *s, const struct vqs_dataset *data
                     struct vqs_model_scratch *scratch) {
     memset(m->params, 0, m->n_params * sizeof *m->params);
     if (m->mlp) {
-        vqs_mlp_init(s, m->mlp);
+        vqs_mlp_init(s, m->mlp, scratch->retract);
     } else {
         init_linear(s, m);
     }

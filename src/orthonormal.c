@@ -64,17 +64,16 @@ static void retract_polar(const struct vqs_kernels *k, int d, size_t ld, vqs_rea
 }
 
 static void retract_qr(int d, size_t ld, bool mend_signs, vqs_real *W, vqs_real *scratch) {
-    vqs_real *tau = scratch, *work = tau + d;
+    vqs_real *tau = scratch, *diagonal = tau + d, *work = diagonal + d;
     const int m = (int)ld, lwork = QR_BLOCK * d;
     int info = 0;
     geqrf(&m, &d, W, &m, tau, work, &lwork, &info);
-    unsigned char negative[512] = {0}; /* d <= 512, settings.h */
     for (int i = 0; i < d; i++) {
-        negative[i] = mend_signs && W[row(i, ld) + (size_t)i] < 0;
+        diagonal[i] = W[row(i, ld) + (size_t)i];
     }
     orgqr(&m, &d, &d, W, &m, tau, work, &lwork, &info);
     for (int i = 0; i < d; i++) {
-        for (size_t c = 0; negative[i] && c < ld; c++) {
+        for (size_t c = 0; mend_signs && diagonal[i] < 0 && c < ld; c++) {
             W[row(i, ld) + c] = -W[row(i, ld) + c];
         }
     }
@@ -87,7 +86,7 @@ size_t vqs_retract_scratch(enum vqs_retraction kind, int d, size_t ld) {
         return before + (size_t)d * (size_t)d + row(d, ld);
     case VQS_RETRACTION_QR:
     case VQS_RETRACTION_QR_RAW:
-        return before + (size_t)d + QR_BLOCK * (size_t)d;
+        return before + (2 + QR_BLOCK) * (size_t)d;
     default:
         return before;
     }
@@ -113,5 +112,45 @@ int vqs_retract(const struct vqs_kernels *k, enum vqs_retraction kind, int d, si
     for (int i = 0; i < d; i++) {
         flips += k->dot(ld, before + row(i, ld), W + row(i, ld)) < 0;
     }
+    return flips;
+}
+
+/* ---- rows or columns -------------------------------------------------------------------------------------------- */
+
+/* to [cols][row stride of rows], spare values 0 */
+static void transpose(int rows, int cols, const vqs_real *W, vqs_real *to) {
+    const size_t ld = vqs_row_stride(cols), ld_to = vqs_row_stride(rows);
+    memset(to, 0, row(cols, ld_to) * sizeof *to);
+    for (int i = 0; i < rows; i++) {
+        for (int j = 0; j < cols; j++) {
+            to[row(j, ld_to) + (size_t)i] = W[row(i, ld) + (size_t)j];
+        }
+    }
+}
+
+void vqs_orthonormalize_either(const struct vqs_kernels *k, int rows, int cols, vqs_real *W, vqs_real *scratch) {
+    if (rows <= cols) {
+        vqs_orthonormalize(k, rows, vqs_row_stride(cols), W);
+        return;
+    }
+    transpose(rows, cols, W, scratch);
+    vqs_orthonormalize(k, cols, vqs_row_stride(rows), scratch);
+    transpose(cols, rows, scratch, W);
+}
+
+size_t vqs_retract_either_scratch(enum vqs_retraction kind, int rows, int cols) {
+    return rows <= cols ? vqs_retract_scratch(kind, rows, vqs_row_stride(cols))
+                        : row(cols, vqs_row_stride(rows)) + vqs_retract_scratch(kind, cols, vqs_row_stride(rows));
+}
+
+int vqs_retract_either(const struct vqs_kernels *k, enum vqs_retraction kind, int rows, int cols, vqs_real *W,
+                       vqs_real *scratch) {
+    const size_t ld = vqs_row_stride(rows);
+    if (rows <= cols) {
+        return vqs_retract(k, kind, rows, vqs_row_stride(cols), W, scratch);
+    }
+    transpose(rows, cols, W, scratch);
+    const int flips = vqs_retract(k, kind, cols, ld, scratch, scratch + row(cols, ld));
+    transpose(cols, rows, scratch, W);
     return flips;
 }

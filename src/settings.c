@@ -49,8 +49,9 @@ const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
     static const char *const whiten[] = {"none", "zca", "pca"};
     static const char *const split[] = {"random", "tail"};
     static const char *const latent[] = {"gaussian", "uniform", "mixture"};
-    static const char *const model[] = {"linear", "mlp"};
+    static const char *const model[] = {"linear", "mlp", "conv"};
     static const char *const activation[] = {"gelu", "relu"};
+    static const char *const orthonormal_layers[] = {"last", "encoder", "all"};
     static const char *const loss[] = {"mse", "cross_entropy"};
     static const char *const encoder[] = {"linear", "identity"};
     static const char *const decoder[] = {"free", "tied"};
@@ -88,6 +89,8 @@ const char *vqs_setting_choice(enum vqs_setting_id id, int i) {
         return i < COUNT(model) ? model[i] : NULL;
     case VQS_SETTING_activation:
         return i < COUNT(activation) ? activation[i] : NULL;
+    case VQS_SETTING_orthonormal_layers:
+        return i < COUNT(orthonormal_layers) ? orthonormal_layers[i] : NULL;
     case VQS_SETTING_loss:
         return i < COUNT(loss) ? loss[i] : NULL;
     case VQS_SETTING_encoder:
@@ -142,7 +145,7 @@ static bool is_drawn(const struct vqs_settings *s) {
 
 bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *s) {
     const struct vqs_estimator *estimator = vqs_estimator_get(s->estimator);
-    const bool trained = estimator->backward != NULL;
+    const bool trained = estimator->backward != NULL, layers = trained && s->model != VQS_MODEL_LINEAR;
     const bool placed = trained && !vqs_learning_is_grid((enum vqs_learning_kind)s->codebook);
     const bool losses = trained && !(estimator->needs & VQS_WITHOUT_LOSSES) && s->codebook != VQS_LEARN_FSQ;
     const bool replay = losses && s->beta_schedule == VQS_BETA_REPLAY;
@@ -180,10 +183,16 @@ bool vqs_setting_used(enum vqs_setting_id id, const struct vqs_settings *s) {
         return trained && vqs_n_codebooks(s) > 1;
     case VQS_WHEN_LINEAR:
         return trained && s->model == VQS_MODEL_LINEAR;
+    case VQS_WHEN_LAYERS:
+        return layers;
     case VQS_WHEN_MLP:
         return trained && s->model == VQS_MODEL_MLP;
+    case VQS_WHEN_CONV:
+        return trained && s->model == VQS_MODEL_CONV;
+    case VQS_WHEN_ORTHONORMAL:
+        return layers && s->orthonormal;
     case VQS_WHEN_RETRACTED:
-        return trained && (s->model == VQS_MODEL_MLP ? s->orthonormal : s->encoder == VQS_ENCODER_LINEAR);
+        return trained && (layers ? s->orthonormal : s->encoder == VQS_ENCODER_LINEAR);
     case VQS_WHEN_PROBED:
         return trained && s->probe_epochs.n > 0;
     case VQS_WHEN_FIELD:

@@ -1,5 +1,6 @@
 /* settings_check.c - what settings cannot have together, and what no trial can be made of. */
 #include "care.h"
+#include "mlp.h"
 #include "schedule.h"
 #include "vqsweep/estimators.h"
 #include "vqsweep/learning.h"
@@ -140,16 +141,62 @@ static enum vqs_status check_codebooks(const struct vqs_settings *s, enum vqs_se
     return VQS_OK;
 }
 
-/* What an MLP cannot do. */
-static enum vqs_status check_mlp(const struct vqs_settings *s, enum vqs_setting_id *culprit, struct vqs_error *err) {
-    if (!vqs_setting_used(VQS_SETTING_hidden, s)) {
+/* Which samples convolutions can take, and how small these may make them. */
+static enum vqs_status check_conv(const struct vqs_settings *s, enum vqs_setting_id *culprit, struct vqs_error *err) {
+    int side, channels, divisor = 1;
+    if (!vqs_setting_used(VQS_SETTING_conv_layers, s)) {
         return VQS_OK;
     }
-    if (s->orthonormal && s->hidden_layers > 0 && s->d > s->hidden) {
+    if (s->data == VQS_DATA_AUDIO || s->data == VQS_DATA_TEXT || s->data == VQS_DATA_PLANE2D) {
+        *culprit = VQS_SETTING_model;
+        return vqs_fail(err, VQS_ERR_JOB, "model: conv is of images, not of data: %s; set model: mlp",
+                        vqs_setting_choice(VQS_SETTING_data, s->data));
+    }
+    if (vqs_setting_used(VQS_SETTING_whiten_epsilon, s) && s->whiten == VQS_WHITEN_PCA) {
+        *culprit = VQS_SETTING_whiten;
+        return vqs_fail(err, VQS_ERR_JOB, "whiten: pca leaves no pixels for model: conv; use whiten: zca");
+    }
+    if (!vqs_conv_image(s->D, &side, &channels)) {
+        *culprit = VQS_SETTING_D;
+        return vqs_fail(err, VQS_ERR_JOB,
+                        "D: model: conv wants square images of 1 or 3 channels, D = p x p or p x p x 3, not %d", s->D);
+    }
+    if (s->conv_channels % VQS_ROW_UNIT) {
+        *culprit = VQS_SETTING_conv_channels;
+        return vqs_fail(err, VQS_ERR_JOB, "conv_channels: must be a multiple of %d, not %d", VQS_ROW_UNIT,
+                        s->conv_channels);
+    }
+    if (s->conv_kernel < s->conv_stride) {
+        *culprit = VQS_SETTING_conv_kernel;
+        return vqs_fail(err, VQS_ERR_JOB,
+                        "conv_kernel: windows of %d pixels leave some out at conv_stride = %d; it must be as large at "
+                        "least",
+                        s->conv_kernel, s->conv_stride);
+    }
+    for (int i = 0; i < s->conv_layers; i++) {
+        divisor *= s->conv_stride;
+    }
+    if (side % divisor) {
+        *culprit = VQS_SETTING_conv_layers;
+        return vqs_fail(err, VQS_ERR_JOB,
+                        "conv_layers: %d of conv_stride = %d want images whose side divides by %d, not of %d pixels",
+                        s->conv_layers, s->conv_stride, divisor, side);
+    }
+    return VQS_OK;
+}
+
+/* What networks cannot do. */
+static enum vqs_status check_layers(const struct vqs_settings *s, enum vqs_setting_id *culprit, struct vqs_error *err) {
+    if (!vqs_setting_used(VQS_SETTING_activation, s)) {
+        return VQS_OK;
+    }
+    const int before_last = vqs_mlp_before_last(s);
+    if (s->orthonormal && s->d > before_last) {
         *culprit = VQS_SETTING_orthonormal;
         return vqs_fail(err, VQS_ERR_JOB,
-                        "orthonormal: %d rows of %d values cannot be orthonormal; d must be at most hidden", s->d,
-                        s->hidden);
+                        "orthonormal: d = %d rows of the %d values before the encoder's last layer cannot be "
+                        "orthonormal; d must be at most those",
+                        s->d, before_last);
     }
     if (s->loss == VQS_LOSS_CROSS_ENTROPY && s->data != VQS_DATA_TEXT) {
         *culprit = VQS_SETTING_loss;
@@ -208,7 +255,8 @@ enum vqs_status vqs_settings_check(const struct vqs_settings *s, enum vqs_settin
     status = status ? status : check_epochs(VQS_SETTING_probe_epochs, s, &s->probe_epochs, culprit, err);
     status = status ? status : check_data(s, culprit, err);
     status = status ? status : check_reconstructions(s, culprit, err);
-    status = status ? status : check_mlp(s, culprit, err);
+    status = status ? status : check_conv(s, culprit, err);
+    status = status ? status : check_layers(s, culprit, err);
     status = status ? status : vqs_learning_check(s, culprit, err);
     status = status ? status : vqs_care_check(s, culprit, err);
     return status ? status : vqs_schedule_check(s, culprit, err);

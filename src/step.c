@@ -32,7 +32,7 @@ static bool decodes_codes(const struct vqs_settings *s, const struct vqs_estimat
 
 /* Whether a linear decoder's gradients want sums of what it decodes. */
 static bool wants_moments(const struct vqs_settings *s, const struct vqs_estimator *estimator) {
-    return !vqs_setting_used(VQS_SETTING_hidden, s) && !decodes_codes(s, estimator);
+    return !vqs_setting_used(VQS_SETTING_activation, s) && !decodes_codes(s, estimator);
 }
 
 /* Whether sum f x^T, where `rows` have it, is had for less as sum_k c_k (sum of the x of code k)^T: that costs a sample
@@ -155,7 +155,7 @@ void vqs_work_carve(const struct vqs_settings *s, const struct vqs_kernels *kern
         struct vqs_tile measured;
         vqs_tile_carve(s, estimator, m->rows, arena, w->tile ? &w->tile[i] : &measured);
     }
-    if (vqs_setting_used(VQS_SETTING_hidden, s)) {
+    if (vqs_setting_used(VQS_SETTING_activation, s)) {
         vqs_mlp_work_carve(s, estimator, team, arena, w);
     }
     if (vqs_setting_used(VQS_SETTING_probe_samples, s)) {
@@ -426,7 +426,7 @@ static void meet(struct vqs_team *team, const struct vqs_tile *tile) {
     vqs_profile_lap(tile->profile, VQS_PHASE_WAIT);
 }
 
-/* Sums over the runs of tiles, by rows, or an MLP's gradients; what codes gather, by codes; and what else the runs
+/* Sums over the runs of tiles, by rows, or networks' gradients; what codes gather, by codes; and what else the runs
  * summed. */
 static void add_up(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team, int me) {
     const struct vqs_model *m = &w->model;
@@ -436,7 +436,7 @@ static void add_up(struct vqs_work *w, const struct vqs_batch *b, struct vqs_tea
             gather(w, b, begin_of(m->quantizer.K, 1, part, parts), begin_of(m->quantizer.K, 1, part + 1, parts), me);
             vqs_profile_lap(w->tile[me].profile, VQS_PHASE_CODES);
         } else if (part < parts + sums && m->mlp) {
-            vqs_mlp_gradient(w, b, part - parts);
+            vqs_mlp_gradient(w, b, part - parts, me);
             vqs_profile_lap(w->tile[me].profile, VQS_PHASE_LAYERS);
         } else if (part < parts + sums) {
             const size_t first = (size_t)begin_of(w->outer_rows, 1, part - parts, parts);
@@ -531,8 +531,7 @@ static void move_parameters(struct vqs_work *w, const struct vqs_batch *b, struc
             }
             move(w, &adam, 0, encoder);
             vqs_profile_lap(w->tile[me].profile, VQS_PHASE_ADAM);
-            w->sums.flips += vqs_retract(m->kernels, (enum vqs_retraction)s->retraction, m->d, m->ld_kept, m->params,
-                                         w->scratch.retract);
+            w->sums.flips += vqs_model_retract(m, (enum vqs_retraction)s->retraction, w->scratch.retract);
             vqs_profile_lap(w->tile[me].profile, VQS_PHASE_RETRACT);
         } else {
             move(w, &adam, turn.first + (size_t)begin_of(rest, VQS_ROW_UNIT, part - 1, parts),

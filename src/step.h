@@ -66,7 +66,7 @@ struct vqs_work {
     vqs_real *x_sums;         /* [K][ld] sums of a batch's samples by code; else NULL, and */
     uint32_t *sorted;         /* [team][tiles][T] samples by code */
     struct vqs_tile *tile;    /* [team] */
-    struct vqs_mlp_work *mlp; /* what else an MLP works in (step_mlp.c); NULL in a linear model */
+    struct vqs_mlp_work *mlp; /* what else networks work in (step_mlp.c); NULL in a linear model */
     /* epoch */
     struct vqs_epoch_sums sums;
     vqs_real *codes_before; /* [n_codes] at the start of the epoch; also Lloyd's codebook at the end */
@@ -100,7 +100,7 @@ void vqs_step_lead(const struct vqs_partial *part, bool collects, struct vqs_til
 /* The tile is number `number` of the batch: its samples `rows`, and where its codes go. */
 void vqs_step_place_tile(const struct vqs_work *work, const struct vqs_batch *batch, int number, struct vqs_tile *tile);
 
-/* An MLP's part in a step (step_mlp.c). Its batch is cut into at most VQS_PARTIALS runs of so many rows: */
+/* The networks' part in a step (step_mlp.c). Its batch is cut into at most VQS_PARTIALS runs of so many rows: */
 int vqs_mlp_rows_of_run(const struct vqs_settings *settings);
 /* run `p` of them forward and back, by member `me`; */
 void vqs_mlp_work_carve(const struct vqs_settings *settings, const struct vqs_estimator *estimator, int team,
@@ -108,7 +108,7 @@ void vqs_mlp_work_carve(const struct vqs_settings *settings, const struct vqs_es
 void vqs_mlp_run(struct vqs_work *work, const struct vqs_batch *batch, int p, int me, bool collects);
 /* and then the parts of its parameters' gradients. */
 int vqs_mlp_parts(const struct vqs_work *work);
-void vqs_mlp_gradient(struct vqs_work *work, const struct vqs_batch *batch, int part);
+void vqs_mlp_gradient(struct vqs_work *work, const struct vqs_batch *batch, int part, int me);
 
 /* What vqs_step does to the codes beyond gathering their gradients, each by one member alone (step_codes.c):
  * with an entropy penalty, from a first pass over the tiles, what its gradients want of all samples; */

@@ -1,5 +1,5 @@
-/* step_mlp.c - a step of an MLP: the batch's rows through the encoder, by tiles to codes, through the decoder to the loss
- * and back.
+/* step_mlp.c - a step of networks of layers: the batch's rows through the encoder, by tiles to codes, through the decoder
+ * to the loss and back.
  *
  * Rows go through OpenBLAS by whole runs, for a product of few rows is slow; all that a layer's gradient wants of the
  * batch is kept, so that it is one product over all rows. */
@@ -18,6 +18,7 @@ struct vqs_mlp_work {
     vqs_real *z;     /* the same as f for estimators that want z decoded, with traces of its own */
     struct vqs_trace encoder[VQS_MOST_LAYERS], decoder[VQS_MOST_LAYERS], at_z[VQS_MOST_LAYERS];
     struct vqs_tile *tile; /* [team][run / T] */
+    vqs_real *scratch;     /* [team][scratch of the networks] */
 };
 
 int vqs_mlp_rows_of_run(const struct vqs_settings *s) {
@@ -43,6 +44,7 @@ void vqs_mlp_work_carve(const struct vqs_settings *s, const struct vqs_estimator
         a->z = vqs_arena_take(arena, latent, sizeof *a->z);
         vqs_net_carve(&shape.decoder, s->batch, true, arena, a->at_z);
     }
+    a->scratch = vqs_arena_take(arena, (size_t)team * shape.scratch, sizeof *a->scratch);
     const int tiles = team * (a->run / T);
     a->tile = vqs_arena_take(arena, (size_t)tiles, sizeof *a->tile);
     for (int i = 0; i < tiles; i++) {
@@ -71,6 +73,10 @@ static double row_loss(const struct vqs_batch *b, size_t D, uint32_t row, const 
                                               g + i * classes);
     }
     return sum;
+}
+
+static vqs_real *scratch_of(const struct vqs_work *w, int me) {
+    return w->mlp->scratch + (size_t)me * w->model.mlp->scratch;
 }
 
 /* The losses of rows [first, first + rows) and their gradients, into g of the decoder's last layer. */
@@ -112,16 +118,16 @@ static int quantize_run(const struct vqs_work *w, const struct vqs_batch *b, con
 }
 
 /* The decoder to the loss and back to gf. */
-static double decode_run(const struct vqs_work *w, const struct vqs_batch *b, int first, int rows) {
+static double decode_run(const struct vqs_work *w, const struct vqs_batch *b, int first, int rows, vqs_real *scratch) {
     const struct vqs_net *net = &w->model.mlp->decoder;
     const struct vqs_mlp_work *a = w->mlp;
-    vqs_net_forward(net, a->f, first, rows, a->decoder);
+    vqs_net_forward(net, a->f, first, rows, a->decoder, scratch);
     const double loss = rows_loss(w, b, &a->decoder[net->n - 1], first, rows);
-    vqs_net_backward(net, first, rows, a->decoder, a->gf);
+    vqs_net_backward(net, first, rows, a->decoder, a->gf, scratch);
     if (a->z) { /* which then holds the gradient to itself */
-        vqs_net_forward(net, a->z, first, rows, a->at_z);
+        vqs_net_forward(net, a->z, first, rows, a->at_z, scratch);
         rows_loss(w, b, &a->at_z[net->n - 1], first, rows);
-        vqs_net_backward(net, first, rows, a->at_z, a->z);
+        vqs_net_backward(net, first, rows, a->at_z, a->z, scratch);
     }
     return loss;
 }
@@ -152,6 +158,7 @@ void vqs_mlp_run(struct vqs_work *w, const struct vqs_batch *b, int p, int me, b
     struct vqs_partial *part = &w->partial[p];
     struct vqs_tile *tile = a->tile + (size_t)me * (size_t)(a->run / T);
     struct vqs_profile *profile = w->tile[me].profile;
+    vqs_real *scratch = scratch_of(w, me);
     part->rec = part->vq = part->zero = part->entropy = 0;
     vqs_step_clear(w, part);
     if (rows <= 0) { /* a short batch leaves runs empty */
@@ -160,16 +167,16 @@ void vqs_mlp_run(struct vqs_work *w, const struct vqs_batch *b, int p, int me, b
     for (int i = first; i < first + rows; i++) {
         memcpy(a->x + (size_t)i * m->ld, b->samples->x + b->order[i] * m->ld, m->ld * sizeof *a->x);
     }
-    vqs_net_forward(&m->mlp->encoder, a->x, first, rows, a->encoder);
+    vqs_net_forward(&m->mlp->encoder, a->x, first, rows, a->encoder, scratch);
     vqs_profile_lap(profile, VQS_PHASE_LAYERS);
     const int tiles = quantize_run(w, b, part, first, rows, collects, tile);
     vqs_profile_lap(profile, VQS_PHASE_ASSIGN);
     if (!collects) {
-        part->rec = decode_run(w, b, first, rows);
+        part->rec = decode_run(w, b, first, rows, scratch);
         vqs_profile_lap(profile, VQS_PHASE_LAYERS);
         estimate_run(w, b, first, tiles, tile);
         vqs_profile_lap(profile, VQS_PHASE_ESTIMATE);
-        vqs_net_backward(&m->mlp->encoder, first, rows, a->encoder, NULL);
+        vqs_net_backward(&m->mlp->encoder, first, rows, a->encoder, NULL, scratch);
         vqs_profile_lap(profile, VQS_PHASE_LAYERS);
     }
     for (int i = 0; i < tiles; i++) {
@@ -185,13 +192,14 @@ int vqs_mlp_parts(const struct vqs_work *w) {
     return vqs_net_parts(&w->model.mlp->encoder) + vqs_net_parts(&w->model.mlp->decoder);
 }
 
-void vqs_mlp_gradient(struct vqs_work *w, const struct vqs_batch *b, int part) {
+void vqs_mlp_gradient(struct vqs_work *w, const struct vqs_batch *b, int part, int me) {
     const struct vqs_mlp *mlp = w->model.mlp;
     const struct vqs_mlp_work *a = w->mlp;
     const int encoder = vqs_net_parts(&mlp->encoder);
     if (part < encoder) {
-        vqs_net_gradient(&mlp->encoder, part, a->x, b->n, a->encoder, w->model.params, w->grad);
+        vqs_net_gradient(&mlp->encoder, part, a->x, b->n, a->encoder, w->model.params, w->grad, scratch_of(w, me));
     } else {
-        vqs_net_gradient(&mlp->decoder, part - encoder, a->f, b->n, a->decoder, w->model.params, w->grad);
+        vqs_net_gradient(&mlp->decoder, part - encoder, a->f, b->n, a->decoder, w->model.params, w->grad,
+                         scratch_of(w, me));
     }
 }

@@ -1,6 +1,7 @@
 /* train.c - one trial: data, model, epochs of steps (step.h), evaluation, record. */
 #include "vqsweep/train.h"
 
+#include "mlp.h"
 #include "reconstruct.h"
 #include "step.h"
 #include "vqsweep/quantizer.h"
@@ -473,12 +474,6 @@ static double penalty_operations(const struct vqs_settings *s) {
            (s->orthogonality > 0 ? steps * 8 * K * d * d : 0);
 }
 
-/* Multiply-adds of an MLP for a sample on its way forward. */
-static double mlp_operations(const struct vqs_settings *s) {
-    const double h = s->hidden, inner = s->hidden_layers > 1 ? (s->hidden_layers - 1) * h * h : 0;
-    return s->hidden_layers > 0 ? 2 * (s->D * h + inner + h * s->d) : 2.0 * s->D * s->d;
-}
-
 double vqs_trial_team_seconds(const struct vqs_settings *s, int team, double phase_seconds) {
     const double multiply_adds_per_second = 2e10, seconds_per_normal = 1.5e-9, seconds_per_sample_pass = 5e-9;
     const double D = s->D, d = s->d, N = s->N, samples = N + s->N_eval;
@@ -496,7 +491,7 @@ double vqs_trial_team_seconds(const struct vqs_settings *s, int team, double pha
     }
     if (is_trained(s)) {
         const double steps = s->epochs * ceil(N / s->batch);
-        const bool mlp = vqs_setting_used(VQS_SETTING_hidden, s);
+        const bool mlp = vqs_setting_used(VQS_SETTING_activation, s);
         const double run = mlp ? vqs_mlp_rows_of_run(s) : VQS_TILE;
         const double runs = fmin(VQS_PARTIALS, ceil(s->batch / run)), share = ceil(runs / team) / runs;
         training = s->epochs * N * share *
@@ -505,8 +500,9 @@ double vqs_trial_team_seconds(const struct vqs_settings *s, int team, double pha
                    steps * ((products * D * d * 6 + 10 * K * d) / team + D * d * d) / multiply_adds_per_second +
                    steps * VQS_STEP_PHASES * phase_seconds + penalty_operations(s) / multiply_adds_per_second;
         if (mlp) { /* by OpenBLAS, three times as fast; backward takes twice the time of forward */
-            training += (3 * s->epochs * N * share + 3 * samples) * mlp_operations(s) / (3 * multiply_adds_per_second) +
-                        steps * mlp_operations(s) * 6 / team / multiply_adds_per_second;
+            training += (3 * s->epochs * N * share + 3 * samples) * vqs_mlp_operations(s) / (3 * multiply_adds_per_second) +
+                        steps * (vqs_mlp_operations(s) * 6 / team + vqs_mlp_retract_operations(s)) /
+                            multiply_adds_per_second;
         }
         training *= is_replay(s) ? 2 : 1;
     } else {

@@ -16,10 +16,10 @@ add_test(NAME test_trajectories COMMAND ${VQS_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR
 set_tests_properties(test_trajectories PROPERTIES LABELS "grad;python" TIMEOUT 120 SKIP_RETURN_CODE 77)
 vqs_test(NAME test_learned LABELS grad LIBS vqs_core_double)
 
-# An MLP on photographs beside an independent one in PyTorch, with Debian's PyTorch and scikit-learn's photographs.
+# Networks on photographs beside independent ones in PyTorch, with Debian's PyTorch and scikit-learn's photographs.
 foreach(name test_mlp_torch test_mlp_torch_long)
     string(REGEX MATCH "long" long ${name})
     add_test(NAME ${name} COMMAND ${VQS_PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/test_mlp_torch.py $<TARGET_FILE:vqsweep>
         $<$<BOOL:${long}>:--long>)
-    set_tests_properties(${name} PROPERTIES LABELS "grad;python;${long}" TIMEOUT 600 SKIP_RETURN_CODE 77)
+    set_tests_properties(${name} PROPERTIES LABELS "grad;python;${long}" TIMEOUT $<IF:$<BOOL:${long}>,1800,600> SKIP_RETURN_CODE 77)
 endforeach()

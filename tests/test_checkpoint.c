@@ -40,6 +40,7 @@ static bool epoch(void *ctx, const struct vqs_trial_state *state) {
 static const char *const kept[] = {
     "codebook=ema",
     "model=mlp hidden=20 layer_norm=true orthonormal=true batch=200 codebook=ema revive=expire revive_period=3",
+    "model=conv D=16 conv_layers=1 layer_norm=true orthonormal=true orthonormal_layers=encoder batch=200",
     "codebook=affine revive=expire revive_period=7",
     "codebook=simvq update=alternating codebook_steps=2",
     "codebook=fixed levels=2",

@@ -45,7 +45,9 @@ POINTS = [
     f"{IMAGES}, patch_mean: remove, bias: true", f"{IMAGES}, patch_mean: remove, whiten: zca, {MLP}, activation: relu",
     f"{MLP}, layer_norm: true", f"{MLP}, hidden_layers: 0", f"{MLP}, layer_norm: true, activation: relu, groups: 2",
     f"{MLP}, orthonormal: true, codebook: fsq, fsq_levels: 2, d: 3, K: 8", f"{TEXT}, {MLP}, loss: cross_entropy",
-    f"{TEXT}, value_scale: 2", "estimator: rotation, levels: 2, groups: 4"]
+    f"{TEXT}, value_scale: 2", "estimator: rotation, levels: 2, groups: 4",
+    f"{IMAGES}, model: conv, layer_norm: true", f"{IMAGES}, model: conv, whiten: zca, conv_kernel: 3, groups: 2",
+    "model: conv, D: 108, conv_layers: 1, conv_stride: 3, conv_kernel: 5, activation: relu, d: 8"]
 
 
 class Case(unittest.TestCase):
@@ -190,7 +192,7 @@ class Refusals(Case):
         self.assertEqual(sorted(os.listdir(self.folder)), before)
 
     def test_trials(self):
-        self.refused(2, "trials 0 to 22, not 23", trial=23)
+        self.refused(2, f"trials 0 to {len(POINTS) - 1}, not {len(POINTS)}", trial=len(POINTS))
         self.refused(2, "--trial", trial="x")
         self.refused(2, "needs the number of a trial, --trial N", trial=None)
         self.refused(2, "needs a file to write, -o", output=None)

@@ -17,13 +17,14 @@
 #include "vqsweep/quantizer.h"
 #include "vqsweep/train.h"
 
-enum { T = VQS_TILE, MAX_WIDTH = 64 };
+enum { T = VQS_TILE, MAX_WIDTH = 256 };
 
-/* ---- one trial, its start chosen and its end looked at -------------------------------------------------------------- */
+/* ---- one trial, its start chosen and its end looked at ---------------------------------------------------------- */
 
 struct watched {
     const double *start;                      /* parameters to begin with; NULL: the trial's own, */
     double *params, *moment1;                 /* which are copied here; and Adam's after the first epoch */
+    double *end;                              /* if not NULL, the parameters after the last epoch */
     size_t n;
 };
 
@@ -46,6 +47,9 @@ static bool on_epoch(void *ctx, const struct vqs_trial_state *state) {
         w->moment1 = realloc(w->moment1, state->part[1].size);
         memcpy(w->moment1, state->part[1].data, state->part[1].size);
     }
+    if (w->end) {
+        memcpy(w->end, state->part[0].data, state->part[0].size);
+    }
     return true;
 }
 
@@ -58,26 +62,23 @@ static void run_watched(const struct vqs_settings *s, struct watched *w, struct 
     vqs_trainer_destroy(trainer);
 }
 
-/* ---- the naive model ------------------------------------------------------------------------------------------------ */
+/* ---- the naive model -------------------------------------------------------------------------------------------- */
 
 static double naive_activation(enum vqs_activation activation, double x) {
     return activation == VQS_ACTIVATION_RELU ? fmax(x, 0)
                                              : x / 2 * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * pow(x, 3))));
 }
 
-static void naive_layer(const struct vqs_settings *s, const struct vqs_layer *layer, const double *x, double *y) {
+/* The layer norm and the activation of `layer->width` values. */
+static void naive_place(const struct vqs_settings *s, const struct vqs_layer *layer, double *y) {
     double mean = 0, variance = 0;
-    for (int j = 0; j < layer->out; j++) {
-        y[j] = layer->b[j];
-        for (int i = 0; i < layer->in; i++) {
-            y[j] += layer->W[(size_t)j * layer->ld_in + (size_t)i] * x[i];
-        }
-        mean += y[j] / layer->out;
+    for (int j = 0; j < layer->width; j++) {
+        mean += y[j] / layer->width;
     }
-    for (int j = 0; j < layer->out; j++) {
-        variance += pow(y[j] - mean, 2) / layer->out;
+    for (int j = 0; j < layer->width; j++) {
+        variance += pow(y[j] - mean, 2) / layer->width;
     }
-    for (int j = 0; layer->hidden && j < layer->out; j++) {
+    for (int j = 0; j < layer->width; j++) {
         if (s->layer_norm) {
             y[j] = layer->gain[j] * (y[j] - mean) / sqrt(variance + 1e-5) + layer->shift[j];
         }
@@ -85,12 +86,57 @@ static void naive_layer(const struct vqs_settings *s, const struct vqs_layer *la
     }
 }
 
-static void naive_net(const struct vqs_settings *s, const struct vqs_net *net, const double *x, double *y) {
+/* One weight of a convolution or a transposed one: between pixel (row, column) of an image and pixel (y, x) of a map of
+ * stride^2 times fewer pixels; and 0 where they do not see each other. */
+static double naive_weight(const struct vqs_layer *l, int row, int column, int c, int y, int x, int map) {
+    const int k = l->window.size, s = l->window.stride, before = (k - s) / 2;
+    const int dy = row - (y * s - before), dx = column - (x * s - before), at = (dy * k + dx) * l->window.channels + c;
+    if (dy < 0 || dy >= k || dx < 0 || dx >= k) {
+        return 0;
+    }
+    return l->kind == VQS_CONV ? l->W[(size_t)map * l->ld_in + (size_t)at] : l->W[(size_t)at * l->ld_in + (size_t)map];
+}
+
+/* y += all weights times x, between an image of `side` and a map of `maps` channels. */
+static void naive_conv(const struct vqs_layer *l, int maps, const double *x, double *y) {
+    const int side = l->window.side, channels = l->window.channels, half = side / l->window.stride;
+    for (int i = 0; i < side * side * channels; i++) {
+        for (int j = 0; j < half * half * maps; j++) {
+            const double w = naive_weight(l, i / channels / side, i / channels % side, i % channels, j / maps / half,
+                                          j / maps % half, j % maps);
+            if (l->kind == VQS_CONV) {
+                y[j] += w * x[i];
+            } else {
+                y[i] += w * x[j];
+            }
+        }
+    }
+}
+
+static void naive_layer(const struct vqs_settings *s, const struct vqs_layer *layer, const double *x, double *y) {
+    for (int j = 0; j < layer->width * layer->places; j++) {
+        y[j] = layer->b[j % layer->width];
+    }
+    if (layer->kind == VQS_DENSE) {
+        for (int j = 0; j < layer->out; j++) {
+            for (int i = 0; i < layer->in; i++) {
+                y[j] += layer->W[(size_t)j * layer->ld_in + (size_t)i] * x[i];
+            }
+        }
+    } else {
+        naive_conv(layer, layer->kind == VQS_CONV ? layer->out : layer->in, x, y);
+    }
+    for (int place = 0; layer->hidden && place < layer->places; place++) {
+        naive_place(s, layer, y + place * layer->width);
+    }
+}
+
+static void naive_net(const struct vqs_settings *s, const struct vqs_net *net, int n_in, const double *x, double *y) {
     double here[MAX_WIDTH];
-    memcpy(here, x, (size_t)net->layer[0].in * sizeof *x);
+    memcpy(here, x, (size_t)n_in * sizeof *x);
     for (int i = 0; i < net->n; i++) {
         naive_layer(s, &net->layer[i], here, y);
-        memcpy(here, y, (size_t)net->layer[i].out * sizeof *y);
+        memcpy(here, y, (size_t)(net->layer[i].width * net->layer[i].places) * sizeof *y);
     }
 }
 
@@ -98,7 +144,7 @@ static void naive_net(const struct vqs_settings *s, const struct vqs_net *net, c
 static double naive_rec(const struct vqs_settings *s, const struct vqs_net *decoder, const double *x,
                         const uint8_t *classes, const double *f) {
     double y[MAX_WIDTH], sum = 0;
-    naive_net(s, decoder, f, y);
+    naive_net(s, decoder, s->d, f, y);
     if (s->loss == VQS_LOSS_MSE) {
         for (int i = 0; i < s->D; i++) {
             sum += pow(x[i] - y[i], 2) / s->D;
@@ -116,7 +162,7 @@ static double naive_rec(const struct vqs_settings *s, const struct vqs_net *deco
     return sum;
 }
 
-/* ---- gradients ------------------------------------------------------------------------------------------------------ */
+/* ---- gradients -------------------------------------------------------------------------------------------------- */
 
 /* A batch, frozen: one codebook. */
 struct frozen_batch {
@@ -155,7 +201,7 @@ static void freeze(struct frozen_batch *b, const uint32_t *order) {
         struct frozen *at = &b->at[order[i]];
         double z[MAX_WIDTH];
         *at = (struct frozen){.s = s, .d = s->d, .K = s->K, .tau = s->tau};
-        naive_net(s, &b->mlp.encoder, sample_of(b, order[i]), z);
+        naive_net(s, &b->mlp.encoder, s->D, sample_of(b, order[i]), z);
         memcpy(at->z, z, (size_t)s->d * sizeof *z);
         memcpy(at->codes, b->codes, (size_t)(s->K * s->d) * sizeof *at->codes);
         draw(s, i, at);
@@ -177,7 +223,7 @@ static double frozen_loss(const struct frozen_batch *b) {
         const double *x = sample_of(b, (uint32_t)i), *code = b->codes + at->k * s->d;
         const uint8_t *classes = window ? b->data->train.classes + (size_t)i * window : NULL;
         double z[MAX_WIDTH], f[SURROGATE_MAX_D], losses = 0;
-        naive_net(s, &b->mlp.encoder, x, z);
+        naive_net(s, &b->mlp.encoder, s->D, x, z);
         if (b->row->is & DECODES_TWICE) {
             loss += naive_rec(s, &b->then.decoder, x, classes, z) + naive_rec(s, &b->mlp.decoder, x, classes, b->f0[i]);
         } else {
@@ -200,7 +246,7 @@ static void stir(size_t n, const double *from, const double *used, double *to) {
     }
 }
 
-/* 1 where there is a parameter, 0 where a row is filled up. */
+/* 1 where there is a weight, 2 where there is another parameter, 0 where a row is filled up. */
 static void mark(const struct vqs_net *net, bool norm) {
     for (int i = 0; i < net->n; i++) {
         const struct vqs_layer *layer = &net->layer[i];
@@ -208,9 +254,11 @@ static void mark(const struct vqs_net *net, bool norm) {
             for (int c = 0; c < layer->in; c++) {
                 layer->W[(size_t)j * layer->ld_in + (size_t)c] = 1;
             }
-            layer->b[j] = 1;
+        }
+        for (int j = 0; j < layer->width; j++) {
+            layer->b[j] = 2;
             if (norm && layer->hidden) {
-                layer->gain[j] = layer->shift[j] = 1;
+                layer->gain[j] = layer->shift[j] = 2;
             }
         }
     }
@@ -248,13 +296,14 @@ static void check_gradient(const struct vqs_settings *s, const char *what) {
     b.f0 = calloc((size_t)s->N, sizeof *b.f0);
     freeze(&b, order);
     int checked = 0;
+    const size_t every = 4 + n / 199; /* parameters of a convolution are many */
     for (size_t i = 0; i < n; i++) {
         const double gradient = stirred.moment1[i] / (1 - s->adam_beta1), h = 2e-6;
         if (used[i] == 0) {
             ck_assert_msg(gradient == 0, "%s: spare parameter %zu has a gradient", what, i);
             continue;
         }
-        if (i % 4) {
+        if (i % (used[i] == 1 ? every : 3)) {
             continue;
         }
         now[i] = then[i] + h;
@@ -287,6 +336,10 @@ static const char *const models[] = {
     "D=17 r=3 hidden=18 layer_norm=true hidden_layers=2 N=140 batch=140",
     "D=16 r=3 hidden=7 layer_norm=true activation=relu",
     "D=12 r=3 hidden_layers=0",
+    "model=conv D=16 conv_layers=1 N=8 batch=8",
+    "model=conv D=12 conv_layers=1 conv_kernel=3 activation=relu layer_norm=true N=8 batch=8",
+    "model=conv D=27 conv_layers=1 conv_kernel=3 conv_stride=1 N=8 batch=8",
+    "model=conv D=16 conv_layers=2 layer_norm=true N=8 batch=8",
     "loss=cross_entropy data=text path=text.txt text_window=3 alphabet=occurring D=15 hidden=8 value_scale=2",
 };
 
@@ -310,7 +363,171 @@ START_TEST(gradients_are_those_of_the_frozen_loss) {
 }
 END_TEST
 
-/* ---- the linear model ----------------------------------------------------------------------------------------------- */
+/* ---- blocks of samples ------------------------------------------------------------------------------------------ */
+
+/* A network's traces and gradients over rows, in memory of their own. */
+struct passed {
+    struct vqs_trace trace[VQS_MOST_LAYERS];
+    double *gx, *grad;
+    void *memory;
+};
+
+/* Forward and back of `rows` rows of x, from the gradient g of what the network makes of them. */
+static struct passed pass(const struct vqs_net *net, const double *params, size_t n, size_t scratch, const double *x,
+                          const double *g, int rows) {
+    struct passed p = {0};
+    struct vqs_arena measure = {0}, arena = {0};
+    const size_t row_in = net->layer[0].row_in, row_out = net->layer[net->n - 1].row_out;
+    vqs_net_carve(net, rows, true, &measure, p.trace);
+    arena.size = measure.used;
+    arena.base = p.memory = test_alloc(measure.used, 1);
+    vqs_net_carve(net, rows, true, &arena, p.trace);
+    double *room = test_alloc(scratch, sizeof *room);
+    p.gx = test_alloc((size_t)rows * row_in, sizeof *p.gx);
+    p.grad = test_alloc(n, sizeof *p.grad);
+    vqs_net_forward(net, x, 0, rows, p.trace, room);
+    memcpy(p.trace[net->n - 1].g, g, (size_t)rows * row_out * sizeof *g);
+    vqs_net_backward(net, 0, rows, p.trace, p.gx, room);
+    for (int part = 0; part < vqs_net_parts(net); part++) {
+        vqs_net_gradient(net, part, x, rows, p.trace, params, p.grad, room);
+    }
+    free(room);
+    return p;
+}
+
+static void release(struct passed *p) {
+    free(p->memory), free(p->gx), free(p->grad);
+}
+
+/* Traces without a way back share memory; what comes out is the same to the bit. */
+static void check_shared(const struct vqs_net *net, size_t scratch, const double *x, int rows, const double *y) {
+    struct vqs_trace trace[VQS_MOST_LAYERS];
+    struct vqs_arena measure = {0}, arena = {0};
+    vqs_net_carve(net, rows, false, &measure, trace);
+    arena.size = measure.used;
+    arena.base = test_alloc(measure.used, 1);
+    vqs_net_carve(net, rows, false, &arena, trace);
+    double *room = test_alloc(scratch, sizeof *room);
+    vqs_net_forward(net, x, 0, rows, trace, room);
+    ck_assert(same_bits(trace[net->n - 1].y, y, (size_t)rows * net->layer[net->n - 1].row_out));
+    free(arena.base), free(room);
+}
+
+static void check_blocks(const struct vqs_net *net, const double *params, size_t n, size_t scratch) {
+    enum { ROWS = 9 };
+    uint64_t state = 3;
+    const struct vqs_layer *last = &net->layer[net->n - 1];
+    double *x = test_rows(&state, ROWS, (int)net->layer[0].row_in), *g = test_rows(&state, ROWS, (int)last->row_out);
+    double *sum = test_alloc(n, sizeof *sum);
+    for (size_t row = 0; last->places * last->width < (int)last->row_out && row < ROWS; row++) {
+        memset(g + row * last->row_out + last->places * last->width, 0,
+               (last->row_out - (size_t)(last->places * last->width)) * sizeof *g);
+    }
+    struct passed all = pass(net, params, n, scratch, x, g, ROWS);
+    check_shared(net, scratch, x, ROWS, all.trace[net->n - 1].y);
+    for (size_t row = 0; row < ROWS; row++) {
+        struct passed one = pass(net, params, n, scratch, x + row * net->layer[0].row_in, g + row * last->row_out, 1);
+        for (size_t i = 0; i < last->row_out; i++) {
+            ASSERT_IN_LOOP(fabs(one.trace[net->n - 1].y[i] - all.trace[net->n - 1].y[row * last->row_out + i]) < 1e-9,
+                           "y of row %zu", row);
+        }
+        for (size_t i = 0; i < net->layer[0].row_in; i++) {
+            ASSERT_IN_LOOP(fabs(one.gx[i] - all.gx[row * net->layer[0].row_in + i]) < 1e-9, "gx of row %zu", row);
+        }
+        for (size_t i = 0; i < n; i++) {
+            sum[i] += one.grad[i];
+        }
+        release(&one);
+    }
+    for (size_t i = 0; i < n; i++) {
+        ASSERT_IN_LOOP(fabs(sum[i] - all.grad[i]) < 1e-8 * (1 + fabs(sum[i])), "gradient %zu", i);
+    }
+    release(&all);
+    free(x), free(g), free(sum);
+}
+
+/* Windows of several samples do not fit into the scratch of a convolution, which then takes some at a time. */
+START_TEST(blocks_of_samples_are_samples_one_by_one) {
+    static const char *const shapes[] = {"D=256 conv_kernel=9 conv_stride=1", "D=768 conv_kernel=5 layer_norm=true",
+                                         "D=432 conv_layers=2 conv_channels=48", "D=768 conv_layers=4 layer_norm=true"};
+    uint64_t state = 1;
+    for (size_t i = 0; i < COUNT_OF(shapes); i++) {
+        struct vqs_settings s;
+        struct vqs_mlp mlp;
+        settings_of("model=conv d=4 conv_layers=1", &s);
+        set_all(&s, shapes[i]);
+        const size_t n = vqs_mlp_n_params(&s);
+        double *params = test_normals(&state, n);
+        for (size_t j = 0; j < n; j++) {
+            params[j] *= 0.1;
+        }
+        vqs_mlp_carve(&s, vqs_kernels_get(), params, &mlp);
+        check_blocks(&mlp.encoder, params, n, mlp.scratch);
+        check_blocks(&mlp.decoder, params, n, mlp.scratch);
+        free(params);
+    }
+}
+END_TEST
+
+/* ---- what is kept orthonormal ----------------------------------------------------------------------------------- */
+
+/* The largest entry of W W^T - I or, where columns are fewer, of W^T W - I. */
+static double off_orthonormal(const struct vqs_layer *l) {
+    const bool by_rows = l->out <= l->in;
+    const int n = by_rows ? l->out : l->in, m = by_rows ? l->in : l->out;
+    double most = 0;
+    for (int i = 0; i < n; i++) {
+        for (int j = 0; j < n; j++) {
+            double dot = -(i == j);
+            for (int c = 0; c < m; c++) {
+                dot += l->W[by_rows ? (size_t)i * l->ld_in + (size_t)c : (size_t)c * l->ld_in + (size_t)i] *
+                       l->W[by_rows ? (size_t)j * l->ld_in + (size_t)c : (size_t)c * l->ld_in + (size_t)j];
+            }
+            most = fmax(most, fabs(dot));
+        }
+    }
+    return most;
+}
+
+/* Whether those of `s` are, and no others. */
+static void check_orthonormal(const struct vqs_settings *s, double *params) {
+    struct vqs_mlp mlp;
+    vqs_mlp_carve(s, vqs_kernels_get(), params, &mlp);
+    for (int i = 0; i < mlp.encoder.n + mlp.decoder.n; i++) {
+        const bool encoder = i < mlp.encoder.n, last = i == mlp.encoder.n - 1;
+        const struct vqs_layer *l = encoder ? &mlp.encoder.layer[i] : &mlp.decoder.layer[i - mlp.encoder.n];
+        const int of = s->orthonormal_layers;
+        const bool wanted = last || of == VQS_ORTHONORMAL_ALL || (encoder && of == VQS_ORTHONORMAL_ENCODER);
+        const double off = off_orthonormal(l);
+        ck_assert_msg(wanted ? off < 1e-9 : off > 1e-3, "layer %d is %g off", i, off);
+    }
+}
+
+START_TEST(layers_are_kept_orthonormal) {
+    static const char *const shapes[] = {"model=mlp hidden=20 hidden_layers=2", "model=mlp hidden_layers=0",
+                                         "model=conv conv_layers=1 layer_norm=true"};
+    static const char *const which[] = {"orthonormal_layers=last", "orthonormal_layers=encoder",
+                                        "orthonormal_layers=all", "orthonormal_layers=all retraction=polar",
+                                        "orthonormal_layers=all retraction=qr"};
+    for (size_t i = 0; i < COUNT_OF(shapes); i++) {
+        struct vqs_settings s;
+        struct vqs_record record = {0};
+        struct watched w = {0};
+        settings_of("D=16 d=3 r=3 K=5 N=100 N_eval=10 batch=50 epochs=5 lr=0.01 gap_restarts=0 orthonormal=true", &s);
+        set_all(&s, shapes[i]);
+        set_all(&s, which[_i]);
+        w.end = calloc(vqs_mlp_n_params(&s) + 1000, sizeof *w.end);
+        run_watched(&s, &w, &record);
+        check_orthonormal(&s, w.params);
+        check_orthonormal(&s, w.end);
+        ck_assert(memcmp(w.params, w.end, vqs_mlp_n_params(&s) * sizeof *w.end));
+        free(w.params), free(w.moment1), free(w.end);
+        vqs_record_destroy(&record);
+    }
+}
+END_TEST
+
+/* ---- the linear model ------------------------------------------------------------------------------------------- */
 
 /* The linear model's parameters, with free decoder and biases, as those of an MLP without hidden layers. */
 static double *as_mlp(const struct vqs_settings *linear, const struct vqs_settings *s, const double *from, size_t n) {
@@ -395,6 +612,8 @@ int main(void) {
     tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, gradients_are_those_of_the_frozen_loss, 0, COUNT_OF(models));
     tcase_add_loop_test(tests, the_linear_model_is_an_mlp_without_hidden_layers, 0, COUNT_OF(others));
+    tcase_add_test(tests, blocks_of_samples_are_samples_one_by_one);
+    tcase_add_loop_test(tests, layers_are_kept_orthonormal, 0, 5);
     suite_add_tcase(suite, tests);
     return run_in_scratch(suite);
 }

@@ -197,7 +197,16 @@ static const struct {
     {"K=64 N=32 estimator=kmeans", VQS_SETTING_K, "64 codes"},
     {"d=8 groups=3", VQS_SETTING_groups, "3 groups of equal width do not make d = 8"},
     {"d=8 groups=16 estimator=kmeans", VQS_SETTING_groups, "groups must divide d"},
-    {"model=mlp orthonormal=true d=16 hidden=8", VQS_SETTING_orthonormal, "d must be at most hidden"},
+    {"model=mlp orthonormal=true d=16 hidden=8", VQS_SETTING_orthonormal, "d = 16 rows of the 8 values"},
+    {"model=conv D=100 d=65 conv_stride=5 conv_kernel=5 conv_layers=1 orthonormal=true", VQS_SETTING_orthonormal,
+     "d = 65 rows of the 64 values"},
+    {"model=conv data=text path=x text_window=1 D=256", VQS_SETTING_model, "not of data: text"},
+    {"model=conv data=images path=x D=192 whiten=pca", VQS_SETTING_whiten, "use whiten: zca"},
+    {"model=conv D=128", VQS_SETTING_D, "p x p or p x p x 3, not 128"},
+    {"model=conv D=64 conv_channels=24", VQS_SETTING_conv_channels, "a multiple of 16, not 24"},
+    {"model=conv D=64 conv_kernel=1", VQS_SETTING_conv_kernel, "windows of 1 pixels"},
+    {"model=conv D=192 conv_layers=4", VQS_SETTING_conv_layers, "divides by 16, not of 8 pixels"},
+    {"model=conv D=192 estimator=projector_learned", VQS_SETTING_estimator, "set model: linear"},
     {"model=mlp loss=cross_entropy", VQS_SETTING_loss, "use data: text"},
     {"model=mlp estimator=projector_learned", VQS_SETTING_estimator, "set model: linear"},
     {"model=mlp probe_epochs=1", VQS_SETTING_probe_epochs, "set model: linear"},
@@ -239,6 +248,9 @@ START_TEST(what_has_no_effect_is_not_checked_for_sense) {
                                        "data=text path=x alphabet=occurring text_window=2 D=64",
                                        "data=images path=x patch=8 D=192 n_mels=20",
                                        "center=false whiten=pca",
+                                       "model=conv D=3 d=3 conv_layers=1 conv_stride=1 conv_kernel=9",
+                                       "model=conv D=3072 conv_layers=4 conv_kernel=3",
+                                       "model=conv estimator=kmeans D=128",
                                        "N_eval=9 reconstructions=10",
                                        "estimator=kmeans epochs=1 snapshots=5",
                                        "K=32 N=32",
@@ -352,6 +364,12 @@ START_TEST(the_key_holds_what_has_an_effect_and_nothing_else) {
     ck_assert(key_changes("model=mlp", "hidden=3"));
     ck_assert(!key_changes("model=mlp", "retraction=polar"));
     ck_assert(key_changes("model=mlp orthonormal=true", "retraction=polar"));
+    ck_assert(!key_changes("model=mlp", "orthonormal_layers=all"));
+    ck_assert(key_changes("model=mlp orthonormal=true", "orthonormal_layers=all"));
+    ck_assert(!key_changes("model=mlp", "conv_channels=32"));
+    ck_assert(key_changes("model=conv", "conv_channels=32"));
+    ck_assert(!key_changes("model=conv", "hidden=3"));
+    ck_assert(key_changes("model=conv", "activation=relu"));
     ck_assert(!key_changes("", "estimator_scope=each"));
     ck_assert(!key_changes("levels=2 estimator=kmeans", "estimator_scope=each"));
     ck_assert(key_changes("levels=2", "estimator_scope=each"));

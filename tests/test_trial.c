@@ -39,6 +39,9 @@ static const char *const trials[] = {
     "model=mlp epochs=3 D=65 d=5 r=3 hidden=40 N=1000 batch=300 K=33 gap_restarts=0 update=alternating",
     "model=mlp hidden_layers=2 layer_norm=true activation=relu orthonormal=true epochs=2 D=33 d=4 r=3 hidden=150 N=700 "
     "batch=600 K=20 levels=2 entropy_weight=0.1 codebook_init=data revive=expire revive_period=2 estimator=nsvq",
+    "model=conv epochs=2 D=768 d=5 r=3 N=700 batch=600 K=20 layer_norm=true orthonormal=true orthonormal_layers=all",
+    "model=conv conv_layers=1 conv_kernel=3 activation=relu epochs=2 D=81 conv_stride=3 d=4 r=3 N=300 batch=299 K=20 "
+    "codebook_init=data estimator=nsvq levels=2",
     "model=mlp hidden_layers=0 epochs=2 D=20 d=4 N=300 K=9 batch=2000 codebook=fsq fsq_levels=3 groups=2 "
     "estimator=exact",
     "epochs=3 N=1000 batch=100 K=20 beta_schedule=replay beta_period=3 beta_rate=1 replay_estimator=rotation "

@@ -29,6 +29,13 @@ static inline size_t vqs_packed_codes(int K) { /* K rounded up to whole packs */
     return ((size_t)K + VQS_CODE_PACK - 1) / VQS_CODE_PACK * VQS_CODE_PACK;
 }
 
+/* Windows of a square image of side x side pixels of `channels` values, channels last: size x size pixels each, `stride`
+ * apart, so that there are side / stride of them a side. size - stride rows and columns of pixels lie outside of the
+ * image, the smaller half before it; their values are 0. */
+struct vqs_window {
+    int side, channels, size, stride;
+};
+
 /* Random numbers come in groups of this many (rng.h). */
 #define VQS_RNG_GROUP 64
 
@@ -104,7 +111,7 @@ struct vqs_kernels {
     /* Rows [first, last) of out = scale A V + keep out; A is [d][vqs_row_stride(d)], V and out are [d][ld]. */
     void (*combine)(int d, size_t ld, const vqs_real *A, const vqs_real *V, vqs_real scale, vqs_real keep, int first,
                     int last, vqs_real *out);
-    /* Hidden layers (mlp.h). y, of n values, a multiple of VQS_ROW_UNIT, becomes the activation of itself, `slope` its
+    /* Hidden layers (layer.h). y, of n values, a multiple of VQS_ROW_UNIT, becomes the activation of itself, `slope` its
      * derivative there. */
     void (*activate)(enum vqs_activation activation, size_t n, vqs_real *y, vqs_real *slope);
     /* `width` values of each row of y [rows][ld] become gain unit + shift, `unit` being their distances from their mean
@@ -124,6 +131,13 @@ struct vqs_kernels {
     double (*squared_error)(size_t n, vqs_real scale, const vqs_real *x, const vqs_real *xhat, vqs_real *g);
     /* -ln softmax(logits)[target] over n <= 256 classes; the logits become its gradient, times `scale`. */
     double (*cross_entropy)(int n, int target, vqs_real scale, vqs_real *logits);
+    /* lines [rows][windows of an image][ld]: the size x size x channels values of each window, of images [rows][ld_image]. */
+    void (*unroll)(const struct vqs_window *window, int rows, size_t ld_image, const vqs_real *images, size_t ld,
+                   vqs_real *lines);
+    /* The transpose: each pixel of the images is b [channels], or 0 without b, plus the values that lines have for it,
+     * window by window. Spare values of an image's row become 0. */
+    void (*fold)(const struct vqs_window *window, int rows, size_t ld, const vqs_real *lines, const vqs_real *b,
+                 size_t ld_image, vqs_real *images);
     /* z [d][VQS_TILE] becomes tanh z. */
     void (*bound)(int d, vqs_real *z);
     /* G = A A^T, [d][d]. */

@@ -6,7 +6,7 @@
  * that W, V^T and C are rows of one matrix, which one product takes x through. Tied: V^T is W itself. With encoder: identity,
  * W is the identity (d = D) and stays it.
  *
- * model: mlp has two networks in their place (mlp.h); x^ are logits under loss: cross_entropy.
+ * model: mlp and conv have two networks in their place (mlp.h); x^ are logits under loss: cross_entropy.
  *
  * The one rule: whoever changes a parameter calls vqs_model_refresh before the model is used again.
  *
@@ -24,11 +24,10 @@ struct vqs_model {
     size_t ld;
     bool tied, bias;
     bool bounded; /* z = tanh(W x + b): codebook: fsq */
-    int rows; /* of the product with x: d or 2d, and C with bias; 0 in an MLP */
-    struct vqs_mlp *mlp;  /* NULL in a linear model, and in an MLP W to gram are */
+    int rows; /* of the product with x: d or 2d, and C with bias; 0 with networks */
+    struct vqs_mlp *mlp;  /* the networks; NULL in a linear model, and with networks W to gram are */
     size_t tile_scratch;  /* values of `y` that encoding and decoding a tile want */
-    /* what the retraction is of, the first of the parameters: rows of ld_kept values, n_kept together; none if 0 */
-    size_t ld_kept, n_kept;
+    size_t n_kept;        /* of the parameters, the first: what is kept orthonormal */
     /* parameters: one block, so that one Adam covers all; each part padded to whole vectors */
     vqs_real *params;
     size_t n_params;
@@ -48,7 +47,7 @@ struct vqs_model {
 struct vqs_model_scratch {
     vqs_real *z;       /* [tiles][d][VQS_TILE], tiles of the larger of N and N_eval */
     vqs_real *y;       /* [tile_scratch] */
-    vqs_real *retract; /* vqs_retract_scratch */
+    vqs_real *retract; /* what vqs_model_retract wants */
     uint32_t *order;   /* [N] a permutation of the training samples */
     struct vqs_lloyd_scratch lloyd;
 };
@@ -60,6 +59,8 @@ void vqs_model_carve(const struct vqs_settings *settings, const struct vqs_kerne
  * codebook_init says (`data` and `kmeans` encode the training samples first). */
 void vqs_model_init(const struct vqs_settings *settings, const struct vqs_dataset *data, struct vqs_model *model,
                     struct vqs_model_scratch *scratch);
+/* What is kept orthonormal, made so again after a step. Returns vqs_retract's flips. */
+int vqs_model_retract(struct vqs_model *model, enum vqs_retraction kind, vqs_real *scratch);
 void vqs_model_refresh(struct vqs_model *model);
 /* The same in pieces, which threads may share. */
 enum { VQS_MODEL_PARTS = 3 };

@@ -23,4 +23,10 @@ size_t vqs_retract_scratch(enum vqs_retraction kind, int d, size_t ld);
  * finite stay so. */
 int vqs_retract(const struct vqs_kernels *k, enum vqs_retraction kind, int d, size_t ld, vqs_real *W,
                 vqs_real *scratch);
+
+/* The same of W [rows][vqs_row_stride(cols)], of its rows or, where these are more, of its columns. */
+void vqs_orthonormalize_either(const struct vqs_kernels *k, int rows, int cols, vqs_real *W, vqs_real *scratch);
+size_t vqs_retract_either_scratch(enum vqs_retraction kind, int rows, int cols);
+int vqs_retract_either(const struct vqs_kernels *k, enum vqs_retraction kind, int rows, int cols, vqs_real *W,
+                       vqs_real *scratch);
 #endif

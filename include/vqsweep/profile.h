@@ -20,7 +20,7 @@
     X(ASSIGN, "nearest codes")                                                                                         \
     X(ESTIMATE, "losses, estimator, gradients of a tile")                                                              \
     X(OUTER, "gradients times x")                                                                                      \
-    X(LAYERS, "layers of an MLP, forward and backward")                                                               \
+    X(LAYERS, "layers of networks, forward and backward")                                                              \
     X(CODES, "gradients gathered by codes")                                                                            \
     X(SUMS, "sums over tiles, decoder's gradients")                                                                    \
     X(ADAM, "Adam")                                                                                                    \

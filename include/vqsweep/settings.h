@@ -35,7 +35,8 @@ enum vqs_alphabet { VQS_ALPHABET_BYTES, VQS_ALPHABET_OCCURRING };
 enum vqs_whiten { VQS_WHITEN_NONE, VQS_WHITEN_ZCA, VQS_WHITEN_PCA };
 enum vqs_split { VQS_SPLIT_RANDOM, VQS_SPLIT_TAIL };
 enum vqs_latent { VQS_LATENT_GAUSSIAN, VQS_LATENT_UNIFORM, VQS_LATENT_MIXTURE };
-enum vqs_model_kind { VQS_MODEL_LINEAR, VQS_MODEL_MLP };
+enum vqs_model_kind { VQS_MODEL_LINEAR, VQS_MODEL_MLP, VQS_MODEL_CONV };
+enum vqs_orthonormal_layers { VQS_ORTHONORMAL_LAST, VQS_ORTHONORMAL_ENCODER, VQS_ORTHONORMAL_ALL };
 enum vqs_activation { VQS_ACTIVATION_GELU, VQS_ACTIVATION_RELU };
 enum vqs_loss { VQS_LOSS_MSE, VQS_LOSS_CROSS_ENTROPY };
 enum vqs_encoder { VQS_ENCODER_LINEAR, VQS_ENCODER_IDENTITY };
@@ -89,8 +90,11 @@ enum vqs_when {
     VQS_WHEN_TRAINED,  /* trained by gradients: every estimator but the k-means baseline */
     VQS_WHEN_SEVERAL,  /* trained, and more than one codebook */
     VQS_WHEN_LINEAR,   /* model: linear, trained */
+    VQS_WHEN_LAYERS,   /* model: mlp or conv, trained */
     VQS_WHEN_MLP,      /* model: mlp, trained */
-    VQS_WHEN_RETRACTED, /* encoder: linear in the linear model, orthonormal: true in an MLP */
+    VQS_WHEN_CONV,     /* model: conv, trained */
+    VQS_WHEN_ORTHONORMAL, /* model: mlp or conv with orthonormal: true, trained */
+    VQS_WHEN_RETRACTED, /* the same, or encoder: linear in the linear model */
     VQS_WHEN_PROBED,   /* trained, with probe_epochs */
     VQS_WHEN_FIELD,    /* probed, with field_grid over 0 */
     VQS_WHEN_PLACED,   /* trained, and the codes are no grid: neither fsq nor lfq */
@@ -147,17 +151,22 @@ enum vqs_when {
     X(INT, N_eval, 4096, 1, 100000000, VQS_ALWAYS, "samples", "held-out samples")                                      \
     X(REAL, peak, 0.0, 0.0, 1e9, VQS_WHEN_FILE, "1", "largest difference of values, for PSNR; 0: known of images only") \
     X(INT, d, 2, 1, 512, VQS_ALWAYS, "1", "latent dimension")                                                          \
-    X(ENUM, model, VQS_MODEL_LINEAR, 0, 0, VQS_WHEN_TRAINED, "1", "linear encoder and decoder, or an MLP for each")    \
+    X(ENUM, model, VQS_MODEL_LINEAR, 0, 0, VQS_WHEN_TRAINED, "1", "encoder and decoder: linear, or layers of networks") \
     X(ENUM, encoder, VQS_ENCODER_LINEAR, 0, 0, VQS_WHEN_LINEAR, "1", "encoder: learned rows, or z = x")                \
     X(ENUM, decoder, VQS_DECODER_FREE, 0, 0, VQS_WHEN_LINEAR, "1", "decoder")                                          \
-    X(BOOL, bias, 0, 0, 1, VQS_WHEN_LINEAR, "1", "biases in encoder and decoder; an MLP has them")                     \
+    X(BOOL, bias, 0, 0, 1, VQS_WHEN_LINEAR, "1", "biases in encoder and decoder; layers have them")                    \
     X(INT, hidden_layers, 1, 0, 8, VQS_WHEN_MLP, "1", "hidden layers of the encoder, and of the decoder")              \
     X(INT, hidden, 256, 1, 8192, VQS_WHEN_MLP, "1", "width of a hidden layer")                                         \
-    X(ENUM, activation, VQS_ACTIVATION_GELU, 0, 0, VQS_WHEN_MLP, "1", "activation of hidden layers")                   \
-    X(BOOL, layer_norm, 0, 0, 1, VQS_WHEN_MLP, "1", "layer norm before each activation")                               \
-    X(BOOL, orthonormal, 0, 0, 1, VQS_WHEN_MLP, "1", "rows of the encoder's last layer are kept orthonormal")          \
-    X(ENUM, loss, VQS_LOSS_MSE, 0, 0, VQS_WHEN_MLP, "1", "loss of the reconstruction; cross_entropy: of text")         \
-    X(ENUM, retraction, VQS_RETRACTION_MGS, 0, 0, VQS_WHEN_RETRACTED, "1", "how encoder rows are kept orthonormal")    \
+    X(INT, conv_layers, 2, 1, 4, VQS_WHEN_CONV, "1", "convolutions of the encoder, and transposed ones of the decoder") \
+    X(INT, conv_channels, 16, 16, 512, VQS_WHEN_CONV, "1", "channels after the first; each next one has twice as many") \
+    X(INT, conv_kernel, 4, 1, 9, VQS_WHEN_CONV, "pixels", "width and height of a convolution's window")                \
+    X(INT, conv_stride, 2, 1, 8, VQS_WHEN_CONV, "pixels", "from one window to the next; divides the image's side")     \
+    X(ENUM, activation, VQS_ACTIVATION_GELU, 0, 0, VQS_WHEN_LAYERS, "1", "activation of hidden layers")                \
+    X(BOOL, layer_norm, 0, 0, 1, VQS_WHEN_LAYERS, "1", "layer norm before each activation; of a pixel's channels")     \
+    X(BOOL, orthonormal, 0, 0, 1, VQS_WHEN_LAYERS, "1", "rows of the encoder's last layer are kept orthonormal")       \
+    X(ENUM, orthonormal_layers, VQS_ORTHONORMAL_LAST, 0, 0, VQS_WHEN_ORTHONORMAL, "1", "of which layers")              \
+    X(ENUM, loss, VQS_LOSS_MSE, 0, 0, VQS_WHEN_LAYERS, "1", "loss of the reconstruction; cross_entropy: of text")      \
+    X(ENUM, retraction, VQS_RETRACTION_MGS, 0, 0, VQS_WHEN_RETRACTED, "1", "how rows are kept orthonormal")            \
     X(INT, K, 16, 1, 65536, VQS_ALWAYS, "codes", "codebook size")                                                      \
     X(INT, levels, 1, 1, 16, VQS_ALWAYS, "1", "levels of residual quantisation")                                       \
     X(INT, groups, 1, 1, 512, VQS_ALWAYS, "1", "groups of components with a codebook each, in every level")            \
