@@ -105,7 +105,7 @@ class Verdicts(unittest.TestCase):
             counts = self.counted(name, first, second, repetitions=200)
             wrong = 200 - counts["not decided"]
             self.assertGreater(stats.binomtest(wrong, 200, 0.05, alternative="greater").pvalue, 0.001)
-        counts = self.counted("tiny differences, turned, that many seeds tell apart", 0.02 * STEPS, -0.02 * STEPS, 0.002)
+        counts = self.counted("tiny differences, turned, that seeds tell apart", 0.02 * STEPS, -0.02 * STEPS, 0.002)
         self.assertEqual(counts["not decided"], 100)  # less than 1% of the mean
 
     def test_one_ranking_of_near_ties_is_seldom_called_another(self):
@@ -142,8 +142,8 @@ def trials(studies):
         members[name] = numpy.arange(start, len(rows))
     frame = pandas.DataFrame(rows)
     frame["reconstructions"] = numpy.where(frame.data == "subspace", numpy.nan, 0)  # a setting of data from files only
-    frame.attrs.update(settings=["data", "D", "d", "reconstructions", "model", "estimator", "loss", "seed"], metrics=["mse_eval"],
-                       studies=members, contrasts=[])
+    frame.attrs.update(settings=["data", "D", "d", "reconstructions", "model", "estimator", "loss", "seed"],
+                       metrics=["mse_eval"], studies=members, contrasts=[])
     return frame
 
 
