@@ -5,9 +5,15 @@
 
 /* ---- assign: lanes are samples --------------------------------------------------------------------------------- */
 
-/* Eight components of sixteen codes at a time; the last codes and components one by one. */
+/* Sixteen codes at a time where that is quick and all can be used, or eight; the last codes and components one by one. */
 void KERNEL(pack_codes)(int K, int d, const vqs_real *codes, vqs_real *packed, vqs_real *half_norm) {
-    for (int first = 0; first < K; first += PACK, packed += PACK * d, half_norm += PACK) {
+    int first = 0;
+    for (; d % PACK == 0 && first + 2 * PACK <= K; first += 2 * PACK, packed += 2 * PACK * d, half_norm += 2 * PACK) {
+        if (!v_pack_two(d, codes + (size_t)first * (size_t)d, packed, half_norm)) {
+            break;
+        }
+    }
+    for (; first < K; first += PACK, packed += PACK * d, half_norm += PACK) {
         const int n = K - first < PACK ? K - first : PACK;
         const vqs_real *c = codes + (size_t)first * (size_t)d;
         int i = 0;
@@ -157,48 +163,69 @@ void KERNEL(scatter)(int n, int d, const uint32_t *k, const vqs_real *rows, int 
     }
 }
 
-/* `vecs` vectors of a run's sum, into sum; `from` starts at the column. */
-INLINE void run_block(int vecs, const vqs_real *from, const uint32_t *rows, size_t stride, const uint32_t *run,
-                      const uint32_t *end, vf sum[4]) {
+/* The samples of one code, and where their rows stand. */
+struct run {
+    const uint32_t *first, *end; /* samples */
+    const vqs_real *x, *g;
+    const uint32_t *rows; /* of x */
+    size_t ld, stride;    /* of x and g */
+};
+
+/* Sums of `vecs` vectors of x from column j and, if there is a `to`, of the first vector of g: one loop, since where it
+ * ends cannot be foretold. */
+INLINE void sum_block(int vecs, const struct run *r, size_t j, vqs_real *out, int d, vqs_real *to) {
+    vf sum[4], of_g = v_set(0);
     for (int v = 0; v < vecs; v++) {
         sum[v] = v_set(0);
     }
-    for (; run < end; run++) {
-        const vqs_real *row = from + (rows ? rows[*run] : *run) * stride;
+    for (const uint32_t *l = r->first; l < r->end; l++) {
+        const vqs_real *row = r->x + r->rows[*l] * r->ld + j;
         for (int v = 0; v < vecs; v++) {
             sum[v] += v_load(row + v * VL);
         }
+        if (to) {
+            of_g += v_load(r->g + *l * r->stride);
+        }
+    }
+    for (int v = 0; v < vecs; v++) {
+        v_store(out + j + v * VL, sum[v]);
+    }
+    if (to) {
+        v_store_part(to, d < VL ? d : VL, of_g);
     }
 }
 
-INLINE void sum_run(const vqs_real *from, const uint32_t *rows, size_t stride, const uint32_t *run, const uint32_t *end,
-                    size_t width, vqs_real *out) {
-    size_t j = 0;
-    vf sum[4];
-    for (; j + 4 * VL <= width; j += 4 * VL) {
-        run_block(4, from + j, rows, stride, run, end, sum);
-        for (int v = 0; v < 4; v++) {
-            v_store(out + j + v * VL, sum[v]);
-        }
+/* The rest of g. */
+INLINE void sum_g(const struct run *r, int i, int d, vqs_real *to) {
+    vf sum = v_set(0);
+    for (const uint32_t *l = r->first; l < r->end; l++) {
+        sum += v_load(r->g + *l * r->stride + i);
     }
-    for (; j < width; j += VL) {
-        run_block(1, from + j, rows, stride, run, end, sum);
-        if (width - j >= VL) {
-            v_store(out + j, sum[0]);
-        } else {
-            v_store_part(out + j, (int)(width - j), sum[0]);
-        }
-    }
+    v_store_part(to + i, d - i < VL ? d - i : VL, sum);
 }
 
 void KERNEL(sum_runs)(int first, int last, const uint32_t *count, const uint32_t *sorted, int d, const vqs_real *g,
                       vqs_real *grad, size_t ld, const vqs_real *x, const uint32_t *rows, vqs_real *x_sums) {
-    const size_t width = (size_t)d, stride = vqs_row_stride(d);
     for (int k = first; k < last; k++) {
-        const uint32_t *end = sorted + count[k];
-        sum_run(g, NULL, stride, sorted, end, width, grad + (size_t)k * width);
-        sum_run(x, rows, ld, sorted, end, ld, x_sums + (size_t)k * ld);
-        sorted = end;
+        const struct run r = {sorted, sorted + count[k], x, g, rows, ld, vqs_row_stride(d)};
+        vqs_real *to = grad + (size_t)k * (size_t)d, *out = x_sums + (size_t)k * ld;
+        size_t j = 0;
+        if (ld >= 4 * VL) {
+            sum_block(4, &r, 0, out, d, to);
+            for (j = 4 * VL; j + 4 * VL <= ld; j += 4 * VL) {
+                sum_block(4, &r, j, out, d, NULL);
+            }
+        } else {
+            sum_block(1, &r, 0, out, d, to);
+            j = VL;
+        }
+        for (; j < ld; j += VL) {
+            sum_block(1, &r, j, out, d, NULL);
+        }
+        for (int i = VL; i < d; i += VL) {
+            sum_g(&r, i, d, to);
+        }
+        sorted = r.end;
     }
 }
 
@@ -215,14 +242,16 @@ INLINE void spread_block(int height, int vecs, int n, const uint32_t *used, int 
     for (int u = 0; u < n; u++) {
         const uint32_t k = used[u];
         const vqs_real *c = codes + k * (size_t)d + i;
-        const vqs_real weight = count ? (vqs_real)count[k] : 1;
         vf sv[4];
         for (int v = 0; v < vecs; v++) {
             sv[v] = v_load(s + k * ld + v * VL);
+            if (count) {
+                sv[v] *= v_set((vqs_real)count[k]);
+            }
             V_PIN(sv[v]);
         }
         for (int h = 0; h < height; h++) {
-            vf w = v_set(weight * c[h]);
+            vf w = v_set(c[h]);
             V_PIN(w);
             for (int v = 0; v < vecs; v++) {
                 sum[h][v] += w * sv[v];

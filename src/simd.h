@@ -8,6 +8,7 @@
 
 #include "vqsweep/base.h"
 
+#include <math.h>
 #include <string.h>
 
 #if defined(VQS_ISA_avx512)
@@ -270,6 +271,32 @@ INLINE void v_transpose_8x8(const vqs_real *in, int stride, vqs_real *out) {
             out[i * 8 + j] = in[j * stride + i];
         }
     }
+#endif
+}
+
+/* Two packs of eight codes of d components, a multiple of 8, as pack_codes makes them. Returns whether it did: only
+ * with AVX-512, and not if some code is lost. */
+INLINE bool v_pack_two(int d, const vqs_real *codes, vqs_real *packed, vqs_real *half_norm) {
+#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
+    __m512 sum = _mm512_setzero_ps();
+    for (int i = 0; i < d; i += 8) {
+        __m512 r[8];
+        for (int c = 0; c < 8; c++) {
+            r[c] = _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(codes + c * d + i)),
+                                      _mm256_loadu_ps(codes + (c + 8) * d + i), 1);
+        }
+        v_transpose_8x16(r);
+        for (int c = 0; c < 8; c++) {
+            sum = _mm512_fmadd_ps(r[c], r[c], sum);
+            _mm256_storeu_ps(packed + (i + c) * 8, _mm512_castps512_ps256(r[c]));
+            _mm256_storeu_ps(packed + (d + i + c) * 8, _mm512_extractf32x8_ps(r[c], 1));
+        }
+    }
+    _mm512_storeu_ps(half_norm, _mm512_mul_ps(sum, _mm512_set1_ps(0.5f)));
+    return _mm512_cmp_ps_mask(sum, _mm512_set1_ps(INFINITY), _CMP_LT_OQ) == 0xffff;
+#else
+    (void)d, (void)codes, (void)packed, (void)half_norm;
+    return false;
 #endif
 }
 
