@@ -17,8 +17,9 @@
 #define pause() ((void)0)
 #endif
 
-/* About ten microseconds, which falling asleep and being woken take too. */
-enum { SPINS = 300 };
+/* About a hundred microseconds, which falling asleep and being woken can take too. With cores of its own a team then hardly
+ * ever sleeps; where another program has one of them, it loses that much a phase at the most. */
+enum { SPINS = 2048 };
 
 struct member {
     struct vqs_team *team;
