@@ -12,8 +12,7 @@ static void clear_spare_lanes(int rows, int n, vqs_real *a) {
     }
 }
 
-/* q[i][l] = codes[k[l]][i] */
-static void gather_codes(int d, const vqs_real *codes, const uint32_t *k, vqs_real *q) {
+void KERNEL(lookup)(int d, const vqs_real *codes, const uint32_t *k, vqs_real *q) {
     int i = 0;
     for (; i + VL <= d; i += VL) { /* whole vectors of components: rows in, columns out */
         for (int l = 0; l < T; l += VL) {
@@ -143,14 +142,14 @@ static void quantize_part(const struct vqs_step *s, struct vqs_tile *t, int code
         draw_words(s, t, codebook);
     } else {
         s->kernels->assign(q->K, q->width, book.packed, book.half_norm, t->z + from, k);
-        gather_codes(q->width, book.codes, k, t->q + from);
+        KERNEL(lookup)(q->width, book.codes, k, t->q + from);
     }
     if (s->each && s->estimator->forward) {
         const struct vqs_estimator_tile e = for_codebook(s, t, codebook, NULL);
         s->estimator->forward(&e);
     }
     if (chooses) {
-        gather_codes(q->width, book.codes, k, t->q + from);
+        KERNEL(lookup)(q->width, book.codes, k, t->q + from);
     }
 }
 
@@ -235,7 +234,7 @@ static void error_at(const struct vqs_step *s, const struct vqs_tile *t, const v
     const struct vqs_quantizer *book = s->quantizer;
     uint32_t k[T];
     book->kernels->assign(book->K, d, book->packed, book->half_norm, at, k);
-    gather_codes(d, book->codes, k, q);
+    KERNEL(lookup)(d, book->codes, k, q);
     if (!s->tied) {
         s->kernels->mix(d, s->gram, q, Gq);
     }

@@ -1,4 +1,9 @@
-/* lloyd.c - k-means on encoded samples. */
+/* lloyd.c - k-means on encoded samples.
+ *
+ * Most samples keep their code from one iteration to the next, and in a large codebook most codes soon keep their
+ * place. So the sums of a code's samples follow only those that change, and once few codes move, samples are compared
+ * with those alone. Neither changes a result: sums are of integers, which have no order, and scores those of `assign`.
+ */
 #include "vqsweep/lloyd.h"
 
 #include <math.h>
@@ -9,13 +14,14 @@ enum {
     SIDE = 8 /* tiles whose sums are taken side by side: each is a chain of additions */
 };
 
+/* The code of a sample that has none yet. */
+static const uint32_t no_code = UINT32_MAX;
+
+/* Below this sum |z|^2 no score leaves the range of `vqs_real`. */
+static const double safe_squares = 1e37;
+
 static size_t n_tiles(size_t n) {
     return (n + T - 1) / T;
-}
-
-/* Distances are summed by SIDE tiles at a time: those past the last sample are 0, and stay the least. */
-static size_t n_summed(size_t n) {
-    return (n_tiles(n) + SIDE - 1) / SIDE * SIDE * T;
 }
 
 static const vqs_real *tile_of(const struct vqs_lloyd_problem *p, size_t tile) {
@@ -35,48 +41,57 @@ static void copy_sample(const struct vqs_lloyd_problem *p, size_t i, vqs_real *c
 }
 
 void vqs_lloyd_carve(struct vqs_arena *arena, size_t n, int d, int K, struct vqs_lloyd_scratch *s) {
-    size_t codes = (size_t)K * (size_t)d;
-    s->near = vqs_arena_take(arena, n_summed(n), sizeof *s->near);
+    const size_t tiles = n_tiles(n), codes = (size_t)K * (size_t)d;
+    s->near = vqs_arena_take(arena, tiles * T, sizeof *s->near);
+    s->near_sum = vqs_arena_take(arena, tiles, sizeof *s->near_sum);
+    s->near_sum_fine = vqs_arena_take(arena, tiles, sizeof *s->near_sum_fine);
+    s->nearer = vqs_arena_take(arena, tiles, sizeof *s->nearer);
+    s->k = vqs_arena_take(arena, tiles * T, sizeof *s->k);
+    s->best_k = vqs_arena_take(arena, tiles * T, sizeof *s->best_k);
+    s->doubtful = vqs_arena_take(arena, n, sizeof *s->doubtful);
     s->codes = vqs_arena_take(arena, codes, sizeof *s->codes);
+    s->before = vqs_arena_take(arena, codes, sizeof *s->before);
+    s->moved_codes = vqs_arena_take(arena, codes, sizeof *s->moved_codes);
     s->packed = vqs_arena_take(arena, vqs_packed_codes(K) * (size_t)d, sizeof *s->packed);
     s->half_norm = vqs_arena_take(arena, vqs_packed_codes(K), sizeof *s->half_norm);
-    s->sums = vqs_arena_take(arena, codes, sizeof *s->sums);
-    s->counts = vqs_arena_take(arena, (size_t)K, sizeof *s->counts);
+    s->sums = vqs_arena_take(arena, codes + (size_t)d, sizeof *s->sums);
+    s->counts = vqs_arena_take(arena, (size_t)K + 1, sizeof *s->counts);
+    s->moved = vqs_arena_take(arena, (size_t)K, sizeof *s->moved);
+    s->is_moved = vqs_arena_take(arena, (size_t)K, sizeof *s->is_moved);
+    s->is_touched = vqs_arena_take(arena, (size_t)K + 1, sizeof *s->is_touched);
+    s->tile = vqs_arena_take(arena, (size_t)d * T, sizeof *s->tile);
 }
 
-/* The sum of each of SIDE tiles, in `vqs_real`, in the order of its lanes. */
-static void sum_tiles(const vqs_real *near, vqs_real sum[SIDE]) {
-    for (int t = 0; t < SIDE; t++) {
-        sum[t] = 0;
-    }
-    for (int l = 0; l < T; l++) {
-        for (int t = 0; t < SIDE; t++) {
-            sum[t] += near[t * T + l];
+/* ---- starts ---------------------------------------------------------------------------------------------------- */
+
+/* The sums of the n tiles listed in s->nearer, in the order of their lanes: in `vqs_real`, to draw from, and in double,
+ * to find what was drawn. */
+static void sum_tiles(size_t n, struct vqs_lloyd_scratch *s) {
+    for (size_t first = 0; first < n; first += SIDE) {
+        const vqs_real *near[SIDE];
+        vqs_real sum[SIDE] = {0};
+        double fine[SIDE] = {0};
+        for (size_t t = 0; t < SIDE; t++) {
+            near[t] = s->near + (size_t)s->nearer[first + t < n ? first + t : n - 1] * T;
         }
-    }
-}
-
-/* The same in double. */
-static void sum_tiles_finely(const vqs_real *near, double sum[SIDE]) {
-    for (int t = 0; t < SIDE; t++) {
-        sum[t] = 0;
-    }
-    for (int l = 0; l < T; l++) {
-        for (int t = 0; t < SIDE; t++) {
-            sum[t] += (double)near[t * T + l];
+        for (int l = 0; l < T; l++) {
+            for (int t = 0; t < SIDE; t++) {
+                sum[t] += near[t][l];
+                fine[t] += (double)near[t][l];
+            }
+        }
+        for (size_t t = 0; t < SIDE && first + t < n; t++) {
+            s->near_sum[s->nearer[first + t]] = sum[t];
+            s->near_sum_fine[s->nearer[first + t]] = fine[t];
         }
     }
 }
 
 /* The sum of all squared distances. */
-static double total_of(const struct vqs_lloyd_problem *p, const vqs_real *near) {
+static double total_of(const struct vqs_lloyd_problem *p, const struct vqs_lloyd_scratch *s) {
     double total = 0;
-    for (size_t tile = 0; tile < n_tiles(p->n); tile += SIDE) {
-        vqs_real sum[SIDE];
-        sum_tiles(near + tile * T, sum);
-        for (int t = 0; t < SIDE; t++) {
-            total += (double)sum[t];
-        }
+    for (size_t tile = 0; tile < n_tiles(p->n); tile++) {
+        total += (double)s->near_sum[tile];
     }
     return total;
 }
@@ -93,23 +108,19 @@ static int pick_in_tile(const vqs_real *near, double sum, double target) {
 }
 
 /* The sample at which the running sum of squared distances passes `target`; zero distances are passed over. */
-static size_t pick(const struct vqs_lloyd_problem *p, const vqs_real *near, double target) {
+static size_t pick(const struct vqs_lloyd_problem *p, const struct vqs_lloyd_scratch *s, double target) {
     double before = 0;
-    for (size_t tile = 0; tile < n_tiles(p->n); tile += SIDE) {
-        double sum[SIDE];
-        sum_tiles_finely(near + tile * T, sum);
-        for (size_t t = 0; t < SIDE; t++) {
-            if (before + sum[t] > target) {
-                const int l = pick_in_tile(near + (tile + t) * T, before, target);
-                if (l >= 0) {
-                    return (tile + t) * T + (size_t)l;
-                }
+    for (size_t tile = 0; tile < n_tiles(p->n); tile++) {
+        if (before + s->near_sum_fine[tile] > target) {
+            const int l = pick_in_tile(s->near + tile * T, before, target);
+            if (l >= 0) {
+                return tile * T + (size_t)l;
             }
-            before += sum[t];
         }
+        before += s->near_sum_fine[tile];
     }
     size_t last = p->n - 1; /* rounding left a little over */
-    while (last > 0 && !(near[last] > 0)) {
+    while (last > 0 && !(s->near[last] > 0)) {
         last--;
     }
     return last;
@@ -118,108 +129,228 @@ static size_t pick(const struct vqs_lloyd_problem *p, const vqs_real *near, doub
 /* k-means++: each centre is a sample drawn with probability proportional to its squared distance to those before. */
 static void seed_codes(const struct vqs_lloyd_problem *p, uint32_t restart, struct vqs_lloyd_scratch *s) {
     const struct vqs_stream draws = {p->kernels, p->seed, VQS_RNG_KMEANS, p->codebook << 16 | restart};
-    for (size_t i = 0; i < n_summed(p->n); i++) {
+    const size_t tiles = n_tiles(p->n);
+    for (size_t i = 0; i < tiles * T; i++) { /* lanes past the last sample are 0, and stay the nearest */
         s->near[i] = i < p->n ? (vqs_real)1e30 : 0;
     }
     copy_sample(p, (size_t)(vqs_rng_unit(&draws, 0) * (double)p->n), s->codes);
     for (int j = 1; j < p->K; j++) {
         const vqs_real *newest = s->codes + (size_t)(j - 1) * (size_t)p->d;
-        for (size_t tile = 0; tile < n_tiles(p->n); tile++) {
-            p->kernels->nearer(p->d, newest, tile_of(p, tile), s->near + tile * T);
-        }
-        const double target = vqs_rng_unit(&draws, (uint64_t)j) * total_of(p, s->near);
-        copy_sample(p, pick(p, s->near, target), s->codes + (size_t)j * (size_t)p->d);
+        sum_tiles(p->kernels->nearer(p->d, tiles, p->stride, newest, p->z, s->near, s->nearer), s);
+        const double target = vqs_rng_unit(&draws, (uint64_t)j) * total_of(p, s);
+        copy_sample(p, pick(p, s, target), s->codes + (size_t)j * (size_t)p->d);
     }
 }
 
-/* Assign all samples to the codes; sums and counts of each code. Returns the distortion well enough to compare, as
- * sum |z|^2 - 2 sum_k c_k . s_k + sum_k n_k |c_k|^2 with s_k the sum of a code's samples, in double. */
-static double assign_all(const struct vqs_lloyd_problem *p, double z_squares, struct vqs_lloyd_scratch *s) {
-    const size_t d = (size_t)p->d;
+/* ---- iterations ------------------------------------------------------------------------------------------------ */
+
+/* What all starts share. */
+struct run {
+    const struct vqs_lloyd_problem *p;
+    struct vqs_lloyd_scratch *s;
+    double z_squares;      /* sum |z|^2 */
+    double unit, per_unit; /* of s->sums, a power of 2, and 1 / unit */
+};
+
+/* Sample i goes to code `to`. */
+static void reassign(const struct run *r, size_t i, uint32_t to) {
+    struct vqs_lloyd_scratch *s = r->s;
+    const size_t d = (size_t)r->p->d, K = (size_t)r->p->K;
+    const vqs_real *z = tile_of(r->p, i / T) + i % T;
+    const size_t from = s->k[i] == no_code ? K : s->k[i]; /* what comes from nowhere is taken from a spare code */
+    int64_t *gains = s->sums + to * d, *loses = s->sums + from * d;
+    for (size_t c = 0; c < d; c++) {
+        const int64_t value = (int64_t)((double)z[c * T] * r->per_unit);
+        gains[c] += value;
+        loses[c] -= value;
+    }
+    s->counts[to]++;
+    s->counts[from]--;
+    s->is_touched[to] = s->is_touched[from] = true;
+    s->k[i] = to;
+}
+
+/* The samples of a tile go to the codes k. */
+static void reassign_tile(const struct run *r, size_t tile, const uint32_t k[T]) {
+    const int lanes = lanes_of(r->p, tile);
+    for (uint32_t left = r->p->kernels->differ(r->s->k + tile * T, k); left; left &= left - 1) {
+        const int l = __builtin_ctz(left);
+        if (l < lanes) {
+            reassign(r, tile * T + (size_t)l, k[l]);
+        }
+    }
+}
+
+/* Every sample to the nearest of all codes. */
+static void assign_all(const struct run *r) {
+    const struct vqs_lloyd_problem *p = r->p;
+    struct vqs_lloyd_scratch *s = r->s;
     p->kernels->pack_codes(p->K, p->d, s->codes, s->packed, s->half_norm);
-    memset(s->sums, 0, (size_t)p->K * d * sizeof *s->sums);
-    memset(s->counts, 0, (size_t)p->K * sizeof *s->counts);
+    for (size_t tile = 0; tile < n_tiles(p->n); tile++) {
+        uint32_t k[T];
+        p->kernels->assign(p->K, p->d, s->packed, s->half_norm, tile_of(p, tile), k);
+        reassign_tile(r, tile, k);
+    }
+}
+
+/* The same for the n samples listed in s->doubtful. */
+static void assign_doubtful(const struct run *r, size_t n) {
+    const struct vqs_lloyd_problem *p = r->p;
+    struct vqs_lloyd_scratch *s = r->s;
+    p->kernels->pack_codes(p->K, p->d, s->codes, s->packed, s->half_norm);
+    for (size_t first = 0; first < n; first += T) {
+        const size_t lanes = n - first < T ? n - first : T;
+        uint32_t k[T];
+        for (size_t l = 0; l < T; l++) {
+            const size_t i = s->doubtful[first + (l < lanes ? l : 0)];
+            for (int c = 0; c < p->d; c++) {
+                s->tile[(size_t)c * T + l] = tile_of(p, i / T)[(size_t)c * T + i % T];
+            }
+        }
+        p->kernels->assign(p->K, p->d, s->packed, s->half_norm, s->tile, k);
+        for (size_t l = 0; l < lanes; l++) {
+            if (k[l] != s->k[s->doubtful[first + l]]) {
+                reassign(r, s->doubtful[first + l], k[l]);
+            }
+        }
+    }
+}
+
+/* Whether assign_moved is the quicker way, and a right one. */
+static bool few_moved(const struct run *r, int moved) {
+    const int spared = (r->p->K - moved) * (r->p->d + 3); /* operations a sample, about */
+    return moved <= r->p->K / 2 && spared > 250 && r->z_squares < safe_squares;
+}
+
+/* What assign_all does, where only the n codes listed in s->moved have moved, from s->before. */
+static void assign_moved(const struct run *r, int n) {
+    const struct vqs_lloyd_problem *p = r->p;
+    struct vqs_lloyd_scratch *s = r->s;
+    const size_t d = (size_t)p->d;
+    size_t doubtful = 0;
+    if (n == 0) {
+        return;
+    }
+    for (int m = 0; m < n; m++) {
+        memcpy(s->moved_codes + (size_t)m * d, s->codes + s->moved[m] * d, d * sizeof *s->codes);
+    }
+    p->kernels->pack_codes(n, p->d, s->moved_codes, s->packed, s->half_norm);
     for (size_t tile = 0; tile < n_tiles(p->n); tile++) {
         const vqs_real *z = tile_of(p, tile);
+        vqs_real own[T], best[T];
         uint32_t k[T];
-        p->kernels->assign(p->K, p->d, s->packed, s->half_norm, z, k);
-        const int lanes = lanes_of(p, tile);
-        for (int l = 0; l < lanes; l++) {
-            s->counts[k[l]]++;
+        p->kernels->lookup(p->d, s->before, s->k + tile * T, s->tile);
+        p->kernels->score(p->d, s->tile, z, own);
+        p->kernels->assign(n, p->d, s->packed, s->half_norm, z, k);
+        p->kernels->lookup(p->d, s->moved_codes, k, s->tile);
+        p->kernels->score(p->d, s->tile, z, best);
+        uint32_t left = p->kernels->choose(own, best, s->k + tile * T, s->moved, s->is_moved, k);
+        reassign_tile(r, tile, k);
+        for (; left; left &= left - 1) {
+            s->doubtful[doubtful++] = (uint32_t)(tile * T) + (uint32_t)__builtin_ctz(left);
         }
-        p->kernels->sum_by_code(lanes, p->d, k, z, s->sums);
     }
-    double distortion = z_squares;
-    for (size_t j = 0; j < (size_t)p->K; j++) {
-        for (size_t c = 0; c < d; c++) {
-            const double code = (double)s->codes[j * d + c];
-            distortion += code * (s->counts[j] * code - 2 * s->sums[j * d + c]);
+    assign_doubtful(r, doubtful);
+}
+
+/* The distortion of the samples' codes well enough to compare, as sum |z|^2 - 2 sum_k c_k . s_k + sum_k n_k |c_k|^2 with
+ * s_k the sum of a code's samples. */
+static double compare_distortion(const struct run *r) {
+    const struct vqs_lloyd_scratch *s = r->s;
+    const size_t d = (size_t)r->p->d;
+    double distortion = r->z_squares;
+    for (size_t j = 0; j < (size_t)r->p->K; j++) {
+        double share = 0;
+        for (size_t c = j * d; c < (j + 1) * d; c++) {
+            const double code = (double)s->codes[c];
+            share += code * (s->counts[j] * code - 2 * ((double)s->sums[c] * r->unit));
+        }
+        distortion += share;
+    }
+    return distortion;
+}
+
+/* Codes become the means of their samples. Lists in s->moved those that this moves, from s->before; returns how many. */
+static int move_codes(const struct run *r) {
+    struct vqs_lloyd_scratch *s = r->s;
+    const size_t d = (size_t)r->p->d;
+    int n = 0;
+    memcpy(s->before, s->codes, (size_t)r->p->K * d * sizeof *s->codes);
+    for (size_t j = 0; j < (size_t)r->p->K; j++) {
+        bool moved = false;
+        for (size_t c = j * d; s->is_touched[j] && s->counts[j] && c < (j + 1) * d; c++) {
+            s->codes[c] = (vqs_real)((double)s->sums[c] * r->unit / s->counts[j]);
+            moved |= s->codes[c] != s->before[c];
+        }
+        s->is_touched[j] = false;
+        s->is_moved[j] = moved;
+        if (moved) {
+            s->moved[n++] = (uint32_t)j;
+        }
+    }
+    return n;
+}
+
+/* One start, from the codes in scratch to those that it ends with. Returns their distortion. */
+static double iterate(const struct run *r) {
+    const struct vqs_lloyd_problem *p = r->p;
+    struct vqs_lloyd_scratch *s = r->s;
+    const size_t K = (size_t)p->K;
+    for (size_t i = 0; i < n_tiles(p->n) * T; i++) {
+        s->k[i] = i < p->n ? no_code : 0;
+    }
+    memset(s->sums, 0, (K + 1) * (size_t)p->d * sizeof *s->sums);
+    memset(s->counts, 0, (K + 1) * sizeof *s->counts);
+    memset(s->is_touched, 0, (K + 1) * sizeof *s->is_touched);
+    assign_all(r);
+    double distortion = compare_distortion(r);
+    for (int i = 0; i < p->iterations; i++) {
+        const double before = distortion;
+        const int moved = move_codes(r);
+        if (few_moved(r, moved)) {
+            assign_moved(r, moved);
+        } else {
+            assign_all(r);
+        }
+        distortion = compare_distortion(r);
+        if (!(before - distortion > p->tolerance * before)) {
+            break;
         }
     }
     return distortion;
 }
 
-static double sum_of_squares(const struct vqs_lloyd_problem *p) {
-    double sum = 0;
-    for (size_t tile = 0; tile < n_tiles(p->n); tile++) {
-        const vqs_real *z = tile_of(p, tile);
-        const int lanes = lanes_of(p, tile);
-        for (int c = 0; c < p->d; c++) {
-            for (int l = 0; l < lanes; l++) {
-                sum += (double)z[c * T + l] * (double)z[c * T + l];
-            }
-        }
-    }
-    return sum;
-}
+/* ---- the whole ------------------------------------------------------------------------------------------------- */
 
-static void move_codes(const struct vqs_lloyd_problem *p, struct vqs_lloyd_scratch *s) {
-    for (int j = 0; j < p->K; j++) {
-        for (int c = 0; s->counts[j] && c < p->d; c++) {
-            size_t i = (size_t)j * (size_t)p->d + (size_t)c;
-            s->codes[i] = (vqs_real)(s->sums[i] / s->counts[j]);
-        }
-    }
-}
-
-/* sum |z - q|^2 from its definition, for the codes in scratch. */
-static double distortion_of(const struct vqs_lloyd_problem *p, struct vqs_lloyd_scratch *s) {
+/* sum |z - q|^2 from its definition, q being the codes k, or 0 without. */
+static double distortion_of(const struct vqs_lloyd_problem *p, const vqs_real *codes, const uint32_t *k,
+                            vqs_real *q) {
     double sum = 0;
-    p->kernels->pack_codes(p->K, p->d, s->codes, s->packed, s->half_norm);
+    memset(q, 0, (size_t)p->d * T * sizeof *q);
     for (size_t tile = 0; tile < n_tiles(p->n); tile++) {
-        const vqs_real *z = tile_of(p, tile);
-        uint32_t k[T];
-        p->kernels->assign(p->K, p->d, s->packed, s->half_norm, z, k);
-        const int lanes = lanes_of(p, tile);
-        for (int l = 0; l < lanes; l++) {
-            for (int c = 0; c < p->d; c++) {
-                const double e = (double)z[c * T + l] - (double)s->codes[k[l] * (size_t)p->d + (size_t)c];
-                sum += e * e;
-            }
+        if (k) {
+            p->kernels->lookup(p->d, codes, k + tile * T, q);
         }
+        sum += p->kernels->distance(lanes_of(p, tile), p->d, tile_of(p, tile), q);
     }
     return sum;
 }
 
 double vqs_lloyd(const struct vqs_lloyd_problem *p, struct vqs_lloyd_scratch *s, vqs_real *codes) {
-    const double z_squares = sum_of_squares(p);
+    struct run r = {.p = p, .s = s, .z_squares = distortion_of(p, NULL, NULL, s->tile)};
+    int above; /* 2^above is more than any sum of z, by Cauchy and Schwarz */
+    frexp(sqrt((double)p->n * r.z_squares), &above);
+    r.unit = ldexp(1, above - 62);
+    r.per_unit = ldexp(1, 62 - above);
     double best = INFINITY;
     for (int restart = 0; restart < p->restarts; restart++) {
         seed_codes(p, (uint32_t)restart, s);
-        double distortion = assign_all(p, z_squares, s);
-        for (int i = 0; i < p->iterations; i++) {
-            double before = distortion;
-            move_codes(p, s);
-            distortion = assign_all(p, z_squares, s);
-            if (!(before - distortion > p->tolerance * before)) {
-                break;
-            }
-        }
+        const double distortion = isfinite(r.z_squares) ? iterate(&r) : NAN;
         if (restart == 0 || distortion < best) {
             best = distortion;
             memcpy(codes, s->codes, (size_t)p->K * (size_t)p->d * sizeof *codes);
+            memcpy(s->best_k, s->k, n_tiles(p->n) * T * sizeof *s->k);
         }
     }
-    memcpy(s->codes, codes, (size_t)p->K * (size_t)p->d * sizeof *codes);
-    return isfinite(best) ? distortion_of(p, s) : NAN;
+    return isfinite(best) ? distortion_of(p, codes, s->best_k, s->tile) : NAN;
 }

@@ -127,12 +127,7 @@ void vqs_quantizer_quantize(const struct vqs_quantizer *quantizer, int codebook,
     const struct vqs_codebook book = vqs_codebook_of(quantizer, codebook);
     const int width = quantizer->width;
     quantizer->kernels->assign(quantizer->K, width, book.packed, book.half_norm, r, k);
-    for (int l = 0; l < T; l++) {
-        const vqs_real *c = book.codes + (size_t)k[l] * (size_t)width;
-        for (int i = 0; i < width; i++) {
-            q[i * T + l] = c[i];
-        }
-    }
+    quantizer->kernels->lookup(width, book.codes, k, q);
 }
 
 /* ---- initial codes --------------------------------------------------------------------------------------------- */

@@ -190,6 +190,23 @@ INLINE vf v_min(vf a, vf b) {
 #endif
 }
 
+/* Whether a < b in some lane. */
+INLINE bool v_any_less(vf a, vf b) {
+#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
+    return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_LT_OQ) != 0;
+#elif defined(VQS_INTRINSICS)
+    return _mm256_movemask_ps(_mm256_cmp_ps((__m256)a, (__m256)b, _CMP_LT_OQ)) != 0;
+#else
+    const vi less = a < b;
+    for (int i = 0; i < VL; i++) {
+        if (less[i]) {
+            return true;
+        }
+    }
+    return false;
+#endif
+}
+
 /* where candidate < *best: *best = candidate, *index = its index. NaN candidates never win. */
 INLINE void v_keep_less(vf candidate, vi index_of, vf *best, vi *index) {
 #if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)

@@ -213,20 +213,35 @@ static void try_mix(const struct vqs_kernels *k, uint64_t *state, int d) {
     free(G), free(in), free(out), free(moved_out), free(moved), free(expected);
 }
 
+/* Tiles that lie apart, of which every other one has no sample that `c` could be nearer to. */
 static void try_nearer(const struct vqs_kernels *k, uint64_t *state, int d) {
-    vqs_real *c = test_normals(state, (size_t)d), *z = test_normals(state, (size_t)d * T), near[T], before[T];
-    for (int l = 0; l < T; l++) {
-        before[l] = near[l] = (vqs_real)(2 * d * test_uniform(state) * 2);
+    enum { TILES = 5 };
+    const size_t stride = (size_t)d * T + 16;
+    vqs_real *c = test_normals(state, (size_t)d), *z = test_normals(state, TILES * stride), near[TILES * T];
+    vqs_real before[TILES * T];
+    uint32_t changed[TILES];
+    size_t expected = 0;
+    for (int i = 0; i < TILES * T; i++) {
+        before[i] = near[i] = i / T % 2 ? 0 : (vqs_real)(2 * d * test_uniform(state) * 2);
     }
-    k->nearer(d, c, z, near);
-    for (int l = 0; l < T; l++) {
-        struct oracle o = {0};
-        for (int i = 0; i < d; i++) {
-            oracle_add(&o, pow((double)z[i * T + l] - (double)c[i], 2));
+    const size_t n = k->nearer(d, TILES, stride, c, z, near, changed);
+    for (uint32_t t = 0; t < TILES; t++) {
+        bool any = false;
+        for (int l = 0; l < T; l++) {
+            const size_t at = t * T + (size_t)l;
+            struct oracle o = {0};
+            for (int i = 0; i < d; i++) {
+                oracle_add(&o, pow((double)z[t * stride + (size_t)(i * T + l)] - (double)c[i], 2));
+            }
+            o.sum = fmin(o.sum, (double)before[at]);
+            ASSERT_IN_LOOP(close_to(near[at], o, d), "d %d tile %u lane %d", d, t, l);
+            any |= near[at] < before[at];
         }
-        o.sum = fmin(o.sum, (double)before[l]);
-        ASSERT_IN_LOOP(close_to(near[l], o, d), "d %d lane %d", d, l);
+        if (any) {
+            ck_assert(expected < n && changed[expected++] == t);
+        }
     }
+    ck_assert_uint_eq(n, expected);
     free(c), free(z);
 }
 

@@ -124,6 +124,66 @@ START_TEST(follows_the_naive_algorithm) {
 }
 END_TEST
 
+/* One iteration that compares every sample with every code, and adds all of a code's samples up. `k` [tiles][T]. */
+static void full_step(const struct fixture *f, vqs_real *codes, uint32_t *k) {
+    const struct vqs_lloyd_problem *p = &f->problem;
+    const size_t d = (size_t)p->d, K = (size_t)p->K, packed = vqs_packed_codes(p->K);
+    vqs_real *codes_packed = test_reals(packed * d), *half_norm = test_reals(packed);
+    long double *sums = test_alloc(K * d, sizeof *sums);
+    int *count = test_alloc(K, sizeof *count);
+    p->kernels->pack_codes(p->K, p->d, codes, codes_packed, half_norm);
+    for (size_t i = 0; i < p->n; i++) {
+        if (i % T == 0) {
+            p->kernels->assign(p->K, p->d, codes_packed, half_norm, p->z + i * d, k + i);
+        }
+        count[k[i]]++;
+        for (size_t c = 0; c < d; c++) {
+            sums[k[i] * d + c] += (long double)p->z[i / T * T * d + c * T + i % T];
+        }
+    }
+    for (size_t i = 0; i < K * d; i++) {
+        codes[i] = count[i / d] ? (vqs_real)((double)sums[i] / count[i / d]) : codes[i];
+    }
+    free(codes_packed), free(half_norm), free(sums), free(count);
+}
+
+/* What is spared when few codes move changes no bit: codes in number, and samples on a lattice, with ties everywhere. */
+static void try_full(const struct vqs_kernels *kernels, size_t n, int d, int K, double lattice) {
+    uint64_t state = 9;
+    double *points = draw_points(&state, n, d);
+    for (size_t i = 0; i < n * (size_t)d && lattice > 0; i++) {
+        points[i] = round(points[i] / lattice) * lattice;
+    }
+    struct fixture f = make(kernels, points, n, d, K);
+    const size_t size = (size_t)K * (size_t)d;
+    uint32_t *k = test_alloc(n + T, sizeof *k);
+    vqs_real *codes = test_reals(size);
+    f.problem.restarts = 1;
+    f.problem.tolerance = -1;
+    f.problem.iterations = 0;
+    solve(&f);
+    memcpy(codes, f.codes, size * sizeof *codes);
+    for (int iterations = 1; iterations <= 15; iterations++) {
+        f.problem.iterations = iterations;
+        const double distortion = solve(&f), exact = naive_distortion(points, n, d, f.codes, K);
+        full_step(&f, codes, k);
+        ck_assert_msg(same_bits(codes, f.codes, size), "n %zu d %d K %d, iteration %d", n, d, K, iterations);
+        ck_assert_double_eq_tol(distortion, exact, 1e-5 * exact);
+    }
+    destroy(&f);
+    free(points), free(k), free(codes);
+}
+
+START_TEST(sparing_changes_nothing) {
+    const struct vqs_kernels *kernels = test_class(_i);
+    try_full(kernels, 3000, 5, 300, 0);
+    try_full(kernels, 3000, 3, 300, 0.25);
+    try_full(kernels, 1111, 8, 500, 0);
+    try_full(kernels, 999, 16, 40, 0.5);
+    try_full(kernels, 2000, 1, 130, 0);
+}
+END_TEST
+
 START_TEST(distortion_never_increases) {
     uint64_t state = 2;
     for (int d = 1; d <= 17; d += 4) {
@@ -290,6 +350,7 @@ int main(void) {
     Suite *suite = suite_create("lloyd");
     TCase *tests = tcase_create("each class");
     tcase_add_loop_test(tests, follows_the_naive_algorithm, 0, classes);
+    tcase_add_loop_test(tests, sparing_changes_nothing, 0, classes);
     tcase_add_loop_test(tests, distortion_never_increases, 0, classes);
     tcase_add_loop_test(tests, starts_are_samples, 0, classes);
     tcase_add_loop_test(tests, clusters_are_found, 0, classes);

@@ -144,6 +144,100 @@ START_TEST(a_code_that_is_not_a_number_is_never_nearest) {
 }
 END_TEST
 
+/* ---- scores of chosen codes ------------------------------------------------------------------------------------ */
+
+/* Comparing all scores finds what `assign` finds, though many differ by a last digit or not at all. */
+static void try_score(const struct vqs_kernels *kernels, uint64_t *state, int K, int d) {
+    vqs_real *codes = test_normals(state, (size_t)K * (size_t)d), *z = test_normals(state, (size_t)d * T);
+    vqs_real *q = test_reals((size_t)d * T), score[T], least[T];
+    uint32_t k[T], all[T], nearest[T] = {0};
+    for (int j = K / 4; j < K; j++) {
+        vqs_real *c = codes + j * d;
+        memcpy(c, codes + (int)(test_random(state) % (unsigned)(K / 4)) * d, (size_t)d * sizeof *c);
+        vqs_real *moved = &c[test_random(state) % (unsigned)d];
+        *moved = (vqs_real)((double)*moved * (1 + REAL_EPS * (double)(test_random(state) % 3)));
+    }
+    for (int j = 0; j < K; j++) {
+        for (int l = 0; l < T; l++) {
+            all[l] = (uint32_t)j;
+        }
+        kernels->lookup(d, codes, all, q);
+        kernels->score(d, q, z, score);
+        for (int l = 0; l < T; l++) {
+            ck_assert(same_bits(&q[(d - 1) * T + l], &codes[j * d + d - 1], 1));
+            if (j == 0 || score[l] < least[l]) {
+                least[l] = score[l];
+                nearest[l] = (uint32_t)j;
+            }
+        }
+    }
+    const struct packing packed = pack_codes(kernels, K, d, codes);
+    kernels->assign(K, d, packed.codes, packed.half_norm, z, k);
+    ck_assert_msg(memcmp(k, nearest, sizeof k) == 0, "K %d d %d: scores are not those of assign", K, d);
+    kernels->lookup(d, codes, k, q);
+    for (int i = 0; i < d * T; i++) {
+        ASSERT_IN_LOOP(q[i] == codes[(int)k[i % T] * d + i / T], "d %d: component %d of lane %d", d, i / T, i % T);
+    }
+    free_packing(packed);
+    free(codes), free(z), free(q);
+}
+
+static void try_distance(const struct vqs_kernels *kernels, uint64_t *state, int d) {
+    vqs_real *z = test_normals(state, (size_t)d * T), *q = test_normals(state, (size_t)d * T);
+    double sum = 0;
+    for (int n = 1; n <= T; n++) {
+        for (int i = 0; i < d; i++) {
+            sum += pow((double)z[i * T + n - 1] - (double)q[i * T + n - 1], 2);
+        }
+        ck_assert_double_eq_tol(kernels->distance(n, d, z, q), sum, 1e-14 * sum);
+    }
+    free(z), free(q);
+}
+
+START_TEST(scores_and_distances) {
+    uint64_t state = 12;
+    for (size_t i = 0; i < COUNT_OF(latents); i++) {
+        for (int K = 8; K <= 208; K += 40) {
+            try_score(test_class(_i), &state, K, latents[i]);
+        }
+        try_distance(test_class(_i), &state, latents[i]);
+    }
+}
+END_TEST
+
+/* Codes 0..7, of which some have moved: every order of scores, with ties. */
+START_TEST(choice_between_codes_that_stand_and_that_moved) {
+    enum { K = 8 };
+    const struct vqs_kernels *kernels = test_class(_i);
+    uint64_t state = 13;
+    for (int try = 0; try < 1000; try++) {
+        uint32_t moved[K], is_moved[K], was[T], k[T], nearest[T], n = 0;
+        vqs_real own[T], best[T];
+        for (uint32_t j = 0; j < K; j++) {
+            is_moved[j] = test_random(&state) % 2 || (n == 0 && j == K - 1);
+            if (is_moved[j]) {
+                moved[n++] = j;
+            }
+        }
+        for (int l = 0; l < T; l++) {
+            was[l] = (uint32_t)(test_random(&state) % K);
+            k[l] = nearest[l] = (uint32_t)(test_random(&state) % n);
+            own[l] = (vqs_real)(test_random(&state) % 3) - 1;
+            best[l] = (vqs_real)(test_random(&state) % 3) - 1;
+        }
+        const uint32_t open = kernels->choose(own, best, was, moved, is_moved, k), unlike = kernels->differ(was, k);
+        for (int l = 0; l < T; l++) {
+            const uint32_t candidate = moved[nearest[l]];
+            const bool tie_won = best[l] == own[l] && candidate < was[l] && !is_moved[was[l]];
+            const bool wins = best[l] < own[l] || tie_won;
+            ck_assert_uint_eq(k[l], wins ? candidate : was[l]);
+            ck_assert_uint_eq(open >> l & 1, !wins && is_moved[was[l]]);
+            ck_assert_uint_eq(unlike >> l & 1, k[l] != was[l]);
+        }
+    }
+}
+END_TEST
+
 /* ---- codes: gathering gradients, moments ----------------------------------------------------------------------- */
 
 static void try_scatter(const struct vqs_kernels *kernels, uint64_t *state, int K, int d) {
@@ -555,6 +649,8 @@ int main(void) {
     TCase *tests = tcase_create("each class");
     tcase_add_loop_test(tests, assignment, 0, classes);
     tcase_add_loop_test(tests, a_code_that_is_not_a_number_is_never_nearest, 0, classes);
+    tcase_add_loop_test(tests, scores_and_distances, 0, classes);
+    tcase_add_loop_test(tests, choice_between_codes_that_stand_and_that_moved, 0, classes);
     tcase_add_loop_test(tests, sums_over_codes, 0, classes);
     tcase_add_loop_test(tests, tile_of_a_step, 0, classes);
     tcase_add_loop_test(tests, tile_does_not_depend_on_the_lane, 0, classes);

@@ -85,11 +85,23 @@ struct vqs_kernels {
      * g, and at_z where that is needed, to gz and gc. */
     void (*tile_quantize)(const struct vqs_step *step, struct vqs_tile *tile);
     void (*tile_estimate)(const struct vqs_step *step, struct vqs_tile *tile);
-    /* near[l] = min(near[l], |z_l - c|^2) */
-    void (*nearer)(int d, const vqs_real *c, const vqs_real *z, vqs_real *near);
-
-    /* sums[k[l]][i] += z[i][l] for the first n lanes, in their order; sums is [K][d]. */
-    void (*sum_by_code)(int n, int d, const uint32_t *k, const vqs_real *z, double *sums);
+    /* q[i][l] = codes[k[l]][i] */
+    void (*lookup)(int d, const vqs_real *codes, const uint32_t *k, vqs_real *q);
+    /* near[t][l] = min(near[t][l], |z_tl - c|^2) for tiles that start `stride` values apart. Which tiles have changed goes
+     * into `changed` [tiles], in order; returns how many. */
+    size_t (*nearer)(int d, size_t tiles, size_t stride, const vqs_real *c, const vqs_real *z, vqs_real *near,
+                     uint32_t *changed);
+    /* score[l] = |q_l|^2 / 2 - z_l . q_l, to the bit what `assign` compares if q_l is a code. */
+    void (*score)(int d, const vqs_real *q, const vqs_real *z, vqs_real *score);
+    /* Bit l: a[l] != b[l]. */
+    uint32_t (*differ)(const uint32_t *a, const uint32_t *b);
+    /* The nearest codes of a tile where some codes have moved. Before, that was was[l], with the score own[l], which no
+     * code that stands is below; the nearest of those that moved is moved[k[l]], with the score best[l]. k[l] becomes the
+     * nearest code of all; bit l of the result: that is not known, and k[l] is was[l]. is_moved is [K]. */
+    uint32_t (*choose)(const vqs_real *own, const vqs_real *best, const uint32_t *was, const uint32_t *moved,
+                       const uint32_t *is_moved, uint32_t *k);
+    /* sum |z_l - q_l|^2 over the first n lanes. */
+    double (*distance)(int n, int d, const vqs_real *z, const vqs_real *q);
 
     /* Codes in [first, last): grad[k] += rows[l] and count[k]++ for l = 0 .. n-1 in order, where k = k[l]; grad is
      * [K][d], rows [n][vqs_row_stride(d)]. Both are zeroed first. */

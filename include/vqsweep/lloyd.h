@@ -25,10 +25,20 @@ struct vqs_lloyd_problem {
 
 /* Bytes of scratch are taken from the arena (which may measure, base.h). */
 struct vqs_lloyd_scratch {
-    vqs_real *near; /* [tiles][VQS_TILE], rounded up, squared distance to the nearest centre so far */
-    vqs_real *codes, *packed, *half_norm;       /* of the start in work */
-    double *sums;                               /* [K][d] */
-    uint32_t *counts;                           /* [K] */
+    vqs_real *near;        /* [tiles][VQS_TILE] squared distance to the nearest centre so far, */
+    vqs_real *near_sum;    /* [tiles] its sum over a tile */
+    double *near_sum_fine; /* [tiles] taken in double */
+    uint32_t *nearer;      /* [tiles] those that the newest centre is the nearest in */
+    uint32_t *k, *best_k;  /* [tiles][VQS_TILE] codes of the samples, in the start in work and in the best one */
+    uint32_t *doubtful;    /* [n] samples */
+    vqs_real *codes, *before, *moved_codes; /* [K][d] now, before they were last moved, and those that this did move */
+    vqs_real *packed, *half_norm;
+    int64_t *sums;      /* [K + 1][d] of a code's samples */
+    uint32_t *counts;   /* [K + 1] */
+    bool *is_touched;   /* [K + 1] samples have come or gone since codes last moved */
+    uint32_t *moved;    /* [K] the codes that did move */
+    uint32_t *is_moved; /* [K] 1: is among them */
+    vqs_real *tile;     /* [d][VQS_TILE] */
 };
 void vqs_lloyd_carve(struct vqs_arena *arena, size_t n, int d, int K, struct vqs_lloyd_scratch *scratch);
 
