@@ -33,6 +33,11 @@ static int lanes_of(const struct vqs_lloyd_problem *p, size_t tile) {
     return left < T ? (int)left : T;
 }
 
+/* Bit l: lane l of the tile is a sample. */
+static uint32_t samples_of(const struct vqs_lloyd_problem *p, size_t tile) {
+    return UINT32_MAX >> (T - lanes_of(p, tile));
+}
+
 static void copy_sample(const struct vqs_lloyd_problem *p, size_t i, vqs_real *code) {
     const vqs_real *z = tile_of(p, i / T) + i % T;
     for (int c = 0; c < p->d; c++) {
@@ -172,12 +177,10 @@ static void reassign(const struct run *r, size_t i, uint32_t to) {
 
 /* The samples of a tile go to the codes k. */
 static void reassign_tile(const struct run *r, size_t tile, const uint32_t k[T]) {
-    const int lanes = lanes_of(r->p, tile);
-    for (uint32_t left = r->p->kernels->differ(r->s->k + tile * T, k); left; left &= left - 1) {
+    uint32_t left = r->p->kernels->differ(r->s->k + tile * T, k) & samples_of(r->p, tile);
+    for (; left; left &= left - 1) {
         const int l = __builtin_ctz(left);
-        if (l < lanes) {
-            reassign(r, tile * T + (size_t)l, k[l]);
-        }
+        reassign(r, tile * T + (size_t)l, k[l]);
     }
 }
 
@@ -245,6 +248,7 @@ static void assign_moved(const struct run *r, int n) {
         p->kernels->lookup(p->d, s->moved_codes, k, s->tile);
         p->kernels->score(p->d, s->tile, z, best);
         uint32_t left = p->kernels->choose(own, best, s->k + tile * T, s->moved, s->is_moved, k);
+        left &= samples_of(p, tile);
         reassign_tile(r, tile, k);
         for (; left; left &= left - 1) {
             s->doubtful[doubtful++] = (uint32_t)(tile * T) + (uint32_t)__builtin_ctz(left);
