@@ -1,4 +1,5 @@
-/* isa_lloyd.c - distances of samples from codes, for k-means and evaluation. */
+/* isa_lloyd.c - what k-means wants of tiles: distances, scores of codes already chosen, and which samples change code.
+ */
 #include "isa_kernels.h"
 
 /* One tile of `nearer`; whether some sample came nearer. */

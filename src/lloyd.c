@@ -257,8 +257,8 @@ static void assign_moved(const struct run *r, int n) {
     assign_doubtful(r, doubtful);
 }
 
-/* The distortion of the samples' codes well enough to compare, as sum |z|^2 - 2 sum_k c_k . s_k + sum_k n_k |c_k|^2 with
- * s_k the sum of a code's samples. */
+/* The distortion of the samples' codes well enough to compare, as sum |z|^2 - 2 sum_k c_k . s_k + sum_k n_k |c_k|^2
+ * with s_k the sum of a code's samples. */
 static double compare_distortion(const struct run *r) {
     const struct vqs_lloyd_scratch *s = r->s;
     const size_t d = (size_t)r->p->d;
@@ -274,7 +274,8 @@ static double compare_distortion(const struct run *r) {
     return distortion;
 }
 
-/* Codes become the means of their samples. Lists in s->moved those that this moves, from s->before; returns how many. */
+/* Codes become the means of their samples. Lists in s->moved those that this moves, from s->before; returns how many.
+ */
 static int move_codes(const struct run *r) {
     struct vqs_lloyd_scratch *s = r->s;
     const size_t d = (size_t)r->p->d;
@@ -327,8 +328,7 @@ static double iterate(const struct run *r) {
 /* ---- the whole ------------------------------------------------------------------------------------------------- */
 
 /* sum |z - q|^2 from its definition, q being the codes k, or 0 without. */
-static double distortion_of(const struct vqs_lloyd_problem *p, const vqs_real *codes, const uint32_t *k,
-                            vqs_real *q) {
+static double distortion_of(const struct vqs_lloyd_problem *p, const vqs_real *codes, const uint32_t *k, vqs_real *q) {
     double sum = 0;
     memset(q, 0, (size_t)p->d * T * sizeof *q);
     for (size_t tile = 0; tile < n_tiles(p->n); tile++) {
@@ -342,7 +342,7 @@ static double distortion_of(const struct vqs_lloyd_problem *p, const vqs_real *c
 
 double vqs_lloyd(const struct vqs_lloyd_problem *p, struct vqs_lloyd_scratch *s, vqs_real *codes) {
     struct run r = {.p = p, .s = s, .z_squares = distortion_of(p, NULL, NULL, s->tile)};
-    int above; /* 2^above is more than any sum of z, by Cauchy and Schwarz */
+    int above = 0; /* 2^above is more than any sum of z, by Cauchy and Schwarz */
     frexp(sqrt((double)p->n * r.z_squares), &above);
     r.unit = ldexp(1, above - 62);
     r.per_unit = ldexp(1, 62 - above);
