@@ -182,7 +182,7 @@ class Ranks(Case):
 
 
 class Supervisor(Case):
-    epochs = 1000  # long enough to be stopped on the way, whatever else the machine does
+    epochs = 2000  # long enough to be stopped on the way, whatever else the machine does
 
     def test_a_stop_is_passed_on(self):
         run = self.start(2, supervised=True)
