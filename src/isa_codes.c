@@ -42,6 +42,32 @@ void KERNEL(pack_codes)(int K, int d, const vqs_real *codes, vqs_real *packed, v
     }
 }
 
+/* A round of a knockout between n pairs of neighbours, the first of a pair winning on ties. */
+INLINE void knock_out(int n, vf low[], vi at[]) {
+    for (int j = 0; j < n; j++) {
+        v_keep_less(low[2 * j + 1], at[2 * j + 1], &low[2 * j], &at[2 * j]);
+        low[j] = low[2 * j];
+        at[j] = at[2 * j];
+    }
+}
+
+/* The least of CODES scores and which it is, the first on ties. */
+INLINE void least_of(vf score[CODES][2], int v, vf *least, vi *which) {
+    vf low[CODES];
+    vi at[CODES];
+    for (int j = 0; j < CODES; j++) {
+        low[j] = score[j][v];
+        at[j] = v_set_int(j);
+    }
+    if (CODES == 8) {
+        knock_out(4, low, at);
+    }
+    knock_out(2, low, at);
+    knock_out(1, low, at);
+    *least = low[0];
+    *which = at[0];
+}
+
 /* Few codes: each is compared. */
 INLINE void assign_each(int packs, int d, const vqs_real *packed, const vqs_real *half_norm, const vqs_real *z,
                         uint32_t *k) {
@@ -51,10 +77,11 @@ INLINE void assign_each(int packs, int d, const vqs_real *packed, const vqs_real
         for (int from = 0; from < PACK; from += CODES) {
             vf score[CODES][2];
             score_block(d, packed + p * PACK * d, half_norm + p * PACK, from, z, score);
-            for (int j = 0; j < CODES; j++) {
-                const vi code = v_set_int(p * PACK + from + j);
-                v_keep_less(score[j][0], code, &best[0], &index[0]);
-                v_keep_less(score[j][1], code, &best[1], &index[1]);
+            for (int v = 0; v < 2; v++) {
+                vf least;
+                vi which;
+                least_of(score, v, &least, &which);
+                v_keep_less(least, which + v_set_int(p * PACK + from), &best[v], &index[v]);
             }
         }
     }
