@@ -5,7 +5,7 @@
 
 /* ---- assign: lanes are samples --------------------------------------------------------------------------------- */
 
-/* Sixteen codes at a time where that is quick and all can be used, or eight; the last codes and components one by one. */
+/* Sixteen codes at a time where that is quick and all can be used, else eight; the last codes and components singly. */
 void KERNEL(pack_codes)(int K, int d, const vqs_real *codes, vqs_real *packed, vqs_real *half_norm) {
     int first = 0;
     for (; d % PACK == 0 && first + 2 * PACK <= K; first += 2 * PACK, packed += 2 * PACK * d, half_norm += 2 * PACK) {

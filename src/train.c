@@ -163,11 +163,17 @@ static void run_epoch(const struct vqs_trainer *t, const struct vqs_settings *s,
 }
 
 static double code_drift(const struct vqs_work *w) {
+    enum { SUMS = 8 }; /* side by side, so that none waits for the one before */
     const struct vqs_quantizer *q = &w->model.quantizer;
-    double sum = 0;
-    for (size_t i = 0; i < q->n_codes; i++) {
-        double moved = (double)q->codes[i] - (double)w->codes_before[i];
-        sum += moved * moved;
+    double sums[SUMS] = {0}, sum = 0;
+    for (size_t i = 0; i < q->n_codes; i += SUMS) {
+        for (size_t j = 0; j < SUMS && i + j < q->n_codes; j++) {
+            const double moved = (double)q->codes[i + j] - (double)w->codes_before[i + j];
+            sums[j] += moved * moved;
+        }
+    }
+    for (int j = 0; j < SUMS; j++) {
+        sum += sums[j];
     }
     return sqrt(sum / (q->n_codebooks * q->K));
 }
