@@ -31,8 +31,8 @@ static void project_narrow(int C, size_t ld, const vqs_real *x, const uint32_t *
     }
 }
 
-/* WIDE_SAMPLES samples against two vectors of filters; mt is [ld][stride]. */
-INLINE void project_wide_block(size_t ld, size_t stride, const vqs_real *x, const uint32_t *rows, const vqs_real *mt,
+/* WIDE_SAMPLES samples against two vectors of filters; mt is [ld][2 VL]. */
+INLINE void project_wide_block(size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *mt,
                                vqs_real out[][VL], vqs_real out_next[][VL]) {
     vf acc[2][WIDE_SAMPLES];
     const vqs_real *xs[WIDE_SAMPLES];
@@ -41,7 +41,7 @@ INLINE void project_wide_block(size_t ld, size_t stride, const vqs_real *x, cons
         acc[0][s] = acc[1][s] = v_set(0);
     }
     for (size_t j = 0; j < ld; j++) {
-        vf m0 = v_load(mt + j * stride), m1 = v_load(mt + j * stride + VL);
+        vf m0 = v_load(mt + j * 2 * VL), m1 = v_load(mt + j * 2 * VL + VL);
         V_PIN(m0);
         V_PIN(m1);
         for (int s = 0; s < WIDE_SAMPLES; s++) {
@@ -57,9 +57,9 @@ INLINE void project_wide_block(size_t ld, size_t stride, const vqs_real *x, cons
     }
 }
 
-/* The same against one vector of filters, which is packed by pairs of features: lanes are half the filters times two
- * features, so that a value of x that is loaded serves two multiply-adds here too. */
-INLINE void project_pair_block(size_t ld, size_t stride, const vqs_real *x, const uint32_t *rows, const vqs_real *mt,
+/* The same against one vector of filters, mt [ld][VL], which is packed by pairs of features: lanes are half the filters
+ * times two features, so that a value of x that is loaded serves two multiply-adds here too. */
+INLINE void project_pair_block(size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *mt,
                                vqs_real out[][VL]) {
     vf acc[2][WIDE_SAMPLES];
     const vqs_real *xs[WIDE_SAMPLES];
@@ -68,7 +68,7 @@ INLINE void project_pair_block(size_t ld, size_t stride, const vqs_real *x, cons
         acc[0][s] = acc[1][s] = v_set(0);
     }
     for (size_t j = 0; j < ld; j += 2) {
-        vf m0 = v_load(mt + j * stride), m1 = v_load(mt + (j + 1) * stride);
+        vf m0 = v_load(mt + j * VL), m1 = v_load(mt + (j + 1) * VL);
         V_PIN(m0);
         V_PIN(m1);
         for (int s = 0; s < WIDE_SAMPLES; s++) {
@@ -103,56 +103,61 @@ INLINE void transpose_tile(int C, vqs_real tile[][VL], vqs_real *out) {
     }
 }
 
-static size_t wide_stride(int C) {
-    return ((size_t)C + VL - 1) / VL * VL;
-}
-
-static void project_wide(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *mt,
-                         vqs_real *out) {
-    const size_t stride = wide_stride(C);
+static void project_wide(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *mt, vqs_real *out) {
     vqs_real tile[2 * T][VL] __attribute__((aligned(64)));
     int c = 0;
-    for (; c + VL < C; c += 2 * VL) {
+    for (; c + VL < C; c += 2 * VL, mt += ld * 2 * VL) {
         for (int l = 0; l < T; l += WIDE_SAMPLES) {
-            project_wide_block(ld, stride, x, rows + l, mt + c, tile + l, tile + T + l);
+            project_wide_block(ld, x, rows + l, mt, tile + l, tile + T + l);
         }
         transpose_tile(VL, tile, out + c * T);
         transpose_tile(C - c - VL < VL ? C - c - VL : VL, tile + T, out + (c + VL) * T);
     }
     if (c < C) {
         for (int l = 0; l < T; l += WIDE_SAMPLES) {
-            project_pair_block(ld, stride, x, rows + l, mt + c, tile + l);
+            project_pair_block(ld, x, rows + l, mt, tile + l);
         }
         transpose_tile(C - c, tile, out + c * T);
     }
 }
 
 size_t KERNEL(pack_size)(int C, size_t ld) {
-    return C >= VL ? ld * wide_stride(C) : 0;
+    return C >= VL ? ((size_t)C + VL - 1) / VL * VL * ld : 0;
 }
 
-void KERNEL(pack)(int C, size_t ld, const vqs_real *m, vqs_real *mt) {
-    const size_t stride = wide_stride(C);
-    for (size_t c = 0; c < (size_t)C; c += VL) { /* ld is whole vectors; filters past C are packed as 0 */
-        const bool alone = c % (2 * VL) == 0 && c + VL >= (size_t)C; /* not one of two vectors side by side */
-        for (size_t j = 0; j < ld; j += VL) {
-            vf r[VL];
-            for (size_t i = 0; i < VL; i++) {
-                r[i] = c + i < (size_t)C ? v_load(m + (c + i) * ld + j) : v_set(0);
-            }
-            v_transpose(r);
-            for (size_t i = 0; alone && i < VL; i += 2) {
-                v_interleave(&r[i], &r[i + 1]);
-            }
-            for (size_t i = 0; i < VL; i++) {
-                v_store(mt + (j + i) * stride + c, r[i]);
-            }
+/* Filters [first, first + VL) as a vector for each feature, at a distance of `stride`; ld is whole vectors, and filters
+ * past C are packed as 0. */
+INLINE void pack_vector(int C, int first, size_t ld, const vqs_real *m, bool pairs, size_t stride, vqs_real *mt) {
+    for (size_t j = 0; j < ld; j += VL) {
+        vf r[VL];
+        for (int i = 0; i < VL; i++) {
+            r[i] = first + i < C ? v_load(m + (size_t)(first + i) * ld + j) : v_set(0);
+        }
+        v_transpose(r);
+        for (int i = 0; pairs && i < VL; i += 2) {
+            v_interleave(&r[i], &r[i + 1]);
+        }
+        for (size_t i = 0; i < VL; i++) {
+            v_store(mt + (j + i) * stride, r[i]);
         }
     }
 }
 
+/* Two vectors of filters side by side, and after them the next two, so that what `project` runs through lies together;
+ * the last may be alone. */
+void KERNEL(pack)(int C, size_t ld, const vqs_real *m, vqs_real *mt) {
+    int c = 0;
+    for (; c + VL < C; c += 2 * VL, mt += ld * 2 * VL) {
+        pack_vector(C, c, ld, m, false, 2 * VL, mt);
+        pack_vector(C, c + VL, ld, m, false, 2 * VL, mt + VL);
+    }
+    if (c < C) {
+        pack_vector(C, c, ld, m, true, VL, mt);
+    }
+}
+
 void KERNEL(project)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *m, const vqs_real *mt,
-                    vqs_real *out) {
+                     vqs_real *out) {
     if (mt && C >= VL) {
         project_wide(C, ld, x, rows, mt, out);
     } else {
@@ -225,7 +230,7 @@ void KERNEL(outer)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, co
 /* ---- decode_error: lanes are features -------------------------------------------------------------------------- */
 
 void KERNEL(decode_error)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *v,
-                         const vqs_real *offset, const vqs_real *q, vqs_real *err) {
+                          const vqs_real *offset, const vqs_real *q, vqs_real *err) {
     for (int l = 0; l < T; l += 4) {
         vf sum[4] = {v_set(0), v_set(0), v_set(0), v_set(0)};
         for (size_t j = 0; j < ld; j += VL) {
