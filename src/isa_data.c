@@ -167,13 +167,20 @@ void KERNEL(project)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, 
 
 /* ---- outer: lanes are features --------------------------------------------------------------------------------- */
 
-/* `next`: rows to be wanted soon, or NULL. They are asked for one by one, since only so many can be on their way. */
+/* Where sums of outer products come from and go to; see kernels.h. */
+struct outer_sums {
+    const vqs_real *from, *base;
+    vqs_real *out;
+};
+
+/* `cols` rows by `vecs` vectors of them, which begin `at` values on; x and g begin at that column and row. `next`: rows
+ * to be wanted soon, or NULL. They are asked for one by one, since only so many can be on their way. */
 INLINE void outer_block(int cols, int vecs, size_t ld, const vqs_real *x, const uint32_t *rows, const uint32_t *next,
-                        const vqs_real *g, bool add, vqs_real *acc) {
+                        const vqs_real *g, const struct outer_sums *sums, size_t at) {
     vf sum[COLS][4];
     for (int c = 0; c < cols; c++) {
         for (int v = 0; v < vecs; v++) {
-            sum[c][v] = add ? v_load(acc + (size_t)c * ld + (size_t)(v * VL)) : v_set(0);
+            sum[c][v] = sums->from ? v_load(sums->from + at + (size_t)c * ld + (size_t)(v * VL)) : v_set(0);
         }
     }
     for (int l = 0; l < T; l++) {
@@ -197,33 +204,36 @@ INLINE void outer_block(int cols, int vecs, size_t ld, const vqs_real *x, const 
     }
     for (int c = 0; c < cols; c++) {
         for (int v = 0; v < vecs; v++) {
-            v_store(acc + (size_t)c * ld + (size_t)(v * VL), sum[c][v]);
+            const size_t to = at + (size_t)c * ld + (size_t)(v * VL);
+            v_store(sums->out + to, sums->base ? v_load(sums->base + to) + sum[c][v] : sum[c][v]);
         }
     }
 }
 
-INLINE void outer_columns(int cols, size_t ld, const vqs_real *x, const uint32_t *rows, const uint32_t *next,
-                          const vqs_real *g, bool add, vqs_real *acc) {
+INLINE void outer_rows(int cols, int c, size_t ld, const vqs_real *x, const uint32_t *rows, const uint32_t *next,
+                       const vqs_real *g, const struct outer_sums *sums) {
+    const size_t at = (size_t)c * ld;
     size_t j = 0;
     for (; j + 4 * VL <= ld; j += 4 * VL) {
-        outer_block(cols, 4, ld, x + j, rows, next, g, add, acc + j);
+        outer_block(cols, 4, ld, x + j, rows, c ? NULL : next, g + c * T, sums, at + j);
     }
     for (; j < ld; j += VL) {
-        outer_block(cols, 1, ld, x + j, rows, next, g, add, acc + j);
+        outer_block(cols, 1, ld, x + j, rows, c ? NULL : next, g + c * T, sums, at + j);
     }
 }
 
 void KERNEL(outer)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const uint32_t *next, const vqs_real *g,
-                   bool add, vqs_real *acc) {
+                   const vqs_real *from, const vqs_real *base, vqs_real *out) {
+    const struct outer_sums sums = {from, base, out};
     int c = 0;
     for (; c + COLS <= C; c += COLS) {
-        outer_columns(COLS, ld, x, rows, c ? NULL : next, g + c * T, add, acc + (size_t)c * ld);
+        outer_rows(COLS, c, ld, x, rows, next, g, &sums);
     }
     for (; c + 2 <= C; c += 2) {
-        outer_columns(2, ld, x, rows, c ? NULL : next, g + c * T, add, acc + (size_t)c * ld);
+        outer_rows(2, c, ld, x, rows, next, g, &sums);
     }
     for (; c < C; c++) {
-        outer_columns(1, ld, x, rows, c ? NULL : next, g + c * T, add, acc + (size_t)c * ld);
+        outer_rows(1, c, ld, x, rows, next, g, &sums);
     }
 }
 

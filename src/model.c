@@ -213,7 +213,7 @@ static void second_moment(const struct vqs_kernels *k, const struct vqs_samples 
                 tile[c * T + l] = l < n ? s->x[rows[l] * ld + (size_t)c] : 0;
             }
         }
-        k->outer(D, ld, s->x, rows, NULL, tile, t % BLOCK != 0, block);
+        k->outer(D, ld, s->x, rows, NULL, tile, t % BLOCK ? block : NULL, NULL, block);
         if (t % BLOCK == BLOCK - 1 || t == tiles - 1) {
             for (size_t c = 0; c < (size_t)D; c++) {
                 for (size_t r = 0; r < (size_t)D; r++) {

@@ -248,18 +248,36 @@ void vqs_step_place_tile(const struct vqs_work *w, const struct vqs_batch *b, in
     t->book_stride = (size_t)w->tiles * T;
 }
 
+/* A batch is cut into at most PARTIALS runs of so many tiles, of which the last may have less. */
+static int tiles_of_run(const struct vqs_batch *b) {
+    return ((b->n + T - 1) / T + PARTIALS - 1) / PARTIALS;
+}
+
+static int runs_of(const struct vqs_batch *b) {
+    const int of_run = tiles_of_run(b) * T;
+    return (b->n + of_run - 1) / of_run;
+}
+
+/* Adds outer x^T of a tile, which comes after `done` others of run `p`, to the run's sum. A thread alone adds a run that
+ * ends to the gradient at once; a team adds them up in the next phase, in the same order. */
+static void add_outer(struct vqs_work *w, const struct vqs_batch *b, int p, int done, bool last, bool alone,
+                      const uint32_t *next, const struct vqs_tile *t) {
+    vqs_real *run = w->partial[alone ? 0 : p].outer;
+    const bool adds = alone && last;
+    w->model.kernels->outer(w->outer_rows, w->model.ld, b->samples->x, t->rows, next, t->outer, done ? run : NULL,
+                            adds && p ? w->grad : NULL, adds ? w->grad : run);
+}
+
 /* Run `p` of the batch's tiles, by member `me`; or what the entropy penalty collects from them alone. */
-static void run_of_tiles(struct vqs_work *w, const struct vqs_batch *b, int p, int me, bool collects) {
+static void run_of_tiles(struct vqs_work *w, const struct vqs_batch *b, int p, int me, bool alone, bool collects) {
     const struct vqs_model *m = &w->model;
-    const int tiles = (b->n + T - 1) / T, per_run = (tiles + PARTIALS - 1) / PARTIALS;
+    const int tiles = (b->n + T - 1) / T, first = p * tiles_of_run(b);
+    const int end = first + tiles_of_run(b) < tiles ? first + tiles_of_run(b) : tiles;
     struct vqs_partial *part = &w->partial[p];
     struct vqs_tile *t = &w->tile[me];
     vqs_step_clear(w, part);
     vqs_step_lead(part, collects, t);
-    if (p * per_run >= tiles) { /* a short batch leaves runs empty */
-        memset(part->outer, 0, (size_t)w->outer_rows * m->ld * sizeof *part->outer);
-    }
-    for (int tile = p * per_run; tile < tiles && tile < (p + 1) * per_run; tile++) {
+    for (int tile = first; tile < end; tile++) {
         vqs_step_place_tile(w, b, tile, t);
         m->kernels->project(m->rows, m->ld, b->samples->x, t->rows, m->W, m->packed, t->y);
         vqs_profile_lap(t->profile, VQS_PHASE_PROJECT);
@@ -268,8 +286,7 @@ static void run_of_tiles(struct vqs_work *w, const struct vqs_batch *b, int p, i
             continue;
         }
         const uint32_t *next = (tile + 2) * T <= b->left ? b->order + (tile + 1) * T : NULL;
-        m->kernels->outer(w->outer_rows, m->ld, b->samples->x, t->rows, next, t->outer, tile > p * per_run,
-                          part->outer);
+        add_outer(w, b, p, tile - first, tile == end - 1, alone, next, t);
         vqs_profile_lap(t->profile, VQS_PHASE_OUTER);
     }
     part->rec = t->rec;
@@ -426,11 +443,11 @@ static void meet(struct vqs_team *team, const struct vqs_tile *tile) {
     vqs_profile_lap(tile->profile, VQS_PHASE_WAIT);
 }
 
-/* Sums over the runs of tiles, by rows, or networks' gradients; what codes gather, by codes; and what else the runs
- * summed. */
+/* Sums over the runs of tiles, by rows, unless a thread alone has them; or networks' gradients; what codes gather, by
+ * codes; and what else the runs summed. */
 static void add_up(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team, int me) {
     const struct vqs_model *m = &w->model;
-    const int parts = vqs_team_threads(team), sums = m->mlp ? vqs_mlp_parts(w) : parts;
+    const int parts = vqs_team_threads(team), sums = m->mlp ? vqs_mlp_parts(w) : parts > 1 ? parts : 0;
     for (int part; (part = vqs_team_claim(team)) < parts + sums + 1;) {
         if (part < parts) {
             gather(w, b, begin_of(m->quantizer.K, 1, part, parts), begin_of(m->quantizer.K, 1, part + 1, parts), me);
@@ -441,7 +458,8 @@ static void add_up(struct vqs_work *w, const struct vqs_batch *b, struct vqs_tea
         } else if (part < parts + sums) {
             const size_t first = (size_t)begin_of(w->outer_rows, 1, part - parts, parts);
             const size_t last = (size_t)begin_of(w->outer_rows, 1, part - parts + 1, parts);
-            m->kernels->add_up(first * m->ld, last * m->ld, PARTIALS, w->partial_stride, w->partial[0].outer, w->grad);
+            m->kernels->add_up(first * m->ld, last * m->ld, runs_of(b), w->partial_stride, w->partial[0].outer,
+                               w->grad);
         } else {
             add_partials(w);
             add_losses(w, b);
@@ -545,7 +563,11 @@ static void move_parameters(struct vqs_work *w, const struct vqs_batch *b, struc
 /* The first phase, and before it, with an entropy penalty, what that wants of all samples. */
 static void tiles(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team, int me, bool collects) {
     for (int p; (p = vqs_team_claim(team)) < PARTIALS;) {
-        (w->model.mlp ? vqs_mlp_run : run_of_tiles)(w, b, p, me, collects);
+        if (w->model.mlp) {
+            vqs_mlp_run(w, b, p, me, collects);
+        } else {
+            run_of_tiles(w, b, p, me, vqs_team_threads(team) == 1, collects);
+        }
     }
     meet(team, &w->tile[me]);
 }

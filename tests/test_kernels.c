@@ -59,32 +59,40 @@ static void try_project(const struct vqs_kernels *k, uint64_t *state, const stru
     free(m), free(mt), free(out), free(moved), free(expected);
 }
 
-static void try_outer(const struct vqs_kernels *k, uint64_t *state, const struct product *p, bool add) {
+/* `given`: which of `from` and `base` there are, as bits. */
+static void try_outer(const struct vqs_kernels *k, uint64_t *state, const struct product *p, unsigned given) {
+    enum { FROM = 1, BASE = 2 };
     const size_t size = (size_t)p->C * p->ld;
-    vqs_real *g = test_normals(state, (size_t)p->C * T), *acc = test_normals(state, size), *before = test_reals(size);
-    memcpy(before, acc, size * sizeof *acc);
-    k->outer(p->C, p->ld, p->x, p->rows, add ? p->rows : NULL, g, add, acc);
+    vqs_real *g = test_normals(state, (size_t)p->C * T), *from = test_normals(state, size);
+    vqs_real *base = test_normals(state, size), *out = given & BASE ? base : from;
+    vqs_real *from_before = test_reals(size), *base_before = test_reals(size);
+    memcpy(from_before, from, size * sizeof *from);
+    memcpy(base_before, base, size * sizeof *base);
+    k->outer(p->C, p->ld, p->x, p->rows, given ? p->rows : NULL, g, given & FROM ? from : NULL,
+             given & BASE ? base : NULL, out);
     for (int c = 0; c < p->C; c++) {
         for (size_t j = 0; j < p->ld; j++) {
+            const size_t at = (size_t)c * p->ld + j;
             struct oracle o = {0};
-            oracle_add(&o, add ? (double)before[(size_t)c * p->ld + j] : 0);
+            oracle_add(&o, given & FROM ? (double)from_before[at] : 0);
+            oracle_add(&o, given & BASE ? (double)base_before[at] : 0);
             for (int l = 0; l < T; l++) {
                 oracle_add(&o, (double)g[c * T + l] * (double)p->x[p->rows[l] * p->ld + j]);
             }
-            ASSERT_IN_LOOP(close_to(acc[(size_t)c * p->ld + j], o, T),
-                           "C %d D %d add %d, row %d, column %zu: %.9g, not %.9g", p->C, p->D, add, c, j,
-                           (double)acc[(size_t)c * p->ld + j], o.sum);
+            ASSERT_IN_LOOP(close_to(out[at], o, T), "C %d D %d given %u, row %d, column %zu: %.9g, not %.9g", p->C,
+                           p->D, given, c, j, (double)out[at], o.sum);
         }
     }
-    free(g), free(acc), free(before);
+    free(g), free(from), free(base), free(from_before), free(base_before);
 }
 
 static void try_products(const struct vqs_kernels *k, uint64_t *state, int C, int D) {
     struct product p = {C, D, vqs_row_stride(D), test_rows(state, ROWS, D), {0}};
     draw_tile(state, p.rows);
     try_project(k, state, &p);
-    try_outer(k, state, &p, false);
-    try_outer(k, state, &p, true);
+    for (unsigned given = 0; given < 4; given++) {
+        try_outer(k, state, &p, given);
+    }
     free(p.x);
 }
 

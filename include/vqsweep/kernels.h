@@ -64,10 +64,10 @@ struct vqs_kernels {
     /* The copy of m [C][ld] that `project` wants: its number of values, and the packing. */
     size_t (*pack_size)(int C, size_t ld);
     void (*pack)(int C, size_t ld, const vqs_real *m, vqs_real *mt);
-    /* acc[c][j] = (add ? acc[c][j] : 0) + sum_l g[c][l] x[rows[l]][j]. `next`: rows of the tile to come, which are
-     * fetched from memory meanwhile; or NULL. */
+    /* out[c][j] = base[c][j] + (from[c][j] + sum_l g[c][l] x[rows[l]][j]) without what is NULL; `out` may be one of them.
+     * `next`: rows of the tile to come, which are fetched from memory meanwhile; or NULL. */
     void (*outer)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const uint32_t *next, const vqs_real *g,
-                  bool add, vqs_real *acc);
+                  const vqs_real *from, const vqs_real *base, vqs_real *out);
     /* The codes as `assign` wants them: packs of VQS_CODE_PACK codes, [packs][d][VQS_CODE_PACK], the last filled up; and
      * half_norm[j] = |c_j|^2 / 2, [packs][VQS_CODE_PACK], infinite where it only fills up. */
     void (*pack_codes)(int K, int d, const vqs_real *codes, vqs_real *packed, vqs_real *half_norm);
