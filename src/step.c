@@ -258,8 +258,8 @@ static int runs_of(const struct vqs_batch *b) {
     return (b->n + of_run - 1) / of_run;
 }
 
-/* Adds outer x^T of a tile, which comes after `done` others of run `p`, to the run's sum. A thread alone adds a run that
- * ends to the gradient at once; a team adds them up in the next phase, in the same order. */
+/* Adds outer x^T of a tile, which comes after `done` others of run `p`, to the run's sum. A thread alone adds a run
+ * that ends to the gradient at once; a team adds them up in the next phase, in the same order. */
 static void add_outer(struct vqs_work *w, const struct vqs_batch *b, int p, int done, bool last, bool alone,
                       const uint32_t *next, const struct vqs_tile *t) {
     vqs_real *run = w->partial[alone ? 0 : p].outer;
