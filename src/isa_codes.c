@@ -89,19 +89,30 @@ INLINE void assign_each(int packs, int d, const vqs_real *packed, const vqs_real
     v_store_index(k + VL, index[1]);
 }
 
-/* Which code of a pack has the score `best` for sample l: the same sums in the same order, lanes being codes. */
-INLINE uint32_t find_in_pack(int d, const vqs_real *packed, const vqs_real *half_norm, const vqs_real *z, int l,
-                             vqs_real best) {
-    vqs_real score[PACK];
-    memcpy(score, half_norm, sizeof score);
+/* For four samples, whose nearest codes are in the packs k[s] and have the scores best[s]: k[s] becomes the code. The
+ * same sums in the same order as in score_block, lanes being codes; four samples, since each sum waits for the last. */
+INLINE void find_in_packs(int d, const vqs_real *packed, const vqs_real *half_norm, const vqs_real *z,
+                          const vqs_real *best, uint32_t *k) {
+    typedef vqs_real codes __attribute__((vector_size(PACK * sizeof(vqs_real))));
+    codes score[4];
+    const vqs_real *pack[4];
+    for (int s = 0; s < 4; s++) {
+        pack[s] = packed + k[s] * (size_t)(PACK * d);
+        P_PIN(pack[s]);
+        memcpy(&score[s], half_norm + k[s] * (size_t)PACK, sizeof score[s]);
+    }
     for (int i = 0; i < d; i++) {
-        const vqs_real zi = z[i * T + l];
-#pragma omp simd
-        for (int j = 0; j < PACK; j++) {
-            score[j] -= packed[i * PACK + j] * zi;
+        for (int s = 0; s < 4; s++) {
+            codes c;
+            memcpy(&c, pack[s] + i * PACK, sizeof c);
+            score[s] -= c * z[i * T + s];
         }
     }
-    return v_first_at_most(score, best);
+    for (int s = 0; s < 4; s++) {
+        vqs_real scores[PACK];
+        memcpy(scores, &score[s], sizeof scores);
+        k[s] = k[s] * PACK + v_first_at_most(scores, best[s]);
+    }
 }
 
 /* Many codes: only the least score of a pack is compared, and the code is looked for in the best pack at the end. */
@@ -131,10 +142,11 @@ INLINE void assign_packs(int packs, int d, const vqs_real *packed, const vqs_rea
     }
     v_store_index(k, index[0]);
     v_store_index(k + VL, index[1]);
-    for (int l = 0; l < 2 * VL; l++) {
-        const size_t p = k[l];
-        k[l] = (uint32_t)(p * PACK) +
-               find_in_pack(d, packed + p * (size_t)(PACK * d), half_norm + p * PACK, z, l, best[l / VL][l % VL]);
+    vqs_real bound[2 * VL];
+    v_store(bound, best[0]);
+    v_store(bound + VL, best[1]);
+    for (int l = 0; l < 2 * VL; l += 4) {
+        find_in_packs(d, packed, half_norm, z + l, bound + l, k + l);
     }
 }
 
