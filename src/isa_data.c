@@ -187,7 +187,7 @@ INLINE void outer_block(int cols, int vecs, size_t ld, const vqs_real *x, const 
         const vqs_real *row = x + rows[l] * ld;
         P_PIN(row);
         for (int v = 0; next && v < vecs; v++) {
-            __builtin_prefetch(x + next[l] * ld + v * VL, 0, 2); /* to level 2: level 1 is full of this tile */
+            __builtin_prefetch(x + next[l] * ld + v * VL, 0, 3);
         }
         vf xv[4];
         for (int v = 0; v < vecs; v++) {
