@@ -68,6 +68,11 @@ INLINE uint32_t mask_of(const uint32_t a[T]) {
 }
 
 uint32_t KERNEL(differ)(const uint32_t *a, const uint32_t *b) {
+#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
+    const uint32_t low = _mm512_cmpneq_epi32_mask(_mm512_loadu_si512(a), _mm512_loadu_si512(b));
+    const uint32_t high = _mm512_cmpneq_epi32_mask(_mm512_loadu_si512(a + 16), _mm512_loadu_si512(b + 16));
+    return low | high << 16;
+#else
     uint32_t unlike[T], any = 0;
 #pragma omp simd reduction(| : any)
     for (int l = 0; l < T; l++) {
@@ -75,6 +80,7 @@ uint32_t KERNEL(differ)(const uint32_t *a, const uint32_t *b) {
         any |= unlike[l];
     }
     return any ? mask_of(unlike) : 0;
+#endif
 }
 
 uint32_t KERNEL(choose)(const vqs_real *own, const vqs_real *best, const uint32_t *was, const uint32_t *moved,
