@@ -78,7 +78,8 @@ struct vqs_kernels {
     /* err[l] = sum_j (x[rows[l]][j] - offset[j] - sum_c q[c][l] v[c][j])^2 */
     void (*decode_error)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *v,
                          const vqs_real *offset, const vqs_real *q, vqs_real *err);
-    /* x[i][j] += sum_c s[i][c] basis[c][j], c in order, of n rows; to the bit r times `axpy`. s is [n][r], basis [r][ld]. */
+    /* x[i][j] += sum_c s[i][c] basis[c][j] of n rows, to the bit what `axpy` gives for one c after the other. s is [n][r],
+     * basis [r][ld]. */
     void (*embed)(size_t n, int r, size_t ld, const vqs_real *s, const vqs_real *basis, vqs_real *x);
     /* sum[j] and square[j], [ld]: sums of x[i][j] - centre[j] and of its square over n rows, in order. */
     void (*deviations)(size_t n, size_t ld, const vqs_real *x, const vqs_real *centre, double *sum, double *square);
