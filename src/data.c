@@ -47,61 +47,101 @@ size_t vqs_dataset_memory(const struct vqs_settings *settings) {
     return measure.used;
 }
 
+/* ---- variance -------------------------------------------------------------------------------------------------- */
+
+enum { ROWS = 256 }; /* rows made and summarised while they are in cache */
+
+/* Of the rows seen so far: the mean of each column and the sum of squared distances from it. Rows join in blocks (Chan,
+ * Golub, LeVeque 1979), since far from zero the difference of mean square and squared mean keeps no digits. */
+struct spread {
+    size_t n;
+    double squares;
+    double *mean;         /* [ld] */
+    double *sum, *square; /* [ld], of one block */
+    vqs_real *centre;     /* [ld], of one block */
+};
+
+static enum vqs_status spread_create(size_t ld, struct spread *s, struct vqs_error *err) {
+    s->mean = malloc(ld * (3 * sizeof *s->mean + sizeof *s->centre));
+    if (!s->mean) {
+        return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate the means of a data set");
+    }
+    s->sum = s->mean + ld;
+    s->square = s->sum + ld;
+    s->centre = (vqs_real *)(s->square + ld);
+    return VQS_OK;
+}
+
+/* Rows [first, first + n) of a part: |x_i|^2 of each, and they join `s`. */
+static void join_rows(const struct vqs_kernels *k, size_t ld, size_t first, size_t n, struct vqs_samples *part,
+                      struct spread *s) {
+    const vqs_real *x = part->x + first * ld;
+    const double share = 1 / (double)n, weight = (double)n / (double)(s->n + n);
+    for (size_t i = 0; i < n; i++) {
+        part->sq[first + i] = k->dot(ld, x + i * ld, x + i * ld);
+    }
+    for (size_t j = 0; j < ld; j++) { /* any that is near the mean will do */
+        s->centre[j] = s->n ? (vqs_real)s->mean[j] : x[j];
+    }
+    k->deviations(n, ld, x, s->centre, s->sum, s->square);
+    for (size_t j = 0; j < ld; j++) {
+        const double sum = s->sum[j], mean = s->n ? s->mean[j] : 0, apart = (double)s->centre[j] + sum * share - mean;
+        s->squares += s->square[j] - sum * sum * share + apart * apart * weight * (double)s->n;
+        s->mean[j] = mean + apart * weight;
+    }
+    s->n += n;
+}
+
 /* ---- x = U s + sigma e ----------------------------------------------------------------------------------------- */
 
 /* Normals for rows [first, first + n) of a matrix with rows of D, spread out to rows of ld. */
-static void normal_rows(const struct vqs_stream *stream, size_t first, size_t n, int D, size_t ld, vqs_real scale,
+static void normal_rows(const struct vqs_stream *stream, size_t first, size_t n, size_t D, size_t ld, vqs_real scale,
                         vqs_real *x) {
-    if ((size_t)D == ld) {
-        vqs_rng_normal(stream, first * ld, n * ld, scale, x);
-        return;
-    }
-    for (size_t i = 0; i < n; i++) {
-        vqs_rng_normal(stream, (first + i) * (size_t)D, (size_t)D, scale, x + i * ld);
+    vqs_rng_normal(stream, first * D, n * D, scale, x);
+    for (size_t i = D == ld ? 0 : n; i-- > 0;) {
+        memmove(x + i * ld, x + i * D, D * sizeof *x);
+        memset(x + i * ld + D, 0, (ld - D) * sizeof *x);
     }
 }
 
-/* The true latent of samples [first, first + n): s is [n][r]. */
-static void draw_latent(const struct vqs_settings *s, const struct vqs_kernels *k, size_t r, uint32_t purpose,
-                        const vqs_real *centres, size_t first, size_t n, vqs_real *latent) {
-    const struct vqs_stream draws = {k, s->seed, purpose, STREAM_LATENT};
+/* How samples are drawn. */
+struct drawing {
+    const struct vqs_settings *settings;
+    const struct vqs_kernels *kernels;
+    uint32_t purpose, noise_purpose;
+    const vqs_real *centres; /* of the mixture */
+    vqs_real *latent;        /* scratch, [ROWS][r] */
+};
+
+/* The true latent of samples [first, first + n). */
+static void draw_latent(const struct drawing *d, size_t r, size_t first, size_t n) {
+    const struct vqs_settings *s = d->settings;
+    const struct vqs_stream draws = {d->kernels, s->seed, d->purpose, STREAM_LATENT};
     if (s->latent == VQS_LATENT_UNIFORM) { /* unit variance times the scale */
         const vqs_real half = (vqs_real)(sqrt(3.0) * s->latent_scale);
-        vqs_rng_uniform(&draws, first * r, n * r, -half, half, latent);
+        vqs_rng_uniform(&draws, first * r, n * r, -half, half, d->latent);
         return;
     }
     const bool mixture = s->latent == VQS_LATENT_MIXTURE;
-    vqs_rng_normal(&draws, first * r, n * r, (vqs_real)(mixture ? s->mixture_spread : s->latent_scale), latent);
+    vqs_rng_normal(&draws, first * r, n * r, (vqs_real)(mixture ? s->mixture_spread : s->latent_scale), d->latent);
     if (mixture) {
-        const struct vqs_stream component = {k, s->seed, purpose, STREAM_COMPONENT};
+        const struct vqs_stream component = {d->kernels, s->seed, d->purpose, STREAM_COMPONENT};
+        uint32_t word[ROWS];
+        vqs_rng_words(&component, first, n, word);
         for (size_t i = 0; i < n; i++) {
-            uint32_t word;
-            vqs_rng_words(&component, first + i, 1, &word);
-            const vqs_real *c = centres + (((uint64_t)word * (uint64_t)s->mixture_centres) >> 32) * r;
+            const vqs_real *c = d->centres + (((uint64_t)word[i] * (uint64_t)s->mixture_centres) >> 32) * r;
             for (size_t j = 0; j < r; j++) {
-                latent[i * r + j] += c[j];
+                d->latent[i * r + j] += c[j];
             }
         }
     }
 }
 
-static void draw_samples(const struct vqs_settings *s, const struct vqs_kernels *k, uint32_t purpose,
-                         uint32_t noise_purpose, const vqs_real *centres, const struct vqs_dataset *data,
-                         vqs_real *latent, struct vqs_samples *out) {
-    enum { ROWS = 64 };
-    const struct vqs_stream noise = {k, s->seed, noise_purpose, STREAM_NOISE};
-    const size_t r = (size_t)data->r, ld = data->ld;
-    for (size_t first = 0; first < out->n; first += ROWS) {
-        size_t n = out->n - first < ROWS ? out->n - first : ROWS;
-        vqs_real *x = out->x + first * ld;
-        normal_rows(&noise, first, n, s->D, ld, (vqs_real)s->sigma, x);
-        draw_latent(s, k, r, purpose, centres, first, n, latent);
-        for (size_t i = 0; i < n; i++) {
-            for (size_t j = 0; j < r; j++) {
-                k->axpy(ld, latent[i * r + j], data->basis + j * ld, x + i * ld);
-            }
-        }
-    }
+static void draw_rows(const struct drawing *d, const struct vqs_dataset *data, size_t first, size_t n, vqs_real *x) {
+    const struct vqs_stream noise = {d->kernels, d->settings->seed, d->noise_purpose, STREAM_NOISE};
+    normal_rows(&noise, first, n, (size_t)data->D, data->ld, (vqs_real)d->settings->sigma, x);
+    draw_latent(d, (size_t)data->r, first, n);
+    d->kernels->embed(n, data->r, data->ld, d->latent, data->basis, x);
 }
 
 /* U: Haar-random, or the axes of the plane. */
@@ -111,101 +151,76 @@ static void make_basis(const struct vqs_settings *s, const struct vqs_kernels *k
         data->basis[0] = data->basis[data->ld + 1] = 1;
         return;
     }
-    normal_rows(&basis, 0, (size_t)data->r, s->D, data->ld, 1, data->basis);
+    normal_rows(&basis, 0, (size_t)data->r, (size_t)s->D, data->ld, 1, data->basis);
     vqs_orthonormalize(k, data->r, data->ld, data->basis);
 }
 
-static enum vqs_status make_drawn(const struct vqs_settings *s, const struct vqs_kernels *k, struct vqs_dataset *data,
-                                  struct vqs_error *err) {
+/* Draws a part of the data, unless it is from a file, and summarises it. */
+static void make_part(const struct vqs_kernels *k, const struct drawing *d, const struct vqs_dataset *data,
+                      struct spread *spread, struct vqs_samples *part) {
+    spread->n = 0;
+    spread->squares = 0;
+    for (size_t first = 0; first < part->n; first += ROWS) {
+        const size_t n = part->n - first < ROWS ? part->n - first : ROWS;
+        if (d) {
+            draw_rows(d, data, first, n, part->x + first * data->ld);
+        }
+        join_rows(k, data->ld, first, n, part, spread);
+    }
+    part->variance = spread->squares / ((double)part->n * data->D);
+}
+
+static enum vqs_status make_drawn(const struct vqs_settings *s, const struct vqs_kernels *k, struct spread *spread,
+                                  struct vqs_dataset *data, struct vqs_error *err) {
     const size_t r = (size_t)data->r, n_centres = (size_t)s->mixture_centres;
-    vqs_real *scratch = malloc((n_centres * r + 64 * r) * sizeof *scratch);
-    if (!scratch) {
+    vqs_real *centres = malloc((n_centres + ROWS) * r * sizeof *centres);
+    if (!centres) {
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate the latents of the data");
     }
-    vqs_real *centres = scratch, *latent = centres + n_centres * r;
     make_basis(s, k, data);
     const struct vqs_stream centre = {k, s->seed, VQS_RNG_DATA, STREAM_CENTRES};
     vqs_rng_normal(&centre, 0, n_centres * r, (vqs_real)s->latent_scale, centres);
-    draw_samples(s, k, VQS_RNG_DATA, VQS_RNG_NOISE, centres, data, latent, &data->train);
-    draw_samples(s, k, VQS_RNG_EVALUATION, VQS_RNG_EVALUATION, centres, data, latent, &data->eval);
-    free(scratch);
+    struct drawing drawing = {s, k, VQS_RNG_DATA, VQS_RNG_NOISE, centres, centres + n_centres * r};
+    make_part(k, &drawing, data, spread, &data->train);
+    drawing.purpose = drawing.noise_purpose = VQS_RNG_EVALUATION;
+    make_part(k, &drawing, data, spread, &data->eval);
+    free(centres);
     return VQS_OK;
 }
 
 /* ---- both ------------------------------------------------------------------------------------------------------ */
 
-/* The mean of each column, padding included. Sums run over blocks of rows in `vqs_real` and over blocks in double.
- * `sum` is scratch of ld values. */
-static void column_means(const struct vqs_kernels *k, size_t ld, const struct vqs_samples *s, vqs_real *sum,
-                         double *mean) {
-    enum { ROWS = 256 };
-    memset(mean, 0, ld * sizeof *mean);
-    for (size_t first = 0; first < s->n; first += ROWS) {
-        memset(sum, 0, ld * sizeof *sum);
-        for (size_t i = first; i < s->n && i < first + ROWS; i++) {
-            k->axpy(ld, 1, s->x + i * ld, sum);
-        }
-        for (size_t j = 0; j < ld; j++) {
-            mean[j] += (double)sum[j] / (double)s->n;
-        }
+static enum vqs_status make(const struct vqs_settings *s, const struct vqs_source_reader *hdf5,
+                            struct vqs_dataset *data, struct vqs_error *err) {
+    const struct vqs_kernels *k = vqs_kernels_get();
+    struct spread spread = {0};
+    enum vqs_status status = spread_create(data->ld, &spread, err);
+    if (!status && data->r > 0) {
+        status = make_drawn(s, k, &spread, data, err);
+    } else if (!status && !(status = vqs_data_draw(s, hdf5, data, err))) {
+        make_part(k, NULL, data, &spread, &data->train);
+        make_part(k, NULL, data, &spread, &data->eval);
     }
-}
-
-/* |x_i|^2 of each sample, and the variance per element: from distances to the mean, since far from zero the difference
- * of mean square and squared mean keeps no digits. `mean` and `sum` are scratch of ld values. */
-static void summarize(const struct vqs_kernels *k, int D, size_t ld, vqs_real *sum, double *mean,
-                      struct vqs_samples *s) {
-    column_means(k, ld, s, sum, mean);
-    for (size_t j = 0; j < ld; j++) {
-        sum[j] = (vqs_real)mean[j];
-    }
-    double total = 0;
-    for (size_t first = 0; first < s->n; first += VQS_TILE) {
-        uint32_t rows[VQS_TILE];
-        vqs_real distance[VQS_TILE];
-        for (size_t l = 0; l < VQS_TILE; l++) {
-            rows[l] = (uint32_t)(first + l < s->n ? first + l : s->n - 1);
-        }
-        k->decode_error(0, ld, s->x, rows, NULL, sum, NULL, distance);
-        for (size_t i = first; i < s->n && i < first + VQS_TILE; i++) {
-            s->sq[i] = k->dot(ld, s->x + i * ld, s->x + i * ld);
-            total += (double)distance[i - first];
-        }
-    }
-    s->variance = total / ((double)s->n * D);
+    free(spread.mean);
+    return status;
 }
 
 enum vqs_status vqs_dataset_create(const struct vqs_settings *settings, const struct vqs_source_reader *hdf5,
                                    struct vqs_dataset **out, struct vqs_error *err) {
-    const struct vqs_kernels *k = vqs_kernels_get();
-    struct vqs_dataset *data = calloc(1, sizeof *data);
-    vqs_real *sum = malloc(vqs_row_stride(settings->D) * sizeof *sum);
-    double *mean = malloc(vqs_row_stride(settings->D) * sizeof *mean);
-    enum vqs_status status = VQS_OK;
-    if (!data || !sum || !mean) {
-        status = vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate a data set");
-        goto done;
+    struct vqs_dataset *data = *out = calloc(1, sizeof *data);
+    if (!data) {
+        return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate a data set");
     }
-    status = vqs_arena_create(&data->arena, vqs_dataset_memory(settings), err);
-    if (status) {
-        goto done;
+    enum vqs_status status = vqs_arena_create(&data->arena, vqs_dataset_memory(settings), err);
+    if (!status) {
+        data->key = vqs_settings_data_key(settings);
+        carve(settings, &data->arena, data);
+        status = make(settings, hdf5, data, err);
     }
-    data->key = vqs_settings_data_key(settings);
-    carve(settings, &data->arena, data);
-    status = data->r > 0 ? make_drawn(settings, k, data, err) : vqs_data_draw(settings, hdf5, data, err);
-    if (status) {
-        goto done;
-    }
-    summarize(k, data->D, data->ld, sum, mean, &data->train);
-    summarize(k, data->D, data->ld, sum, mean, &data->eval);
-done:
-    free(mean);
-    free(sum);
     if (status) {
         vqs_dataset_destroy(data);
-        data = NULL;
+        *out = NULL;
     }
-    *out = data;
     return status;
 }
 

@@ -263,3 +263,104 @@ void KERNEL(decode_error)(int C, size_t ld, const vqs_real *x, const uint32_t *r
         v_sum4(sum, err + l);
     }
 }
+
+/* ---- embed: lanes are features --------------------------------------------------------------------------------- */
+
+enum { EMBEDDED = 4 }; /* samples side by side */
+
+INLINE void embed_block(int samples, int vecs, int r, size_t ld, const vqs_real *s, const vqs_real *basis,
+                        vqs_real *x) {
+    vf sum[EMBEDDED][4];
+    for (int i = 0; i < samples; i++) {
+        for (int v = 0; v < vecs; v++) {
+            sum[i][v] = v_load(x + (size_t)i * ld + (size_t)(v * VL));
+        }
+    }
+    for (int c = 0; c < r; c++) {
+        vf u[4];
+        for (int v = 0; v < vecs; v++) {
+            u[v] = v_load(basis + (size_t)c * ld + (size_t)(v * VL));
+            V_PIN(u[v]);
+        }
+        for (int i = 0; i < samples; i++) {
+            vf si = v_set(s[i * r + c]);
+            V_PIN(si);
+            for (int v = 0; v < vecs; v++) {
+                sum[i][v] += si * u[v];
+            }
+        }
+    }
+    for (int i = 0; i < samples; i++) {
+        for (int v = 0; v < vecs; v++) {
+            v_store(x + (size_t)i * ld + (size_t)(v * VL), sum[i][v]);
+        }
+    }
+}
+
+INLINE void embed_rows(int samples, int r, size_t ld, const vqs_real *s, const vqs_real *basis, vqs_real *x) {
+    enum { VECS = COLS }; /* as many as leave registers for the rest */
+    size_t j = 0;
+    for (; j + VECS * VL <= ld; j += VECS * VL) {
+        embed_block(samples, VECS, r, ld, s, basis + j, x + j);
+    }
+    for (; j < ld; j += VL) {
+        embed_block(samples, 1, r, ld, s, basis + j, x + j);
+    }
+}
+
+void KERNEL(embed)(size_t n, int r, size_t ld, const vqs_real *s, const vqs_real *basis, vqs_real *x) {
+    size_t i = 0;
+    for (; i + EMBEDDED <= n; i += EMBEDDED) {
+        embed_rows(EMBEDDED, r, ld, s + i * (size_t)r, basis, x + i * ld);
+    }
+    for (; i < n; i++) {
+        embed_rows(1, r, ld, s + i * (size_t)r, basis, x + i * ld);
+    }
+}
+
+/* ---- deviations: lanes are features ---------------------------------------------------------------------------- */
+
+INLINE void add_doubles(vf v, double *sum) {
+    vqs_real part[VL];
+    v_store(part, v);
+#pragma omp simd
+    for (int l = 0; l < VL; l++) {
+        sum[l] += (double)part[l];
+    }
+}
+
+INLINE void deviations_block(int vecs, size_t n, size_t ld, const vqs_real *x, const vqs_real *centre, double *sum,
+                             double *square) {
+    vf c[4], s[4], q[4];
+    for (int v = 0; v < vecs; v++) {
+        c[v] = v_load(centre + v * VL);
+        s[v] = q[v] = v_set(0);
+    }
+    for (size_t i = 0; i < n; i++) {
+        for (int v = 0; v < vecs; v++) {
+            const vf e = v_load(x + i * ld + (size_t)(v * VL)) - c[v];
+            s[v] += e;
+            q[v] += e * e;
+        }
+    }
+    for (int v = 0; v < vecs; v++) {
+        add_doubles(s[v], sum + v * VL);
+        add_doubles(q[v], square + v * VL);
+    }
+}
+
+void KERNEL(deviations)(size_t n, size_t ld, const vqs_real *x, const vqs_real *centre, double *sum, double *square) {
+    enum { RUN = 16 }; /* rows added in vqs_real: more would cost digits */
+    memset(sum, 0, ld * sizeof *sum);
+    memset(square, 0, ld * sizeof *square);
+    for (size_t first = 0; first < n; first += RUN, x += RUN * ld) {
+        const size_t run = n - first < RUN ? n - first : RUN;
+        size_t j = 0;
+        for (; j + 4 * VL <= ld; j += 4 * VL) {
+            deviations_block(4, run, ld, x + j, centre + j, sum + j, square + j);
+        }
+        for (; j < ld; j += VL) {
+            deviations_block(1, run, ld, x + j, centre + j, sum + j, square + j);
+        }
+    }
+}

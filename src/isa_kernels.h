@@ -13,11 +13,11 @@
 
 /* Every kernel, by its name in struct vqs_kernels. */
 #define VQS_KERNEL_LIST(X)                                                                                             \
-    X(words) X(normals) X(project) X(pack_size) X(pack) X(outer) X(decode_error) X(pack_codes) X(assign) X(scatter)    \
-    X(sum_runs) X(spread) X(code_moments) X(lookup) X(nearer) X(score) X(differ) X(choose) X(distance) X(mix)          \
-    X(tile_step) X(tile_quantize) X(tile_estimate) X(combine) X(gram) X(gram_schmidt) X(add_up) X(dot) X(axpy) X(adam) \
-    X(bound) X(activate) X(normalize) X(normalize_back) X(multiply) X(column_sums) X(squared_error) X(cross_entropy)   \
-    X(unroll) X(fold)
+    X(words) X(normals) X(project) X(pack_size) X(pack) X(outer) X(decode_error) X(embed) X(deviations) X(pack_codes)  \
+    X(assign) X(scatter) X(sum_runs) X(spread) X(code_moments) X(lookup) X(nearer) X(score) X(differ) X(choose)        \
+    X(distance) X(variance) X(mix) X(tile_step) X(tile_quantize) X(tile_estimate) X(combine) X(gram) X(gram_schmidt)   \
+    X(add_up) X(dot) X(axpy) X(adam) X(bound) X(activate) X(normalize) X(normalize_back) X(multiply) X(column_sums)    \
+    X(squared_error) X(cross_entropy) X(unroll) X(fold)
 
 #define KERNEL(name) VQS_ISA_NAME(vqs_##name)
 

@@ -1,5 +1,5 @@
-/* isa_lloyd.c - what k-means wants of tiles: distances, scores of codes already chosen, and which samples change code.
- */
+/* isa_lloyd.c - what k-means and evaluation want of tiles: distances, scores of codes already chosen, which samples
+ * change code, variances. */
 #include "isa_kernels.h"
 
 /* One tile of `nearer`; whether some sample came nearer. */
@@ -68,6 +68,11 @@ INLINE uint32_t mask_of(const uint32_t a[T]) {
 }
 
 uint32_t KERNEL(differ)(const uint32_t *a, const uint32_t *b) {
+#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
+    const uint32_t low = _mm512_cmpneq_epi32_mask(_mm512_loadu_si512(a), _mm512_loadu_si512(b));
+    const uint32_t high = _mm512_cmpneq_epi32_mask(_mm512_loadu_si512(a + 16), _mm512_loadu_si512(b + 16));
+    return low | high << 16;
+#else
     uint32_t unlike[T], any = 0;
 #pragma omp simd reduction(| : any)
     for (int l = 0; l < T; l++) {
@@ -75,6 +80,7 @@ uint32_t KERNEL(differ)(const uint32_t *a, const uint32_t *b) {
         any |= unlike[l];
     }
     return any ? mask_of(unlike) : 0;
+#endif
 }
 
 uint32_t KERNEL(choose)(const vqs_real *own, const vqs_real *best, const uint32_t *was, const uint32_t *moved,
@@ -90,6 +96,17 @@ uint32_t KERNEL(choose)(const vqs_real *own, const vqs_real *best, const uint32_
     return mask_of(open);
 }
 
+/* The sum of all lanes, the upper half onto the lower until one is left. */
+INLINE double fold(double sum[T]) {
+    for (int width = T / 2; width; width /= 2) {
+#pragma omp simd
+        for (int l = 0; l < width; l++) {
+            sum[l] += sum[l + width];
+        }
+    }
+    return sum[0];
+}
+
 double KERNEL(distance)(int n, int d, const vqs_real *z, const vqs_real *q) {
     double sum[T] = {0};
     for (int i = 0; i < d; i++) {
@@ -101,11 +118,31 @@ double KERNEL(distance)(int n, int d, const vqs_real *z, const vqs_real *q) {
     for (int l = n; l < T; l++) {
         sum[l] = 0;
     }
-    for (int width = T / 2; width; width /= 2) {
-#pragma omp simd
-        for (int l = 0; l < width; l++) {
-            sum[l] += sum[l + width];
+    return fold(sum);
+}
+
+double KERNEL(variance)(size_t n, size_t stride, const vqs_real *z) {
+    const vqs_real *last = z + n / T * stride; /* a tile that is not whole */
+    const int rest = (int)(n % T);
+    double sum[T] = {0}, square[T] = {0};
+    for (const vqs_real *tile = z; tile != last; tile += stride) {
+        FOR_LANES {
+            sum[l] += (double)tile[l];
         }
     }
-    return sum[0];
+    for (int l = 0; l < rest; l++) {
+        sum[l] += (double)last[l];
+    }
+    const double mean = fold(sum) / (double)n;
+    for (const vqs_real *tile = z; tile != last; tile += stride) {
+        FOR_LANES {
+            const double e = (double)tile[l] - mean;
+            square[l] += e * e;
+        }
+    }
+    for (int l = 0; l < rest; l++) {
+        const double e = (double)last[l] - mean;
+        square[l] += e * e;
+    }
+    return fold(square) / (double)n;
 }

@@ -37,6 +37,10 @@ static double square(double a) {
 static void quantize(const struct vqs_quantizer *quantizer, int d, const vqs_real *z, vqs_real *r, size_t book_stride,
                      uint32_t *k, vqs_real *q) {
     vqs_real *code = r + d * T;
+    if (quantizer->n_codebooks == 1) {
+        vqs_quantizer_quantize(quantizer, 0, z, k, q);
+        return;
+    }
     memcpy(r, z, (size_t)(d * T) * sizeof *r);
     memset(q, 0, (size_t)(d * T) * sizeof *q);
     for (int c = 0; c < quantizer->n_codebooks; c++) {
@@ -57,13 +61,9 @@ static void evaluate_tile(const struct vqs_model *m, const struct vqs_samples *s
     vqs_real *q = y + m->tile_scratch, *xhat = q + 3 * d * T, error[T];
     vqs_model_encode(m, samples->x, rows, y, z);
     quantize(&m->quantizer, d, z, q + d * T, book_stride, k, q);
-    double distortion = 0, squared_error = 0, score = 0;
-    for (int l = 0; l < n; l++) {
-        for (int i = 0; i < d; i++) {
-            distortion += square((double)z[i * T + l] - (double)q[i * T + l]);
-        }
-    }
-    if (m->mlp || task->kind != VQS_TASK_NONE) {
+    double squared_error = 0, score = 0;
+    const bool scored = task->kind != VQS_TASK_NONE;
+    if (m->mlp || scored) {
         vqs_model_decode(m, q, y, xhat);
     }
     if (!m->mlp) {
@@ -72,53 +72,19 @@ static void evaluate_tile(const struct vqs_model *m, const struct vqs_samples *s
     for (int l = 0; l < n; l++) {
         const size_t ld = m->ld;
         const vqs_real *own = xhat + (size_t)l * ld;
-        score += vqs_task_score(task, samples, rows[l], ld, own);
+        score += scored ? vqs_task_score(task, samples, rows[l], ld, own) : 0;
         squared_error += m->mlp ? m->kernels->squared_error(ld, 0, samples->x + rows[l] * ld, own, y) : (double)error[l];
     }
     sums[0] = squared_error;
-    sums[1] = distortion;
+    sums[1] = m->kernels->distance(n, d, z, q);
     sums[2] = score;
 }
 
-/* Sums of v or (v - mean)^2 over the samples, of SIDE components from the first of z on: each is a chain of additions.
- */
-enum { SIDE = 8 };
-static void sum_components(const vqs_real *z, size_t n, int d, int width, const double *mean, double sum[SIDE]) {
-    for (int i = 0; i < SIDE; i++) {
-        sum[i] = 0;
-    }
-    for (size_t s = 0; s < n; s++) {
-        const vqs_real *v = z + s / T * (size_t)d * T + s % T;
-        for (int i = 0; i < width; i++) {
-            const double value = (double)v[i * T];
-            sum[i] += mean ? (value - mean[i]) * (value - mean[i]) : value;
-        }
-    }
-}
-
-/* tr Cov(z) in two passes. */
-static double variance_of_z(const vqs_real *z, size_t n, int d) {
+/* tr Cov(z) */
+static double variance_of_z(const struct vqs_model *m, const vqs_real *z, size_t n) {
     double variance = 0;
-    for (int i = 0; i < d; i += SIDE) {
-        double mean[SIDE], sum[SIDE];
-        const int width = d - i < SIDE ? d - i : SIDE;
-        const vqs_real *from = z + i * T;
-        if (width == SIDE) { /* known when compiling, the sums stay in registers */
-            sum_components(from, n, d, SIDE, NULL, mean);
-        } else {
-            sum_components(from, n, d, width, NULL, mean);
-        }
-        for (int c = 0; c < width; c++) {
-            mean[c] /= (double)n;
-        }
-        if (width == SIDE) {
-            sum_components(from, n, d, SIDE, mean, sum);
-        } else {
-            sum_components(from, n, d, width, mean, sum);
-        }
-        for (int c = 0; c < width; c++) {
-            variance += sum[c] / (double)n;
-        }
+    for (int i = 0; i < m->d; i++) {
+        variance += m->kernels->variance(n, (size_t)m->d * T, z + i * T);
     }
     return variance;
 }
@@ -204,7 +170,7 @@ void vqs_evaluate(const struct vqs_model *m, const struct vqs_samples *samples, 
         e->distortion += e->tiles[SUMS * tile + 1];
         e->score += e->tiles[SUMS * tile + 2];
     }
-    e->z_variance = variance_of_z(scratch->z, samples->n, m->d);
+    e->z_variance = variance_of_z(m, scratch->z, samples->n);
 }
 
 /* ---- figures --------------------------------------------------------------------------------------------------- */

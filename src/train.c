@@ -367,9 +367,10 @@ static enum vqs_status prepare(struct vqs_trainer *t, const struct vqs_settings 
     if (measure.used > t->arena.size) {
         vqs_arena_destroy(&t->arena);
         status = vqs_arena_create(&t->arena, measure.used, err);
+    } else {
+        memset(t->arena.base, 0, t->arena.used); /* a trial sees the same zeros whatever ran before it */
     }
     if (!status) {
-        memset(t->arena.base, 0, t->arena.used); /* a trial sees the same zeros whatever ran before it */
         t->arena.used = 0;
         carve(s, t->kernels, vqs_team_threads(t->team), &t->arena, w, &t->source.work);
     }

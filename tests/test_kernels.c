@@ -279,6 +279,72 @@ static void try_decode_error(const struct vqs_kernels *k, uint64_t *state, int C
     free(x), free(v), free(q), free(offset);
 }
 
+/* Of n rows of D. */
+static void try_deviations(const struct vqs_kernels *k, uint64_t *state, size_t n, int D) {
+    const size_t ld = vqs_row_stride(D);
+    vqs_real *x = test_rows(state, n, D), *centre = test_rows(state, 1, D);
+    double sum[320], square[320];
+    k->deviations(n, ld, x, centre, sum, square);
+    for (size_t j = 0; j < ld; j++) {
+        struct oracle s = {0}, q = {0};
+        for (size_t i = 0; i < n; i++) {
+            const double e = (double)x[i * ld + j] - (double)centre[j];
+            oracle_add(&s, e);
+            oracle_add(&q, e * e);
+        }
+        ASSERT_IN_LOOP(close_to((vqs_real)sum[j], s, 3) && close_to((vqs_real)square[j], q, 3), "n %zu D %d column %zu",
+                       n, D, j);
+    }
+    free(x), free(centre);
+}
+
+/* n rows, of which row by row r times axpy makes the same bits. */
+static void try_embed(const struct vqs_kernels *k, uint64_t *state, size_t n, int r, int D) {
+    const size_t ld = vqs_row_stride(D), size = n * ld;
+    vqs_real *s = test_normals(state, n * (size_t)r), *basis = test_rows(state, (size_t)r, D);
+    vqs_real *x = test_rows(state, n, D), *expected = test_reals(size);
+    memcpy(expected, x, size * sizeof *x);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t c = 0; c < (size_t)r; c++) {
+            k->axpy(ld, s[i * (size_t)r + c], basis + c * ld, expected + i * ld);
+        }
+    }
+    k->embed(n, r, ld, s, basis, x);
+    ck_assert_msg(same_bits(x, expected, size), "n %zu r %d D %d", n, r, D);
+    free(s), free(basis), free(x), free(expected);
+}
+
+/* n samples of one component in tiles that lie apart; what stands in spare lanes does not matter. */
+static void try_variance(const struct vqs_kernels *k, uint64_t *state, size_t n) {
+    enum { STRIDE = 3 * T };
+    const size_t tiles = (n + T - 1) / T;
+    vqs_real *z = test_normals(state, tiles * STRIDE);
+    double mean = 0, variance = 0;
+    for (size_t i = 0; i < tiles * STRIDE; i++) {
+        z[i] = i / STRIDE * T + i % STRIDE < n && i % STRIDE < T ? z[i] + 100 : NAN;
+    }
+    for (size_t i = 0; i < n; i++) {
+        mean += (double)z[i / T * STRIDE + i % T] / (double)n;
+    }
+    for (size_t i = 0; i < n; i++) {
+        variance += pow((double)z[i / T * STRIDE + i % T] - mean, 2) / (double)n;
+    }
+    ck_assert_double_eq_tol(k->variance(n, STRIDE, z), variance, 1e-12 * (1 + variance));
+    free(z);
+}
+
+START_TEST(drawn_samples) {
+    uint64_t state = 5;
+    for (size_t i = 0; i < COUNT_OF(inputs); i++) {
+        for (size_t j = 0; j < COUNT_OF(latents); j++) {
+            try_embed(test_class(_i), &state, 1 + (i + j) % 9, latents[j], inputs[i]);
+        }
+        try_deviations(test_class(_i), &state, (size_t)inputs[i], inputs[COUNT_OF(inputs) - 1 - i]);
+        try_variance(test_class(_i), &state, (size_t)inputs[i]);
+    }
+}
+END_TEST
+
 START_TEST(small_products) {
     uint64_t state = 4;
     for (size_t i = 0; i < COUNT_OF(latents); i++) {
@@ -441,6 +507,7 @@ int main(void) {
     TCase *tests = tcase_create("each class");
     tcase_add_loop_test(tests, products, 0, classes);
     tcase_add_loop_test(tests, matrices_of_rows, 0, classes);
+    tcase_add_loop_test(tests, drawn_samples, 0, classes);
     tcase_add_loop_test(tests, small_products, 0, classes);
     tcase_add_loop_test(tests, sums_of_parts_run_first_to_last, 0, classes);
     tcase_add_loop_test(tests, dot_and_axpy, 0, classes);

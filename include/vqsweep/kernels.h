@@ -78,6 +78,11 @@ struct vqs_kernels {
     /* err[l] = sum_j (x[rows[l]][j] - offset[j] - sum_c q[c][l] v[c][j])^2 */
     void (*decode_error)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *v,
                          const vqs_real *offset, const vqs_real *q, vqs_real *err);
+    /* x[i][j] += sum_c s[i][c] basis[c][j] of n rows, to the bit what `axpy` gives for one c after the other. s is [n][r],
+     * basis [r][ld]. */
+    void (*embed)(size_t n, int r, size_t ld, const vqs_real *s, const vqs_real *basis, vqs_real *x);
+    /* sum[j] and square[j], [ld]: sums of x[i][j] - centre[j] and of its square over n rows, in order. */
+    void (*deviations)(size_t n, size_t ld, const vqs_real *x, const vqs_real *centre, double *sum, double *square);
 
     /* One tile of a linear model's step after `project` (tile.h). */
     void (*tile_step)(const struct vqs_step *step, struct vqs_tile *tile);
@@ -102,6 +107,8 @@ struct vqs_kernels {
                        const uint32_t *is_moved, uint32_t *k);
     /* sum |z_l - q_l|^2 over the first n lanes. */
     double (*distance)(int n, int d, const vqs_real *z, const vqs_real *q);
+    /* Variance of n samples of one component, in tiles that start `stride` values apart. */
+    double (*variance)(size_t n, size_t stride, const vqs_real *z);
 
     /* Codes in [first, last): grad[k] += rows[l] and count[k]++ for l = 0 .. n-1 in order, where k = k[l]; grad is
      * [K][d], rows [n][vqs_row_stride(d)]. Both are zeroed first. */
