@@ -84,6 +84,12 @@ static void join_rows(const struct vqs_kernels *k, size_t ld, size_t first, size
         s->centre[j] = s->n ? (vqs_real)s->mean[j] : x[j];
     }
     k->deviations(n, ld, x, s->centre, s->sum, s->square);
+    if (!s->n) { /* the first row need not be near it */
+        for (size_t j = 0; j < ld; j++) {
+            s->centre[j] += (vqs_real)(s->sum[j] * share);
+        }
+        k->deviations(n, ld, x, s->centre, s->sum, s->square);
+    }
     for (size_t j = 0; j < ld; j++) {
         const double sum = s->sum[j], mean = s->n ? s->mean[j] : 0, apart = (double)s->centre[j] + sum * share - mean;
         s->squares += s->square[j] - sum * sum * share + apart * apart * weight * (double)s->n;

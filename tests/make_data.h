@@ -42,7 +42,7 @@ static inline void check_summary(const struct vqs_dataset *data, const struct vq
         }
         variance += sum / (double)part->n / data->D;
     }
-    ck_assert_double_eq_tol(part->variance, variance, 1e-5 * variance);
+    ck_assert_double_eq_tol(part->variance, variance, 1e-6 * variance);
     for (size_t i = 0; i < part->n; i++) {
         double sq = 0;
         for (size_t j = 0; j < data->ld; j++) {
