@@ -33,7 +33,8 @@ static double square(double a) {
     return a * a;
 }
 
-/* q of a tile's z, [d][T] both, as the sum of codes over levels; numbers of the codes into k. `r` is scratch, 2 x [d][T]. */
+/* q of a tile's z, [d][T] both, as the sum of codes over levels; numbers of the codes into k. `r` is scratch, 2 x
+ * [d][T]. */
 static void quantize(const struct vqs_quantizer *quantizer, int d, const vqs_real *z, vqs_real *r, size_t book_stride,
                      uint32_t *k, vqs_real *q) {
     vqs_real *code = r + d * T;
@@ -73,7 +74,8 @@ static void evaluate_tile(const struct vqs_model *m, const struct vqs_samples *s
         const size_t ld = m->ld;
         const vqs_real *own = xhat + (size_t)l * ld;
         score += scored ? vqs_task_score(task, samples, rows[l], ld, own) : 0;
-        squared_error += m->mlp ? m->kernels->squared_error(ld, 0, samples->x + rows[l] * ld, own, y) : (double)error[l];
+        squared_error +=
+            m->mlp ? m->kernels->squared_error(ld, 0, samples->x + rows[l] * ld, own, y) : (double)error[l];
     }
     sums[0] = squared_error;
     sums[1] = m->kernels->distance(n, d, z, q);
@@ -104,8 +106,8 @@ static void evaluate_tiles(void *ctx, int me) {
     vqs_real *y = p->y + (size_t)me * vqs_evaluation_scratch(m);
     for (int tile; (tile = vqs_team_claim(p->team)) < tiles;) {
         const size_t t = (size_t)tile;
-        evaluate_tile(m, p->samples, &p->e->task, t, y, p->z + t * (size_t)m->d * T, p->e->book_stride,
-                      p->e->k + t * T, p->e->tiles + SUMS * t);
+        evaluate_tile(m, p->samples, &p->e->task, t, y, p->z + t * (size_t)m->d * T, p->e->book_stride, p->e->k + t * T,
+                      p->e->tiles + SUMS * t);
     }
 }
 

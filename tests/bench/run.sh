@@ -119,6 +119,7 @@ scale() {
         --beat "$(awk "BEGIN { print 2 * $messages }")"
 }
 
+need "${packages[@]}"
 stage "configure (build/release)" cmake --preset release
 stage "build" cmake --build --preset release --parallel "$(nproc)"
 machine
