@@ -20,9 +20,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How long a main thread sleeps between looks at MPI: short enough to hide behind a prefetched task, long enough to
- * leave the core to the workers; shorter while a large message needs help to get through. */
-static const double NAP_SECONDS = 0.0005, NAP_IN_TRANSFER = 0.00005, TICK_SECONDS = 0.05;
+/* How long a main thread sleeps between looks at MPI: a waking costs its core several times what a message does, and
+ * ranks may be many on a core. NAP after something came, and on a servant twice as long after each look in vain, up to
+ * LONGEST_NAP; as long at once while tasks wait for its workers, who wake it in time: what comes then is not urgent.
+ * Others wait for rank 0, so it never sleeps longer than NAP, or NAP_SUPPLIED while tasks wait for its own workers, as
+ * they then do elsewhere. A message of LARGE bytes and more needs help to get through: NAP_IN_TRANSFER, up to NAP. */
+static const double NAP = 0.0005, NAP_SUPPLIED = 0.002, LONGEST_NAP = 0.02, NAP_IN_TRANSFER = 0.00005;
+enum { LARGE = 1 << 16 };
+static const double TICK_SECONDS = 0.05;
 static const double BEAT_SECONDS = 1;
 /* Rank 0 may be busy for a while with its files, and a rank that leaves too early is lost. */
 static const double PATIENCE_WITH_RANK_0 = 4;
@@ -47,9 +52,15 @@ static struct vqs_parcel *make_beat(const struct vqs_mail *mail, int to) {
     return vqs_mail_leaving(mail, to) ? NULL : vqs_parcel_create(VQS_PARCEL_BEAT, 0);
 }
 
-/* Sleep until a local worker finishes or MPI deserves a look. Alone, there is nothing to look at. */
-static void nap(struct vqs_pool *pool, const struct vqs_mail *mail, int n_ranks) {
-    vqs_pool_wait(pool, n_ranks == 1 ? TICK_SECONDS : vqs_mail_busy(mail) ? NAP_IN_TRANSFER : NAP_SECONDS);
+/* Sleep until local workers have results worth fetching or MPI deserves a look: `most` seconds, or `supplied` while
+ * tasks wait here. `*last` is how long the nap before this was; 0: something has come since. */
+static void nap(struct vqs_pool *pool, const struct vqs_mail *mail, double *last, double most, double supplied) {
+    if (vqs_mail_busy(mail, LARGE)) {
+        *last = fmin(fmax(2 * *last, NAP_IN_TRANSFER), NAP);
+    } else {
+        *last = vqs_pool_supplied(pool) ? supplied : fmin(fmax(2 * *last, NAP), most);
+    }
+    vqs_pool_wait(pool, *last);
 }
 
 /* ---- rank 0 ---------------------------------------------------------------------------------------------------- */
@@ -278,14 +289,14 @@ static void say_goodbye(struct master *m) {
 static void part(struct master *m) {
     const int expected = m->dispatch.n_ranks - 1 - count_lost(&m->dispatch);
     double patience = m->dispatch.patience.silence > 0 ? fmax(m->dispatch.patience.silence, GOODBYE_SECONDS) : INFINITY;
-    double until = listen(&m->ear) + patience;
-    while ((m->n_goodbyes < expected || vqs_mail_busy(&m->mail)) && listen(&m->ear) < until) {
-        struct vqs_parcel *parcel = vqs_mail_receive(&m->mail);
-        m->n_goodbyes += parcel && vqs_parcel_header(parcel)->kind == VQS_PARCEL_GOODBYE;
-        if (!parcel) {
-            vqs_pool_wait(m->pool, NAP_IN_TRANSFER);
+    double until = listen(&m->ear) + patience, last_nap = 0;
+    while ((m->n_goodbyes < expected || vqs_mail_busy(&m->mail, 0)) && listen(&m->ear) < until) {
+        nap(m->pool, &m->mail, &last_nap, NAP, NAP);
+        vqs_mail_look(&m->mail);
+        for (struct vqs_parcel *parcel; (parcel = vqs_mail_take(&m->mail));) {
+            m->n_goodbyes += vqs_parcel_header(parcel)->kind == VQS_PARCEL_GOODBYE;
+            vqs_parcel_destroy(parcel);
         }
-        vqs_parcel_destroy(parcel);
     }
     m->lost = m->dispatch.n_ranks - 1 - m->n_goodbyes;
 }
@@ -300,22 +311,33 @@ static void obey_tick(struct master *m, enum vqs_sched_order order) {
     }
 }
 
+/* Everything that has come, from the own workers and from other ranks; whether there was any. */
+static bool collect_all(struct master *m) {
+    bool any = false;
+    struct vqs_parcels results = vqs_pool_take(m->pool);
+    if (m->dispatch.n_ranks > 1) {
+        vqs_mail_look(&m->mail);
+    }
+    m->now = listen(&m->ear);
+    for (struct vqs_parcel *parcel; (parcel = vqs_parcels_take(&results)); any = true) {
+        collect(m, 0, parcel);
+    }
+    for (struct vqs_parcel *parcel; (parcel = vqs_mail_take(&m->mail)); any = true) {
+        collect(m, parcel->rank, parcel);
+    }
+    return any;
+}
+
 static void run_master(struct master *m) {
+    const bool alone = m->dispatch.n_ranks == 1;
     for (int r = 0; r < m->dispatch.n_ranks; r++) {
         vqs_dispatch_heard(&m->dispatch, r, m->now);
     }
     hand_out_to_all(m);
-    double next_tick = vqs_clock_seconds(), next_beat = next_tick;
+    double next_tick = vqs_clock_seconds(), next_beat = next_tick, last_nap = 0;
     while (!vqs_dispatch_over(&m->dispatch)) {
-        struct vqs_parcel *local = vqs_pool_take(m->pool), *remote = vqs_mail_receive(&m->mail);
-        m->now = listen(&m->ear);
-        if (local) {
-            collect(m, 0, local);
-        }
-        if (remote) {
-            collect(m, remote->rank, remote);
-        }
-        double clock = vqs_clock_seconds();
+        const bool any = collect_all(m);
+        const double clock = m->ear.last;
         if (clock >= next_beat) {
             next_beat = clock + BEAT_SECONDS;
             exchange_beats(m);
@@ -325,8 +347,12 @@ static void run_master(struct master *m) {
             next_tick = clock + TICK_SECONDS;
             obey_tick(m, m->ops->on_tick(m->ops->ctx, m->done, m->dispatch.in_flight));
         }
-        if (!local && !remote) {
-            nap(m->pool, &m->mail, m->dispatch.n_ranks);
+        if (any) {
+            last_nap = 0;
+        } else if (alone) {
+            vqs_pool_wait(m->pool, LONGEST_NAP);
+        } else {
+            nap(m->pool, &m->mail, &last_nap, NAP, NAP_SUPPLIED);
         }
     }
     say_goodbye(m);
@@ -426,31 +452,32 @@ static void leave_if_deserted(struct servant *s, double now, double patience) {
     }
 }
 
-static void run_servant(struct servant *s, int n_ranks, double patience) {
-    double next_beat = vqs_clock_seconds() + BEAT_SECONDS;
+static void run_servant(struct servant *s, double patience) {
+    double next_beat = vqs_clock_seconds() + BEAT_SECONDS, last_nap = 0;
     while (!s->over) {
-        struct vqs_parcel *order = vqs_mail_receive(&s->mail), *result = vqs_pool_take(s->pool);
-        double now = listen(&s->ear);
-        if (order) {
+        struct vqs_parcels results = vqs_pool_take(s->pool);
+        for (struct vqs_parcel *result; (result = vqs_parcels_take(&results)); last_nap = 0) {
+            vqs_mail_send(&s->mail, result, 0);
+        }
+        vqs_mail_look(&s->mail);
+        const double now = listen(&s->ear);
+        for (struct vqs_parcel *order; (order = vqs_mail_take(&s->mail)); last_nap = 0) {
             s->heard = now;
             obey(s, order);
         }
-        if (result) {
-            vqs_mail_send(&s->mail, result, 0);
-        }
-        if (vqs_clock_seconds() >= next_beat) {
-            next_beat = vqs_clock_seconds() + BEAT_SECONDS;
+        if (s->ear.last >= next_beat) {
+            next_beat = s->ear.last + BEAT_SECONDS;
             send_beat(s);
             leave_if_deserted(s, now, patience);
         }
-        if (!order && !result) {
-            nap(s->pool, &s->mail, n_ranks);
+        if (!s->over) {
+            nap(s->pool, &s->mail, &last_nap, LONGEST_NAP, LONGEST_NAP);
         }
     }
     double until = listen(&s->ear) + (patience > 0 ? GOODBYE_SECONDS : INFINITY);
-    while (vqs_mail_busy(&s->mail) && listen(&s->ear) < until) {
-        vqs_parcel_destroy(vqs_mail_receive(&s->mail));
-        vqs_pool_wait(s->pool, NAP_IN_TRANSFER);
+    while (vqs_mail_busy(&s->mail, 0) && listen(&s->ear) < until) {
+        nap(s->pool, &s->mail, &last_nap, NAP, NAP);
+        vqs_mail_look(&s->mail);
     }
 }
 
@@ -488,9 +515,8 @@ static enum vqs_status set_up(MPI_Comm comm, const struct vqs_sched_config *conf
 enum vqs_status vqs_sched_run(MPI_Comm comm, const struct vqs_sched_config *config, const struct vqs_sched_ops *ops,
                               struct vqs_sched_summary *summary, struct vqs_error *err) {
     double begin = vqs_clock_seconds();
-    int rank, n_ranks;
+    int rank;
     MPI_Comm_rank(comm, &rank);
-    MPI_Comm_size(comm, &n_ranks);
     memset(summary, 0, sizeof *summary);
     struct vqs_error own = {0};
     err = err ? err : &own; /* a goodbye carries its text */
@@ -511,11 +537,13 @@ enum vqs_status vqs_sched_run(MPI_Comm comm, const struct vqs_sched_config *conf
                                               .lost = m.lost,
                                               .busy_seconds = m.busy};
         dispatch = m.dispatch;
+        vqs_mail_destroy(&m.mail);
     } else if (status == VQS_OK) {
         struct servant s = {.ops = ops, .mail = {.comm = comm}, .pool = pool, .slots = config->slots, .err = err};
-        run_servant(&s, n_ranks, PATIENCE_WITH_RANK_0 * config->silence);
+        run_servant(&s, PATIENCE_WITH_RANK_0 * config->silence);
         status = s.status;
         summary->lost = s.lost;
+        vqs_mail_destroy(&s.mail);
     }
     summary->hung = pool && vqs_pool_busy(pool);
     if (!summary->hung) {

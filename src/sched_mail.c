@@ -4,8 +4,10 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { TAG = 1, WORD = 8 };
+/* At most so many messages are begun in one look: the caller has a clock to watch as well. */
+enum { TAG = 1, WORD = 8, MOST_AT_ONCE = 64 };
 
 /* Neither a receive nor a send can be refused half-way: the other side counts on it. Everything finished is in the
  * journal, so ending the run is the honest way out. */
@@ -16,41 +18,43 @@ static void give_up(const struct vqs_mail *mail, const char *what, size_t size) 
     abort();
 }
 
+/* Room for one more message under way. */
+static void make_room(struct vqs_mail *mail) {
+    if (mail->n < mail->room) {
+        return;
+    }
+    size_t room = 2 * (size_t)mail->room + 8;
+    MPI_Request *requests = realloc(mail->requests, room * sizeof *requests);
+    mail->requests = requests ? requests : mail->requests;
+    struct vqs_parcel **parcels = realloc(mail->parcels, room * sizeof *parcels);
+    mail->parcels = parcels ? parcels : mail->parcels;
+    int *through = realloc(mail->through, room * sizeof *through);
+    mail->through = through ? through : mail->through;
+    if (!requests || !parcels || !through || room > INT_MAX) {
+        give_up(mail, "no memory for the list of messages", room);
+    }
+    mail->room = (int)room;
+}
+
 void vqs_mail_send(struct vqs_mail *mail, struct vqs_parcel *parcel, int rank) {
     static const unsigned char zeros[WORD];
     size_t size = parcel->frame.size, words = (size + WORD - 1) / WORD;
     if (words > INT_MAX || vqs_bytes_append(&parcel->frame, zeros, words * WORD - size, NULL) != VQS_OK) {
         give_up(mail, "cannot send a message", size);
     }
+    make_room(mail);
     parcel->rank = rank;
-    MPI_Isend(parcel->frame.data, (int)words, MPI_UINT64_T, rank, TAG, mail->comm, &parcel->request);
-    vqs_parcels_put(&mail->leaving, parcel);
+    parcel->leaving = true;
+    MPI_Isend(parcel->frame.data, (int)words, MPI_UINT64_T, rank, TAG, mail->comm, &mail->requests[mail->n]);
+    mail->parcels[mail->n++] = parcel;
 }
 
-/* The first parcel of the queue that is through, taken out of it; NULL when none is. */
-static struct vqs_parcel *take_completed(struct vqs_parcels *queue) {
-    struct vqs_parcel *previous = NULL;
-    for (struct vqs_parcel *p = queue->first; p; previous = p, p = p->next) {
-        int through;
-        MPI_Test(&p->request, &through, MPI_STATUS_IGNORE);
-        if (through) {
-            *(previous ? &previous->next : &queue->first) = p->next;
-            queue->last = queue->last == p ? previous : queue->last;
-            return p;
-        }
-    }
-    return NULL;
-}
-
-/* Begin to receive the next message that has shown itself. Looks twice, because the first look may only have moved
- * MPI's own machinery on. */
+/* Begin to receive the next message that has shown itself. */
 static bool begin_receive(struct vqs_mail *mail) {
     MPI_Message message;
     MPI_Status status;
-    int found = 0, words;
-    for (int look = 0; look < 2 && !found; look++) {
-        MPI_Improbe(MPI_ANY_SOURCE, TAG, mail->comm, &found, &message, &status);
-    }
+    int found, words;
+    MPI_Improbe(MPI_ANY_SOURCE, TAG, mail->comm, &found, &message, &status);
     if (!found) {
         return false;
     }
@@ -60,49 +64,85 @@ static bool begin_receive(struct vqs_mail *mail) {
     if (!parcel || !(parcel->frame.data = malloc(size))) {
         give_up(mail, "no memory for a message", size);
     }
+    make_room(mail);
     parcel->frame.size = parcel->frame.capacity = size;
     parcel->rank = status.MPI_SOURCE;
-    MPI_Imrecv(parcel->frame.data, words, MPI_UINT64_T, &message, &parcel->request);
-    vqs_parcels_put(&mail->arriving, parcel);
+    MPI_Imrecv(parcel->frame.data, words, MPI_UINT64_T, &message, &mail->requests[mail->n]);
+    mail->parcels[mail->n++] = parcel;
     return true;
 }
 
-struct vqs_parcel *vqs_mail_receive(struct vqs_mail *mail) {
-    for (struct vqs_parcel *sent; (sent = take_completed(&mail->leaving));) {
-        vqs_parcel_destroy(sent);
+/* What is through leaves the list of what is under way: sends are done with, receives have arrived. */
+static void take_completed(struct vqs_mail *mail) {
+    int n_through, n = 0;
+    MPI_Testsome(mail->n, mail->requests, &n_through, mail->through, MPI_STATUSES_IGNORE);
+    for (int i = 0; i < n_through; i++) {
+        struct vqs_parcel **parcel = &mail->parcels[mail->through[i]];
+        if ((*parcel)->leaving) {
+            vqs_parcel_destroy(*parcel);
+        } else {
+            vqs_parcels_put(&mail->arrived, *parcel);
+        }
+        *parcel = NULL;
     }
-    struct vqs_parcel *parcel;
-    do {
-        parcel = take_completed(&mail->arriving);
-    } while (!parcel && begin_receive(mail));
-    return parcel;
+    for (int i = 0; i < mail->n && n_through > 0; i++) {
+        if (mail->parcels[i]) {
+            mail->requests[n] = mail->requests[i];
+            mail->parcels[n++] = mail->parcels[i];
+        }
+    }
+    mail->n = n_through > 0 ? n : mail->n;
 }
 
-static bool any_awaited(const struct vqs_parcels *queue) {
-    const struct vqs_parcel *p = queue->first;
-    while (p && p->unawaited) {
-        p = p->next;
+/* A call that finds nothing moves MPI's machinery on and, where ranks share cores, yields the core for as long as the
+ * others please: so there are few, one for all that is under way and one or two for what is not: two, because the first
+ * may only have brought it in. */
+void vqs_mail_look(struct vqs_mail *mail) {
+    const bool moved = mail->n > 0;
+    int begun = 0;
+    if (moved) {
+        take_completed(mail);
     }
-    return p != NULL;
+    while (begun < MOST_AT_ONCE && begin_receive(mail)) {
+        begun++;
+    }
+    if (begun > 0 || (!moved && begin_receive(mail))) {
+        take_completed(mail);
+    }
 }
 
-bool vqs_mail_busy(const struct vqs_mail *mail) {
-    return any_awaited(&mail->leaving) || any_awaited(&mail->arriving);
+struct vqs_parcel *vqs_mail_take(struct vqs_mail *mail) {
+    return vqs_parcels_take(&mail->arrived);
+}
+
+bool vqs_mail_busy(const struct vqs_mail *mail, size_t size) {
+    int i = 0;
+    while (i < mail->n && (mail->parcels[i]->unawaited || mail->parcels[i]->frame.size < size)) {
+        i++;
+    }
+    return i < mail->n;
 }
 
 bool vqs_mail_leaving(const struct vqs_mail *mail, int rank) {
-    const struct vqs_parcel *p = mail->leaving.first;
-    while (p && p->rank != rank) {
-        p = p->next;
+    int i = 0;
+    while (i < mail->n && !(mail->parcels[i]->leaving && mail->parcels[i]->rank == rank)) {
+        i++;
     }
-    return p != NULL;
+    return i < mail->n;
 }
 
 void vqs_mail_lose(struct vqs_mail *mail, int rank) {
-    const struct vqs_parcels *queues[] = {&mail->leaving, &mail->arriving};
-    for (int q = 0; q < 2; q++) {
-        for (struct vqs_parcel *p = queues[q]->first; p; p = p->next) {
-            p->unawaited = p->unawaited || p->rank == rank;
-        }
+    for (int i = 0; i < mail->n; i++) {
+        mail->parcels[i]->unawaited |= mail->parcels[i]->rank == rank;
     }
+}
+
+void vqs_mail_destroy(struct vqs_mail *mail) {
+    for (struct vqs_parcel *parcel; (parcel = vqs_mail_take(mail));) {
+        vqs_parcel_destroy(parcel);
+    }
+    free(mail->requests);
+    free(mail->parcels);
+    free(mail->through);
+    memset(mail, 0, sizeof *mail);
 }

@@ -10,7 +10,6 @@ struct vqs_parcel *vqs_parcel_create(enum vqs_parcel_kind kind, uint32_t task) {
         free(parcel);
         return NULL;
     }
-    parcel->request = MPI_REQUEST_NULL;
     return parcel;
 }
 
@@ -41,6 +40,7 @@ void vqs_parcels_put(struct vqs_parcels *queue, struct vqs_parcel *parcel) {
         queue->first = parcel;
     }
     queue->last = parcel;
+    queue->n++;
 }
 
 struct vqs_parcel *vqs_parcels_take(struct vqs_parcels *queue) {
@@ -48,6 +48,7 @@ struct vqs_parcel *vqs_parcels_take(struct vqs_parcels *queue) {
     if (parcel) {
         queue->first = parcel->next;
         queue->last = queue->first ? queue->last : NULL;
+        queue->n--;
     }
     return parcel;
 }

@@ -10,7 +10,6 @@
 #define VQS_SCHED_PARCEL_H
 
 #include "vqsweep/base.h"
-#include <mpi.h>
 
 enum vqs_parcel_kind {
     VQS_PARCEL_TASK,   /* rank 0 -> rank: run this */
@@ -42,9 +41,9 @@ struct vqs_parcel_goodbye {
 struct vqs_parcel {
     struct vqs_parcel *next;
     struct vqs_bytes frame;
-    int rank;            /* under way or received: whom to or from */
-    bool unawaited;      /* under way, but maybe for ever: to or from a rank that was lost */
-    MPI_Request request; /* while on its way */
+    int rank;       /* under way or received: whom to or from */
+    bool leaving;   /* under way: to, not from */
+    bool unawaited; /* under way, but maybe for ever: to or from a rank that was lost */
 };
 
 /* A parcel with a header and no payload; NULL when there is no memory. */
@@ -58,6 +57,7 @@ void vqs_parcel_seal(struct vqs_parcel *parcel);
 /* A queue of parcels, first in, first out. Zero-initialise. */
 struct vqs_parcels {
     struct vqs_parcel *first, *last;
+    size_t n;
 };
 void vqs_parcels_put(struct vqs_parcels *queue, struct vqs_parcel *parcel);
 struct vqs_parcel *vqs_parcels_take(struct vqs_parcels *queue); /* NULL when empty */

@@ -48,29 +48,45 @@ static void run_parcel(const struct worker *worker, struct vqs_parcel *parcel, s
     vqs_parcel_seal(parcel);
 }
 
-static void *work(void *arg) {
-    struct worker *worker = arg;
+/* Whether the main thread should see what is finished. */
+static bool is_worth_a_look(const struct vqs_pool *pool) {
+    return pool->done.n > 0 && pool->done.n >= pool->waiting.n;
+}
+
+/* Give in what `worker` has finished, if anything, and get its next task; NULL once the pool closes. The next task is
+ * taken first and the main thread woken after that, with no lock held: it may take this very core at once. */
+static struct vqs_parcel *exchange(struct worker *worker, struct vqs_parcel *finished) {
     struct vqs_pool *pool = worker->pool;
-    struct vqs_bytes spare = {0};
     pthread_mutex_lock(&pool->lock);
-    for (;;) {
-        struct vqs_parcel *parcel;
-        while (!(parcel = vqs_parcels_take(&pool->waiting)) && !pool->closing) {
-            pthread_cond_wait(&pool->work, &pool->lock);
+    if (finished) {
+        vqs_parcels_put(&pool->done, finished);
+    }
+    struct vqs_parcel *parcel = vqs_parcels_take(&pool->waiting);
+    worker->running = parcel != NULL;
+    bool wake = finished && is_worth_a_look(pool);
+    while (!parcel && !pool->closing) {
+        if (wake) {
+            pthread_cond_signal(&pool->finished);
+            wake = false;
         }
-        if (!parcel) {
-            break;
-        }
-        worker->running = true;
-        worker->task = vqs_parcel_header(parcel)->task;
-        pthread_mutex_unlock(&pool->lock);
-        run_parcel(worker, parcel, &spare);
-        pthread_mutex_lock(&pool->lock);
-        worker->running = false;
-        vqs_parcels_put(&pool->done, parcel);
+        pthread_cond_wait(&pool->work, &pool->lock);
+        parcel = vqs_parcels_take(&pool->waiting);
+    }
+    worker->running = parcel != NULL;
+    worker->task = parcel ? vqs_parcel_header(parcel)->task : 0;
+    pthread_mutex_unlock(&pool->lock);
+    if (wake) {
         pthread_cond_signal(&pool->finished);
     }
-    pthread_mutex_unlock(&pool->lock);
+    return parcel;
+}
+
+static void *work(void *arg) {
+    struct worker *worker = arg;
+    struct vqs_bytes spare = {0};
+    for (struct vqs_parcel *parcel = NULL; (parcel = exchange(worker, parcel));) {
+        run_parcel(worker, parcel, &spare);
+    }
     vqs_bytes_destroy(&spare);
     return NULL;
 }
@@ -145,23 +161,30 @@ void vqs_pool_destroy(struct vqs_pool *pool) {
 void vqs_pool_submit(struct vqs_pool *pool, struct vqs_parcel *parcel) {
     pthread_mutex_lock(&pool->lock);
     vqs_parcels_put(&pool->waiting, parcel);
-    pthread_cond_signal(&pool->work);
     pthread_mutex_unlock(&pool->lock);
+    pthread_cond_signal(&pool->work);
 }
 
-static struct vqs_parcel *take_locked(struct vqs_pool *pool, struct vqs_parcels *queue) {
+struct vqs_parcels vqs_pool_take(struct vqs_pool *pool) {
     pthread_mutex_lock(&pool->lock);
-    struct vqs_parcel *parcel = vqs_parcels_take(queue);
+    struct vqs_parcels done = pool->done;
+    pool->done = (struct vqs_parcels){0};
+    pthread_mutex_unlock(&pool->lock);
+    return done;
+}
+
+struct vqs_parcel *vqs_pool_withdraw(struct vqs_pool *pool) {
+    pthread_mutex_lock(&pool->lock);
+    struct vqs_parcel *parcel = vqs_parcels_take(&pool->waiting);
     pthread_mutex_unlock(&pool->lock);
     return parcel;
 }
 
-struct vqs_parcel *vqs_pool_take(struct vqs_pool *pool) {
-    return take_locked(pool, &pool->done);
-}
-
-struct vqs_parcel *vqs_pool_withdraw(struct vqs_pool *pool) {
-    return take_locked(pool, &pool->waiting);
+bool vqs_pool_supplied(struct vqs_pool *pool) {
+    pthread_mutex_lock(&pool->lock);
+    bool supplied = pool->waiting.n > 0;
+    pthread_mutex_unlock(&pool->lock);
+    return supplied;
 }
 
 bool vqs_pool_running(struct vqs_pool *pool, int slot, uint32_t *task) {
@@ -188,7 +211,7 @@ void vqs_pool_wait(struct vqs_pool *pool, double seconds) {
     until.tv_sec += (time_t)(nanoseconds / 1000000000);
     until.tv_nsec = (long)(nanoseconds % 1000000000);
     pthread_mutex_lock(&pool->lock);
-    while (!pool->done.first && pthread_cond_timedwait(&pool->finished, &pool->lock, &until) == 0) {
+    while (!is_worth_a_look(pool) && pthread_cond_timedwait(&pool->finished, &pool->lock, &until) == 0) {
     }
     pthread_mutex_unlock(&pool->lock);
 }

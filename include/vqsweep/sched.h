@@ -6,7 +6,8 @@
  *
  * Every rank, rank 0 included, has `slots` worker threads. A worker asks by having room: rank 0 keeps up to
  * slots + prefetch tasks at each rank, in the order of `order`, so that none waits for the other. The main threads nap
- * instead of spinning. After start-up there are no collectives.
+ * instead of spinning, 20 ms at most and 2 on rank 0: by so much a result, or the order to stop, may be late. After
+ * start-up there are no collectives.
  *
  * A run that stops early (on_tick, a failure) lets running tasks finish and collects their results; tasks that no
  * worker has begun are handed back and stay undone.
