@@ -299,35 +299,34 @@ static void code_gradients(struct vqs_work *w, const struct vqs_batch *b, int fi
     }
 }
 
-/* Lists the samples of the codes [first, last) by code, each code's in the order of the batch; counts them, and in
- * `next` has room for the places of the codes. */
-static void sort_by_code(int n, const uint32_t *k, int first, int last, uint32_t *count, uint32_t *next,
-                         uint32_t *sorted) {
-    const uint32_t from = (uint32_t)first, codes = (uint32_t)(last - first);
-    memset(count + from, 0, codes * sizeof *count);
+/* Lists the samples by code, each code's in the order of the batch; those of code k end at end[k]. Of all codes, for
+ * whoever wants some: which samples those have cannot be foretold, and a branch costs more than a sample. */
+static void sort_by_code(int n, const uint32_t *k, size_t K, uint32_t *end, uint32_t *sorted) {
+    memset(end, 0, (K + 1) * sizeof *end);
     for (int l = 0; l < n; l++) {
-        if (k[l] - from < codes) {
-            count[k[l]]++;
-        }
+        end[k[l] + 1]++;
     }
-    for (uint32_t c = 0, at = 0; c < codes; at += count[from + c++]) {
-        next[c] = at;
+    for (size_t c = 1; c <= K; c++) { /* where each begins, which moves to its end */
+        end[c] += end[c - 1];
     }
     for (int l = 0; l < n; l++) {
-        if (k[l] - from < codes) {
-            sorted[next[k[l] - from]++] = (uint32_t)l;
-        }
+        sorted[end[k[l]]++] = (uint32_t)l;
     }
 }
 
 /* The same of a single codebook, and the sums of its codes' samples with it. */
 static void sums_of_codes(struct vqs_work *w, const struct vqs_batch *b, int first, int last, int me) {
     const struct vqs_model *m = &w->model;
-    uint32_t *next = w->used + (size_t)me * ((size_t)m->quantizer.K + 1);
-    uint32_t *sorted = w->sorted + (size_t)me * (size_t)w->tiles * T;
-    sort_by_code(b->n, w->k, first, last, w->count, next, sorted);
-    m->kernels->sum_runs(first, last, w->count, sorted, m->quantizer.width, w->gc, w->to_codes, m->ld, b->samples->x,
-                         b->order, w->x_sums);
+    const size_t K = (size_t)m->quantizer.K;
+    uint32_t *end = w->used + (size_t)me * (K + 1), *sorted = w->sorted + (size_t)me * (size_t)w->tiles * T;
+    sort_by_code(b->n, w->k, K, end, sorted);
+    const uint32_t begin = first ? end[first - 1] : 0;
+    uint32_t before = begin;
+    for (int k = first; k < last; before = end[k++]) {
+        w->count[k] = end[k] - before;
+    }
+    m->kernels->sum_runs(first, last, w->count, sorted + begin, m->quantizer.width, w->gc, w->to_codes, m->ld,
+                         b->samples->x, b->order, w->x_sums);
 }
 
 /* What codes [first, last) gather from their samples. */
