@@ -41,13 +41,15 @@ END_TEST
 
 START_TEST(another_program_comes_and_goes) {
     static const double idle[] = {1e-3, 0.6e-3}, busy[] = {1e-3, 1.4e-3};
-    struct vqs_pace pace;
-    vqs_pace_start(&pace);
-    run(&pace, 20, 16, idle);
-    ck_assert_double_lt(run(&pace, 0.5, 16, busy), 1.04 * busy[0]); /* noticed at once */
-    run(&pace, 20, 16, busy);
-    run(&pace, 1, 16, idle); /* at the next look */
-    ck_assert_double_lt(run(&pace, 5, 16, idle), 1.03 * idle[1]);
+    for (int i = 0; i < 16; i++) { /* wherever between two looks */
+        struct vqs_pace pace;
+        vqs_pace_start(&pace);
+        run(&pace, 20 + 0.05 * i, 16, idle);
+        ck_assert_double_lt(run(&pace, 0.4, 16, busy), 1.08 * busy[0]); /* noticed at once */
+        run(&pace, 20, 16, busy);
+        run(&pace, 1, 16, idle); /* at the next look */
+        ck_assert_double_lt(run(&pace, 5, 16, idle), 1.03 * idle[1]);
+    }
 }
 END_TEST
 

@@ -60,11 +60,13 @@ static struct vqs_team *team_of(int threads) {
 }
 
 static void check_done(const struct job *job) {
+    int wrong = 0; /* an assertion takes long */
     for (int phase = 0; phase < PHASES; phase++) {
         for (int part = 0; part < PARTS; part++) {
-            ck_assert_int_eq(job->done[phase][part], part < parts_of(phase));
+            wrong += job->done[phase][part] != (part < parts_of(phase));
         }
     }
+    ck_assert_int_eq(wrong, 0);
     ck_assert_int_eq(job->phase, PHASES);
     ck_assert_int_eq(job->unfinished, 0);
     ck_assert_int_eq(job->strangers, 0);
@@ -108,11 +110,13 @@ START_TEST(members_compute_as_the_caller_does) {
         *job = (struct job){.threads = MOST, .phase = -1};
         fesetround(modes[i]);
         vqs_team_run(team, &work, job);
+        int wrong = 0;
         for (int phase = 0; phase < PHASES; phase++) {
             for (int part = 0; part < parts_of(phase); part++) {
-                ck_assert_int_eq(job->rounding[phase][part], modes[i]);
+                wrong += job->rounding[phase][part] != modes[i];
             }
         }
+        ck_assert_int_eq(wrong, 0);
     }
     vqs_team_destroy(team);
     free(job);
