@@ -15,7 +15,8 @@ enum {
     PARTS = 8,           /* parts of */
     LENGTH = 6000        /* additions, which take some microseconds */
 };
-/* What a larger team has to gain, since times are only expected. */
+/* What a larger team has to gain, since times are only expected; or may seem to lose, where it takes threads that no
+ * trial wants: it adapts to what the machine has to give later (pace.h). */
 static const double WORTH_IT = 0.9;
 
 struct load {
@@ -103,8 +104,8 @@ int vqs_crew_choose(const struct vqs_crew *crew, const struct vqs_plan *plan) {
             seconds[i] = vqs_trial_team_seconds(&settings, team, &cost);
         }
         const double end = end_of(seconds, n, busy, (size_t)crew->ranks * (size_t)(crew->threads / team));
-        if (team == 1 || end < WORTH_IT * soonest) {
-            soonest = end;
+        if (team == 1 || end < soonest * (n * (size_t)team <= total ? 1 / WORTH_IT : WORTH_IT)) {
+            soonest = fmin(soonest, end);
             best = team;
         }
     }

@@ -26,7 +26,7 @@ static const struct {
 } cases[] = {
     {LARGE, "[1]", {1, 2, 0, 1, cheap}, 2},      {LARGE, "[1]", {1, 4, 0, 1, cheap}, 4},
     {LARGE, "[1]", {1, 64, 0, 1, cheap}, 8},     {LARGE, "[1]", {1, 4, 0, 1, dear}, 1},
-    {LARGE, "[1]", {1, 4, 0, 1, busy}, 1},
+    {LARGE, "[1]", {1, 4, 0, 1, busy}, 4},       {LARGE, "1..3", {1, 4, 0, 1, busy}, 1}, /* nothing to lose; something */
     {LARGE, "[1]", {1, 4, 0, 1, impossible}, 2}, {LARGE, "[1]", {1, 1, 0, 1, cheap}, 1},
     {LARGE, "1..2", {1, 4, 0, 1, cheap}, 2},     {LARGE, "1..2", {2, 4, 0, 1, cheap}, 4},
     {LARGE, "1..4", {1, 4, 0, 1, cheap}, 1},                                              /* no one is idle */

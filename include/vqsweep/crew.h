@@ -4,7 +4,7 @@
  * where some would be idle do threads that share a trial end sooner. The choice changes no result. It is made from
  * expected times (train.h) and from what a team does together and what it costs to agree that a phase is over, which is
  * measured on the machine as it is: on cores that are busy with something else a team does little more than one thread,
- * and each trial is left to one.
+ * and trials that could wait for a thread of their own are left to one each.
  */
 #ifndef VQSWEEP_CREW_H
 #define VQSWEEP_CREW_H
