@@ -47,7 +47,7 @@ static int choose_team(const struct run *run, int threads) {
     MPI_Allreduce(&threads, &least, 1, MPI_INT, MPI_MIN, run->comm);
     if (run->rank == 0) {
         const struct vqs_crew crew = {run->n_ranks, least, (uint32_t)run->cli->shard[0] - 1,
-                                      (uint32_t)run->cli->shard[1], vqs_crew_phase_seconds};
+                                      (uint32_t)run->cli->shard[1], vqs_crew_measure};
         team = vqs_crew_choose(&crew, run->plan);
     }
     MPI_Bcast(&team, 1, MPI_INT, 0, run->comm);
@@ -65,6 +65,7 @@ static enum vqs_status choose_slots(struct run *run, struct vqs_error *err) {
     }
     run->farm.rank = run->rank;
     run->farm.team = team;
+    run->farm.adapts = !cli->team;
     run->farm.slots = threads / team;
     run->farm.prefetch = cli->prefetch;
     run->farm.trial_checkpoint = (double)cli->trial_checkpoint;

@@ -11,31 +11,56 @@ enum {
     MOST_TEAM = 8,       /* runs of tiles in a step: more threads have nothing to do in most of it */
     MOST_A_THREAD = 8,   /* with so many trials for each thread, idle ones at the end of the run hardly count */
     MOST_THREADS = 1024, /* who has more is asked to choose */
-    PHASES = 100
+    PHASES = 100,        /* that are measured, with */
+    PARTS = 8,           /* parts of */
+    LENGTH = 6000        /* additions, which take some microseconds */
 };
-/* What a larger team has to gain, since times are only expected. */
+/* What a larger team has to gain, since times are only expected; or may seem to lose, where it takes threads that no
+ * trial wants: it adapts to what the machine has to give later (pace.h). */
 static const double WORTH_IT = 0.9;
 
-static void wait_often(void *ctx, int member) {
-    struct vqs_team *team = ctx;
+struct load {
+    int phases; /* left */
+    int length;
+    float sums[PARTS][16]; /* each in a cache line of its own */
+};
+
+static int next_phase(void *ctx, int member) {
+    struct load *load = ctx;
     (void)member;
-    for (int i = 0; i < PHASES; i++) {
-        vqs_team_claim(team);
-        vqs_team_wait(team);
+    return load->phases-- > 0 ? PARTS : -1;
+}
+
+static void do_part(void *ctx, int part, int member) {
+    struct load *load = ctx;
+    (void)member;
+    for (int i = 0; i < load->length; i++) { /* each waits for the one before, whatever the compiler does */
+        load->sums[part][0] = 0.5F * load->sums[part][0] + 1;
     }
 }
 
-double vqs_crew_phase_seconds(int threads) {
+static double seconds_of(struct vqs_team *team, int length) {
+    static const struct vqs_team_work work = {next_phase, do_part};
+    struct load load = {.phases = PHASES, .length = length};
+    const double start = vqs_clock_seconds();
+    if (team) {
+        vqs_team_run(team, &work, &load);
+    } else {
+        vqs_team_run_alone(&work, &load);
+    }
+    return vqs_clock_seconds() - start;
+}
+
+struct vqs_team_cost vqs_crew_measure(int threads) {
     struct vqs_team *team;
     if (vqs_team_create(threads, &team, NULL) != VQS_OK) {
-        return INFINITY;
+        return (struct vqs_team_cost){1, INFINITY};
     }
-    vqs_team_run(team, wait_often, team); /* until all are awake */
-    const double start = vqs_clock_seconds();
-    vqs_team_run(team, wait_often, team);
-    const double seconds = (vqs_clock_seconds() - start) / PHASES;
+    seconds_of(team, LENGTH); /* until all are awake */
+    const double empty = seconds_of(team, 0), shared = seconds_of(team, LENGTH) - empty;
+    const double alone = seconds_of(NULL, LENGTH) - seconds_of(NULL, 0);
     vqs_team_destroy(team);
-    return seconds;
+    return (struct vqs_team_cost){fmax(1, fmin(threads, alone / shared)), empty / PHASES};
 }
 
 static int descending(const void *a, const void *b) {
@@ -72,15 +97,15 @@ int vqs_crew_choose(const struct vqs_crew *crew, const struct vqs_plan *plan) {
         return 1;
     }
     for (int team = 1; team <= MOST_TEAM && team <= crew->threads; team *= 2) {
-        const double phase = team > 1 ? crew->phase_seconds(team) : 0;
+        const struct vqs_team_cost cost = team > 1 ? crew->measure(team) : (struct vqs_team_cost){1, 0};
         for (size_t i = 0; i < n; i++) {
             struct vqs_settings settings;
             vqs_plan_trial_settings(plan, crew->first + i * crew->stride, &settings);
-            seconds[i] = vqs_trial_team_seconds(&settings, team, phase);
+            seconds[i] = vqs_trial_team_seconds(&settings, team, &cost);
         }
         const double end = end_of(seconds, n, busy, (size_t)crew->ranks * (size_t)(crew->threads / team));
-        if (team == 1 || end < WORTH_IT * soonest) {
-            soonest = end;
+        if (team == 1 || end < soonest * (n * (size_t)team <= total ? 1 / WORTH_IT : WORTH_IT)) {
+            soonest = fmin(soonest, end);
             best = team;
         }
     }

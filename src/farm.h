@@ -28,6 +28,7 @@ struct vqs_farm_worker; /* trainer and record of one worker thread */
 struct vqs_farm {
     /* every rank */
     int rank, slots, team, prefetch;
+    bool adapts; /* teams do (train.h) */
     double silence, stall; /* seconds (sched.h) */
     int attempts;          /* at a trial that fails, is lost or is stuck, before it is given up */
     char host[64];

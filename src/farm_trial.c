@@ -206,6 +206,7 @@ enum vqs_status vqs_farm_create_workers(struct vqs_farm *farm, struct vqs_error 
         status = vqs_trainer_create(farm->team, farm->cache, &worker->trainer, err);
         if (status == VQS_OK) {
             vqs_trainer_set_hooks(worker->trainer, &hooks);
+            vqs_trainer_set_adapts(worker->trainer, farm->adapts);
         }
         if (status == VQS_OK && farm->profiled) {
             worker->profiles = calloc((size_t)farm->team, sizeof *worker->profiles);

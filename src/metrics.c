@@ -94,22 +94,10 @@ static double variance_of_z(const struct vqs_model *m, const vqs_real *z, size_t
 struct pass {
     const struct vqs_model *model;
     const struct vqs_samples *samples;
-    struct vqs_team *team;
     vqs_real *y, *z;
     struct vqs_evaluation *e;
+    enum { BEGIN, TILES, LEVELS } phase;
 };
-
-static void evaluate_tiles(void *ctx, int me) {
-    const struct pass *p = ctx;
-    const struct vqs_model *m = p->model;
-    const int tiles = (int)((p->samples->n + T - 1) / T);
-    vqs_real *y = p->y + (size_t)me * vqs_evaluation_scratch(m);
-    for (int tile; (tile = vqs_team_claim(p->team)) < tiles;) {
-        const size_t t = (size_t)tile;
-        evaluate_tile(m, p->samples, &p->e->task, t, y, p->z + t * (size_t)m->d * T, p->e->book_stride, p->e->k + t * T,
-                      p->e->tiles + SUMS * t);
-    }
-}
 
 /* Component i of what codebook `number` is given of sample s. */
 static double input_of(const struct pass *p, int number, int i, size_t s) {
@@ -143,11 +131,30 @@ static struct vqs_level_evaluation evaluate_level(const struct pass *p, int numb
     return level;
 }
 
-static void evaluate_levels(void *ctx, int me) {
-    const struct pass *p = ctx;
+/* Tiles, then codebooks where there are several. */
+static int next_phase(void *ctx, int me) {
+    struct pass *p = ctx;
     (void)me;
-    for (int c; (c = vqs_team_claim(p->team)) < p->model->quantizer.n_codebooks;) {
-        p->e->level[c] = evaluate_level(p, c);
+    if (p->phase == BEGIN) {
+        p->phase = TILES;
+        return (int)((p->samples->n + T - 1) / T);
+    }
+    if (p->phase == TILES && p->e->level) {
+        p->phase = LEVELS;
+        return p->model->quantizer.n_codebooks;
+    }
+    return -1;
+}
+
+static void do_part(void *ctx, int part, int me) {
+    const struct pass *p = ctx;
+    const struct vqs_model *m = p->model;
+    const size_t t = (size_t)part;
+    if (p->phase == TILES) {
+        evaluate_tile(m, p->samples, &p->e->task, t, p->y + (size_t)me * vqs_evaluation_scratch(m),
+                      p->z + t * (size_t)m->d * T, p->e->book_stride, p->e->k + t * T, p->e->tiles + SUMS * t);
+    } else {
+        p->e->level[part] = evaluate_level(p, part);
     }
 }
 
@@ -155,11 +162,9 @@ void vqs_evaluate(const struct vqs_model *m, const struct vqs_samples *samples, 
                   struct vqs_model_scratch *scratch, vqs_real *y, struct vqs_evaluation *e) {
     const size_t tiles = (samples->n + T - 1) / T;
     const size_t books = (size_t)m->quantizer.n_codebooks, K = (size_t)m->quantizer.K;
-    struct pass pass = {m, samples, team, y, scratch->z, e};
-    vqs_team_run(team, evaluate_tiles, &pass);
-    if (e->level) {
-        vqs_team_run(team, evaluate_levels, &pass);
-    }
+    static const struct vqs_team_work work = {next_phase, do_part};
+    struct pass pass = {m, samples, y, scratch->z, e, BEGIN};
+    vqs_team_run(team, &work, &pass);
     memset(e->usage, 0, books * K * sizeof *e->usage);
     for (size_t c = 0; c < books; c++) {
         for (size_t i = 0; i < samples->n; i++) {

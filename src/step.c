@@ -316,35 +316,34 @@ static void code_gradients(struct vqs_work *w, const struct vqs_batch *b, int fi
     }
 }
 
-/* Lists the samples of the codes [first, last) by code, each code's in the order of the batch; counts them, and in
- * `next` has room for the places of the codes. */
-static void sort_by_code(int n, const uint32_t *k, int first, int last, uint32_t *count, uint32_t *next,
-                         uint32_t *sorted) {
-    const uint32_t from = (uint32_t)first, codes = (uint32_t)(last - first);
-    memset(count + from, 0, codes * sizeof *count);
+/* Lists the samples by code, each code's in the order of the batch; those of code k end at end[k]. Of all codes, for
+ * whoever wants some: which samples those have cannot be foretold, and a branch costs more than a sample. */
+static void sort_by_code(int n, const uint32_t *k, size_t K, uint32_t *end, uint32_t *sorted) {
+    memset(end, 0, (K + 1) * sizeof *end);
     for (int l = 0; l < n; l++) {
-        if (k[l] - from < codes) {
-            count[k[l]]++;
-        }
+        end[k[l] + 1]++;
     }
-    for (uint32_t c = 0, at = 0; c < codes; at += count[from + c++]) {
-        next[c] = at;
+    for (size_t c = 1; c <= K; c++) { /* where each begins, which moves to its end */
+        end[c] += end[c - 1];
     }
     for (int l = 0; l < n; l++) {
-        if (k[l] - from < codes) {
-            sorted[next[k[l] - from]++] = (uint32_t)l;
-        }
+        sorted[end[k[l]]++] = (uint32_t)l;
     }
 }
 
 /* The same of a single codebook, and the sums of its codes' samples with it. */
 static void sums_of_codes(struct vqs_work *w, const struct vqs_batch *b, int first, int last, int me) {
     const struct vqs_model *m = &w->model;
-    uint32_t *next = w->used + (size_t)me * ((size_t)m->quantizer.K + 1);
-    uint32_t *sorted = w->sorted + (size_t)me * (size_t)w->tiles * T;
-    sort_by_code(b->n, w->k, first, last, w->count, next, sorted);
-    m->kernels->sum_runs(first, last, w->count, sorted, m->quantizer.width, w->gc, w->to_codes, m->ld, b->samples->x,
-                         b->order, w->x_sums);
+    const size_t K = (size_t)m->quantizer.K;
+    uint32_t *end = w->used + (size_t)me * (K + 1), *sorted = w->sorted + (size_t)me * (size_t)w->tiles * T;
+    sort_by_code(b->n, w->k, K, end, sorted);
+    const uint32_t begin = first ? end[first - 1] : 0;
+    uint32_t before = begin;
+    for (int k = first; k < last; before = end[k++]) {
+        w->count[k] = end[k] - before;
+    }
+    m->kernels->sum_runs(first, last, w->count, sorted + begin, m->quantizer.width, w->gc, w->to_codes, m->ld,
+                         b->samples->x, b->order, w->x_sums);
 }
 
 /* What codes [first, last) gather from their samples. */
@@ -437,59 +436,59 @@ static int begin_of(int n, int unit, int part, int parts) {
     return begin < n ? begin : n;
 }
 
-/* The end of a phase. */
-static void meet(struct vqs_team *team, const struct vqs_tile *tile) {
-    vqs_team_wait(team);
-    vqs_profile_lap(tile->profile, VQS_PHASE_WAIT);
-}
-
 /* Sums over the runs of tiles, by rows, unless a thread alone has them; or networks' gradients; what codes gather, by
  * codes; and what else the runs summed. */
-static void add_up(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team, int me) {
+static int parts_of_sums(const struct vqs_steps *c) {
+    const int rows = c->sharers > 1 ? c->sharers : 0;
+    return c->sharers + (c->work->model.mlp ? vqs_mlp_parts(c->work) : rows) + 1;
+}
+
+static void add_up(const struct vqs_steps *c, int part, int me) {
+    struct vqs_work *w = c->work;
     const struct vqs_model *m = &w->model;
-    const int parts = vqs_team_threads(team), sums = m->mlp ? vqs_mlp_parts(w) : parts > 1 ? parts : 0;
-    for (int part; (part = vqs_team_claim(team)) < parts + sums + 1;) {
-        if (part < parts) {
-            gather(w, b, begin_of(m->quantizer.K, 1, part, parts), begin_of(m->quantizer.K, 1, part + 1, parts), me);
-            vqs_profile_lap(w->tile[me].profile, VQS_PHASE_CODES);
-        } else if (part < parts + sums && m->mlp) {
-            vqs_mlp_gradient(w, b, part - parts, me);
-            vqs_profile_lap(w->tile[me].profile, VQS_PHASE_LAYERS);
-        } else if (part < parts + sums) {
-            const size_t first = (size_t)begin_of(w->outer_rows, 1, part - parts, parts);
-            const size_t last = (size_t)begin_of(w->outer_rows, 1, part - parts + 1, parts);
-            m->kernels->add_up(first * m->ld, last * m->ld, runs_of(b), w->partial_stride, w->partial[0].outer,
-                               w->grad);
-        } else {
-            add_partials(w);
-            add_losses(w, b);
-        }
+    const int n = c->sharers, sums = part - n, K = m->quantizer.K;
+    if (sums < 0) {
+        gather(w, &c->batch, begin_of(K, 1, part, n), begin_of(K, 1, part + 1, n), me);
+        vqs_profile_lap(w->tile[me].profile, VQS_PHASE_CODES);
+    } else if (part == parts_of_sums(c) - 1) {
+        add_partials(w);
+        add_losses(w, &c->batch);
+    } else if (m->mlp) {
+        vqs_mlp_gradient(w, &c->batch, sums, me);
+        vqs_profile_lap(w->tile[me].profile, VQS_PHASE_LAYERS);
+    } else {
+        const size_t first = (size_t)begin_of(w->outer_rows, 1, sums, n);
+        const size_t last = (size_t)begin_of(w->outer_rows, 1, sums + 1, n);
+        m->kernels->add_up(first * m->ld, last * m->ld, runs_of(&c->batch), w->partial_stride, w->partial[0].outer,
+                           w->grad);
     }
     vqs_profile_lap(w->tile[me].profile, VQS_PHASE_SUMS);
-    meet(team, &w->tile[me]);
 }
 
 /* What needs the sums: a linear decoder's gradients, by rows unless biases want sums over all rows; those of the
  * codebooks; and what an estimator learns. */
-static void complete_gradients(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team, int me) {
+static int decoder_parts(const struct vqs_steps *c) {
+    return c->work->model.mlp ? 0 : c->work->model.bias ? 1 : c->sharers;
+}
+
+static void complete_gradients(const struct vqs_steps *c, int part, int me) {
     enum { ROWS = 4 }; /* at a time, in code_moments and combine */
+    struct vqs_work *w = c->work;
+    const struct vqs_batch *b = &c->batch;
     const struct vqs_model *m = &w->model;
-    const int parts = m->mlp ? 0 : m->bias ? 1 : vqs_team_threads(team);
-    for (int part; (part = vqs_team_claim(team)) < parts + 1;) {
-        if (part < parts) {
-            decoder_gradients(w, b, begin_of(m->d, ROWS, part, parts), begin_of(m->d, ROWS, part + 1, parts), me);
-            if (m->bias) {
-                bias_gradients(w, b, w->partial[0].gsum);
-            }
-        } else {
-            vqs_step_code_gradients(w, b);
-            if (w->partial[0].sums) {
-                b->step.estimator->fitting->learn(b->step.settings, m->kernels, w->partial[0].sums, w->learned);
-            }
+    const int parts = decoder_parts(c);
+    if (part < parts) {
+        decoder_gradients(w, b, begin_of(m->d, ROWS, part, parts), begin_of(m->d, ROWS, part + 1, parts), me);
+        if (m->bias) {
+            bias_gradients(w, b, w->partial[0].gsum);
+        }
+    } else {
+        vqs_step_code_gradients(w, b);
+        if (w->partial[0].sums) {
+            b->step.estimator->fitting->learn(b->step.settings, m->kernels, w->partial[0].sums, w->learned);
         }
     }
     vqs_profile_lap(w->tile[me].profile, VQS_PHASE_SUMS);
-    meet(team, &w->tile[me]);
 }
 
 static struct vqs_adam_step adam_step(const struct vqs_settings *s, int64_t number) {
@@ -531,19 +530,16 @@ static struct turn turn_of(const struct vqs_settings *s, const struct vqs_model 
 }
 
 /* The rows that are kept orthonormal, and their retraction; the rest by ranges. */
-static void move_parameters(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team, int me) {
+static void move_parameters(const struct vqs_steps *c, int part, int me) {
+    struct vqs_work *w = c->work;
     struct vqs_model *m = &w->model;
-    const struct vqs_settings *s = b->step.settings;
-    const struct turn turn = turn_of(s, m, b->step.number);
+    const struct vqs_settings *s = c->settings;
+    const struct turn turn = turn_of(s, m, c->batch.step.number);
     const struct vqs_adam_step adam = adam_step(s, turn.number);
     const size_t encoder = m->n_kept;
-    const int parts = vqs_team_threads(team), rest = (int)(turn.last - turn.first);
-    for (int part; (part = vqs_team_claim(team)) < parts + 1;) {
-        if (part == 0) {
-            vqs_step_observe(w, b);
-            if (!turn.encoder || !encoder) {
-                continue;
-            }
+    if (part == 0) {
+        vqs_step_observe(w, &c->batch);
+        if (turn.encoder && encoder) {
             if (!m->mlp && s->encoder == VQS_ENCODER_IDENTITY) { /* without a gradient Adam leaves it as it is */
                 memset(w->grad, 0, encoder * sizeof *w->grad);
             }
@@ -551,50 +547,122 @@ static void move_parameters(struct vqs_work *w, const struct vqs_batch *b, struc
             vqs_profile_lap(w->tile[me].profile, VQS_PHASE_ADAM);
             w->sums.flips += vqs_model_retract(m, (enum vqs_retraction)s->retraction, w->scratch.retract);
             vqs_profile_lap(w->tile[me].profile, VQS_PHASE_RETRACT);
-        } else {
-            move(w, &adam, turn.first + (size_t)begin_of(rest, VQS_ROW_UNIT, part - 1, parts),
-                 turn.first + (size_t)begin_of(rest, VQS_ROW_UNIT, part, parts));
         }
+    } else {
+        const int range = part % c->sharers, rest = (int)(turn.last - turn.first);
+        move(w, &adam, turn.first + (size_t)begin_of(rest, VQS_ROW_UNIT, range, c->sharers),
+             turn.first + (size_t)begin_of(rest, VQS_ROW_UNIT, range + 1, c->sharers));
     }
     vqs_profile_lap(w->tile[me].profile, VQS_PHASE_ADAM);
-    meet(team, &w->tile[me]);
 }
 
-/* The first phase, and before it, with an entropy penalty, what that wants of all samples. */
-static void tiles(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team, int me, bool collects) {
-    for (int p; (p = vqs_team_claim(team)) < PARTIALS;) {
-        if (w->model.mlp) {
-            vqs_mlp_run(w, b, p, me, collects);
+enum phase { COLLECT, TILES, ADD_UP, COMPLETE, MOVE, REFRESH };
+
+static int parts_of(const struct vqs_steps *c) {
+    switch ((enum phase)c->phase) {
+    case COLLECT:
+    case TILES:
+        return PARTIALS;
+    case ADD_UP:
+        return parts_of_sums(c);
+    case COMPLETE:
+        return decoder_parts(c) + 1;
+    case MOVE:
+        return c->sharers + 1;
+    case REFRESH:
+        return VQS_MODEL_PARTS;
+    }
+    return 0;
+}
+
+static void do_part(void *ctx, int part, int me) {
+    const struct vqs_steps *c = ctx;
+    struct vqs_profile *profile = c->work->tile[me].profile;
+    vqs_profile_lap(profile, VQS_PHASE_WAIT);
+    switch ((enum phase)c->phase) {
+    case COLLECT: /* with an entropy penalty, what that wants of all samples */
+    case TILES:
+        if (c->work->model.mlp) {
+            vqs_mlp_run(c->work, &c->batch, part, me, c->phase == COLLECT);
         } else {
-            run_of_tiles(w, b, p, me, vqs_team_threads(team) == 1, collects);
+            run_of_tiles(c->work, &c->batch, part, me, c->sharers == 1, c->phase == COLLECT);
         }
+        break;
+    case ADD_UP:
+        add_up(c, part, me);
+        break;
+    case COMPLETE:
+        complete_gradients(c, part, me);
+        break;
+    case MOVE:
+        move_parameters(c, part, me);
+        break;
+    case REFRESH:
+        vqs_model_refresh_part(&c->work->model, part);
+        vqs_profile_lap(profile, VQS_PHASE_REFRESH);
+        break;
     }
-    meet(team, &w->tile[me]);
 }
 
-void vqs_step(struct vqs_work *w, const struct vqs_batch *b, struct vqs_team *team, int me) {
-    const struct vqs_settings *s = b->step.settings;
-    if (s->entropy_weight > 0) {
-        tiles(w, b, team, me, true);
-        if (vqs_team_claim(team) == 0) {
-            vqs_step_soften(w, b);
-        }
-        meet(team, &w->tile[me]);
+/* Returns whether there is another batch. */
+static bool begin_batch(struct vqs_steps *c) {
+    const struct vqs_settings *s = c->settings;
+    const int left = s->N - c->at;
+    if (left == 0 || c->left-- == 0) {
+        return false;
     }
-    tiles(w, b, team, me, false);
-    add_up(w, b, team, me);
-    complete_gradients(w, b, team, me);
-    move_parameters(w, b, team, me);
-    for (int part; (part = vqs_team_claim(team)) < VQS_MODEL_PARTS;) {
-        vqs_model_refresh_part(&w->model, part);
+    c->batch.samples = c->samples;
+    c->batch.left = left;
+    vqs_batch_begin(s, c->work, c->work->scratch.order + c->at, left < s->batch ? left : s->batch, ++c->number,
+                    &c->batch);
+    c->at += c->batch.n;
+    return true;
+}
+
+/* What is between the phases, by one member alone. */
+static int next_phase(void *ctx, int me) {
+    struct vqs_steps *c = ctx;
+    struct vqs_work *w = c->work;
+    const struct vqs_settings *s = c->settings;
+    const struct vqs_batch *b = &c->batch;
+    vqs_profile_lap(w->tile[me].profile, VQS_PHASE_WAIT);
+    if (c->phase == COLLECT) {
+        vqs_step_soften(w, b);
+        vqs_profile_lap(w->tile[me].profile, VQS_PHASE_ESTIMATE);
     }
-    vqs_profile_lap(w->tile[me].profile, VQS_PHASE_REFRESH);
-    meet(team, &w->tile[me]);
-    if (vqs_care_revives(s, b->step.number)) {
-        if (vqs_team_claim(team) == 0) {
-            w->sums.revived += vqs_care_revive(s, &w->model, b->samples, b->order, b->n, b->step.number, &w->scratch,
-                                               w->moment1, w->moment2);
-        }
-        meet(team, &w->tile[me]);
+    if (c->phase < REFRESH) {
+        c->phase++;
+        return parts_of(c);
+    }
+    if (b->n && vqs_care_revives(s, b->step.number)) {
+        w->sums.revived += vqs_care_revive(s, &w->model, b->samples, b->order, b->n, b->step.number, &w->scratch,
+                                           w->moment1, w->moment2);
+        vqs_profile_lap(w->tile[me].profile, VQS_PHASE_REFRESH);
+    }
+    if (!begin_batch(c)) {
+        return -1;
+    }
+    c->phase = s->entropy_weight > 0 ? COLLECT : TILES;
+    return parts_of(c);
+}
+
+void vqs_steps_run(struct vqs_steps *c, int64_t n, struct vqs_team *team, bool shared) {
+    static const struct vqs_team_work work = {next_phase, do_part};
+    const int threads = vqs_team_threads(team);
+    const struct vqs_tile *tile = c->work->tile;
+    c->sharers = shared ? threads : 1;
+    c->left = n;
+    c->phase = REFRESH;
+    c->batch.n = 0;
+    for (int i = 1; i < threads; i++) { /* the caller's time runs on from what came before */
+        vqs_profile_start(tile[i].profile);
+    }
+    if (shared) {
+        vqs_team_run(team, &work, c);
+    } else {
+        vqs_team_run_alone(&work, c);
+    }
+    for (int i = 0; i < threads; i++) {
+        vqs_profile_lap(tile[i].profile, VQS_PHASE_WAIT);
     }
 }

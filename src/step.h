@@ -6,8 +6,8 @@
  * order of the batch; then the decoder's gradients are completed, the parameters move, and what is derived from them is
  * made anew. In these phases threads divide the parameters, never the samples.
  *
- * Life cycle: vqs_work_carve from an arena, vqs_model_init; then for each batch every member of the team calls
- * vqs_batch_begin and vqs_step. Nothing is allocated.
+ * Life cycle: vqs_work_carve from an arena, vqs_model_init; then vqs_steps_run, as often as it takes to have all of an
+ * epoch's batches. Nothing is allocated.
  */
 #ifndef VQS_STEP_H
 #define VQS_STEP_H
@@ -90,8 +90,22 @@ struct vqs_batch {
 /* Batch of the step `number`, from 1, over samples already set. */
 void vqs_batch_begin(const struct vqs_settings *settings, const struct vqs_work *work, const uint32_t *order, int n,
                      int64_t number, struct vqs_batch *batch);
-/* The step with that batch, of the same number, by member `me` of the team. Adds to the epoch's sums. */
-void vqs_step(struct vqs_work *work, const struct vqs_batch *batch, struct vqs_team *team, int me);
+
+/* The steps of an epoch. */
+struct vqs_steps {
+    const struct vqs_settings *settings;
+    const struct vqs_samples *samples;
+    struct vqs_work *work; /* its scratch.order is that of the samples */
+    int64_t number;        /* steps of the trial so far */
+    int at;                /* samples of the epoch so far */
+    /* of a run */
+    int64_t left; /* steps */
+    int sharers;  /* threads that it is cut for */
+    int phase;
+    struct vqs_batch batch;
+};
+/* The next n steps, or those left of the epoch: by the team, or by the caller alone. Adds to the epoch's sums. */
+void vqs_steps_run(struct vqs_steps *steps, int64_t n, struct vqs_team *team, bool shared);
 
 /* The sums of a run become 0, but for `outer`. */
 void vqs_step_clear(const struct vqs_work *work, const struct vqs_partial *part);
@@ -110,7 +124,7 @@ void vqs_mlp_run(struct vqs_work *work, const struct vqs_batch *batch, int p, in
 int vqs_mlp_parts(const struct vqs_work *work);
 void vqs_mlp_gradient(struct vqs_work *work, const struct vqs_batch *batch, int part, int me);
 
-/* What vqs_step does to the codes beyond gathering their gradients, each by one member alone (step_codes.c):
+/* What a step does to the codes beyond gathering their gradients, each by one member alone (step_codes.c):
  * with an entropy penalty, from a first pass over the tiles, what its gradients want of all samples; */
 void vqs_step_soften(struct vqs_work *work, const struct vqs_batch *batch);
 /* penalties, and the gradients of what codes are computed from; */

@@ -1,4 +1,9 @@
-/* team.c - a few threads with a barrier that spins for a moment and then sleeps.
+/* team.c - a few threads that claim bundles of parts, spin for a moment where there are none, and then sleep.
+ *
+ * All that is claimed and done is one number, so that whoever finishes the last part of a phase knows it, and begins
+ * the next one before anyone can claim anything. Whoever claims a bundle has with it a right to all else: nothing but
+ * that number is read without one, and nothing else changes as long as one is in work. So it does no harm that the
+ * number may have been others in the meantime and be the same again.
  *
  * The waits of compilers' run-time libraries spin for milliseconds. A thread that shares its core with another program
  * then waits for the very core that its partner is spinning on. */
@@ -17,113 +22,174 @@
 #define pause() ((void)0)
 #endif
 
-/* About a hundred microseconds, which falling asleep and being woken can take too. With cores of its own a team then hardly
- * ever sleeps; where another program has one of them, it loses that much a phase at the most. */
+/* Parts are claimed in so many bundles a phase: part p is in bundle p % BUNDLES. */
+enum { BUNDLES = 48 };
+
+/* About a hundred microseconds, which falling asleep and being woken can take too. With cores of its own a team then
+ * hardly ever sleeps; where another program has one of them, it loses that much a phase at the most. */
 enum { SPINS = 2048 };
 
 struct member {
     struct vqs_team *team;
     int number;
+    uint64_t own; /* bundles that it is offered first */
+    unsigned run; /* whose environment it has */
     pthread_t thread;
 };
 
 struct vqs_team {
     int threads; /* all that run, the caller's too */
-    /* the run */
-    void (*work)(void *ctx, int member); /* NULL: the team is dissolved */
+    /* the run; written where no bundle is in work */
+    const struct vqs_team_work *work;
     void *ctx;
     fenv_t environment;
+    unsigned run;
     /* the phase */
-    atomic_int next;    /* part */
-    atomic_int arrived; /* members that wait for its end */
-    atomic_uint phase;  /* changes when all have arrived */
+    int parts;
+    atomic_uint_least64_t state; /* a bit for each bundle that is open; above them how many are in work; 0: no run */
+    /* waiting */
     atomic_int sleepers;
+    atomic_bool dissolved;
     pthread_mutex_t lock;
-    pthread_cond_t ended;
-    struct member members[]; /* [threads], of which 0 is not used */
+    pthread_cond_t changed;
+    struct member members[]; /* [threads] */
 };
 
-/* ---- claiming and waiting -------------------------------------------------------------------------------------- */
+static const uint64_t all_open = ((uint64_t)1 << BUNDLES) - 1, one_in_work = (uint64_t)1 << BUNDLES;
 
-int vqs_team_claim(struct vqs_team *team) {
-    if (team->threads > 1) {
-        return atomic_fetch_add_explicit(&team->next, 1, memory_order_relaxed);
+/* ---- claiming -------------------------------------------------------------------------------------------------- */
+
+/* The bundle that the member takes of those open. */
+static int choose(const struct member *m, uint64_t open) {
+    return __builtin_ctzll(open & m->own ? open & m->own : open);
+}
+
+/* Either the publisher sees a sleeper, and takes the lock with which that falls asleep; or the sleeper sees what is
+ * published. */
+static void publish(struct vqs_team *team, uint64_t state) {
+    atomic_store(&team->state, state);
+    if (atomic_load(&team->sleepers)) {
+        pthread_mutex_lock(&team->lock);
+        pthread_cond_broadcast(&team->changed);
+        pthread_mutex_unlock(&team->lock);
     }
-    const int part = atomic_load_explicit(&team->next, memory_order_relaxed); /* alone, and so without a locked bus */
-    atomic_store_explicit(&team->next, part + 1, memory_order_relaxed);
-    return part;
 }
 
-static bool is_over(struct vqs_team *team, unsigned phase) {
-    return atomic_load(&team->phase) != phase;
+/* The next phase, of which the member gets a bundle; -1: the run is over. */
+static int advance(const struct member *m) {
+    struct vqs_team *team = m->team;
+    do {
+        team->parts = team->work->next(team->ctx, m->number);
+    } while (team->parts == 0);
+    if (team->parts < 0) {
+        publish(team, 0);
+        return -1;
+    }
+    const uint64_t open = all_open >> (team->parts < BUNDLES ? BUNDLES - team->parts : 0);
+    const int bundle = choose(m, open);
+    publish(team, (open & ~((uint64_t)1 << bundle)) | one_in_work);
+    return bundle;
 }
 
-/* Either the last to arrive sees a sleeper, and takes the lock with which that falls asleep; or the sleeper sees that
- * the phase is over. */
-static void sleep_through(struct vqs_team *team, unsigned phase) {
+/* Another bundle for the member, who is done with one if it `had` any; -1: none is open. */
+static int claim(const struct member *m, bool had) {
+    struct vqs_team *team = m->team;
+    uint64_t state = atomic_load_explicit(&team->state, memory_order_acquire);
+    for (;;) {
+        const uint64_t open = state & all_open;
+        const int bundle = open ? choose(m, open) : -1;
+        if (state == one_in_work && had) { /* the last one of the phase: nobody else can change anything */
+            return advance(m);
+        }
+        if (!open && !had) {
+            return -1;
+        }
+        uint64_t then = open ? state & ~((uint64_t)1 << bundle) : state;
+        then += one_in_work * (uint64_t)(open != 0) - one_in_work * (uint64_t)had;
+        if (atomic_compare_exchange_weak_explicit(&team->state, &state, then, memory_order_acq_rel,
+                                                  memory_order_acquire)) {
+            return bundle;
+        }
+    }
+}
+
+/* From `bundle` on, all that the member can get. */
+static void work_on(const struct member *m, int bundle) {
+    const struct vqs_team *team = m->team;
+    while (bundle >= 0) {
+        for (int part = bundle; part < team->parts; part += BUNDLES) {
+            team->work->part(team->ctx, part, m->number);
+        }
+        bundle = claim(m, true);
+    }
+}
+
+/* ---- waiting --------------------------------------------------------------------------------------------------- */
+
+/* Whether the member has something to do: parts; or, without them, to leave. */
+static bool is_wanted(struct vqs_team *team, bool caller) {
+    const uint64_t state = atomic_load(&team->state);
+    return state & all_open || (caller ? state == 0 : atomic_load(&team->dissolved));
+}
+
+static void await(struct vqs_team *team, bool caller) {
+    for (int i = 0; i < SPINS; i++) {
+        if (is_wanted(team, caller)) {
+            return;
+        }
+        pause();
+    }
     pthread_mutex_lock(&team->lock);
     atomic_fetch_add(&team->sleepers, 1);
-    while (!is_over(team, phase)) {
-        pthread_cond_wait(&team->ended, &team->lock);
+    while (!is_wanted(team, caller)) {
+        pthread_cond_wait(&team->changed, &team->lock);
     }
     atomic_fetch_sub(&team->sleepers, 1);
     pthread_mutex_unlock(&team->lock);
 }
 
-static void end_phase(struct vqs_team *team, unsigned phase) {
-    atomic_store_explicit(&team->next, 0, memory_order_relaxed);
-    atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
-    atomic_store(&team->phase, phase + 1);
-    if (atomic_load(&team->sleepers)) {
-        pthread_mutex_lock(&team->lock);
-        pthread_cond_broadcast(&team->ended);
-        pthread_mutex_unlock(&team->lock);
-    }
-}
-
-void vqs_team_wait(struct vqs_team *team) {
-    if (team->threads == 1) {
-        atomic_store_explicit(&team->next, 0, memory_order_relaxed);
-        return;
-    }
-    const unsigned phase = atomic_load(&team->phase);
-    if (atomic_fetch_add(&team->arrived, 1) == team->threads - 1) {
-        end_phase(team, phase);
-        return;
-    }
-    for (int i = 0; i < SPINS && !is_over(team, phase); i++) {
-        pause();
-    }
-    if (!is_over(team, phase)) {
-        sleep_through(team, phase);
-    }
-}
-
-/* ---- runs: a phase without parts begins each, another ends it -------------------------------------------------- */
-
 static void *serve(void *arg) {
-    const struct member *member = arg;
-    struct vqs_team *team = member->team;
+    struct member *m = arg;
+    struct vqs_team *team = m->team;
     pthread_mutex_lock(&team->lock);
     pthread_mutex_unlock(&team->lock);
-    for (;;) {
-        vqs_team_wait(team);
-        if (!team->work) {
-            return NULL;
+    while (!atomic_load(&team->dissolved)) {
+        const int bundle = claim(m, false);
+        if (bundle >= 0 && m->run != team->run) {
+            m->run = team->run;
+            fesetenv(&team->environment);
         }
-        fesetenv(&team->environment);
-        team->work(team->ctx, member->number);
-        vqs_team_wait(team);
+        work_on(m, bundle);
+        await(team, false);
+    }
+    return NULL;
+}
+
+/* ---- runs ------------------------------------------------------------------------------------------------------ */
+
+void vqs_team_run_alone(const struct vqs_team_work *work, void *ctx) {
+    for (int parts; (parts = work->next(ctx, 0)) >= 0;) {
+        for (int part = 0; part < parts; part++) {
+            work->part(ctx, part, 0);
+        }
     }
 }
 
-void vqs_team_run(struct vqs_team *team, void (*work)(void *ctx, int member), void *ctx) {
+void vqs_team_run(struct vqs_team *team, const struct vqs_team_work *work, void *ctx) {
+    const struct member *m = &team->members[0];
+    if (team->threads == 1) {
+        vqs_team_run_alone(work, ctx);
+        return;
+    }
     team->work = work;
     team->ctx = ctx;
+    team->run++;
     fegetenv(&team->environment);
-    vqs_team_wait(team);
-    work(ctx, 0);
-    vqs_team_wait(team);
+    work_on(m, advance(m));
+    while (atomic_load_explicit(&team->state, memory_order_acquire)) {
+        await(team, true);
+        work_on(m, claim(m, false));
+    }
 }
 
 /* ---- life cycle ------------------------------------------------------------------------------------------------ */
@@ -136,10 +202,14 @@ static int start(struct vqs_team *team, int threads) {
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_mutex_lock(&team->lock); /* until the team knows how many it is */
     int failure = 0;
+    team->members[0] = (struct member){.team = team};
     for (int i = 1; i < threads && !failure; i++) {
         team->members[i] = (struct member){.team = team, .number = i};
         failure = pthread_create(&team->members[i].thread, NULL, serve, &team->members[i]);
         team->threads += !failure;
+    }
+    for (int bundle = 0; bundle < BUNDLES; bundle++) {
+        team->members[bundle % team->threads].own |= (uint64_t)1 << bundle;
     }
     pthread_mutex_unlock(&team->lock);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -152,12 +222,11 @@ enum vqs_status vqs_team_create(int threads, struct vqs_team **out, struct vqs_e
         return vqs_fail(err, VQS_ERR_MEMORY, "cannot allocate a team of %d threads", threads);
     }
     team->threads = 1;
-    atomic_init(&team->next, 0);
-    atomic_init(&team->arrived, 0);
-    atomic_init(&team->phase, 0);
+    atomic_init(&team->state, 0);
     atomic_init(&team->sleepers, 0);
+    atomic_init(&team->dissolved, false);
     pthread_mutex_init(&team->lock, NULL);
-    pthread_cond_init(&team->ended, NULL);
+    pthread_cond_init(&team->changed, NULL);
     const int failure = start(team, threads);
     if (failure) {
         vqs_fail(err, VQS_ERR_ENVIRONMENT, "cannot start thread %d of the %d that share a trial: %s; lower --team",
@@ -173,12 +242,12 @@ void vqs_team_destroy(struct vqs_team *team) {
     if (!team) {
         return;
     }
-    team->work = NULL;
-    vqs_team_wait(team);
+    atomic_store(&team->dissolved, true);
+    publish(team, 0);
     for (int i = 1; i < team->threads; i++) {
         pthread_join(team->members[i].thread, NULL);
     }
-    pthread_cond_destroy(&team->ended);
+    pthread_cond_destroy(&team->changed);
     pthread_mutex_destroy(&team->lock);
     free(team);
 }

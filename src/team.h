@@ -1,16 +1,15 @@
 /* team.h - threads that work on one trial together.
  *
- * The one rule: a phase of work is cut into numbered parts whose results do not depend on who did them. Threads claim
- * parts until none is left, and then wait for each other: a thread that the system takes off its core holds up one part
- * and not half of the phase. Who waits for long sleeps, and leaves its core to whom it waits for.
+ * The one rule: work comes in phases, each cut into numbered parts whose results do not depend on who does them, and a
+ * phase is over when its parts are done. Nobody waits for a member that has no part: one that the system took off its
+ * core finds the phase over when it comes back, and goes on to the present one. What it held up is the part it had, if
+ * any. So members may touch what they share only from within a part.
+ *
+ * Part p is first offered to member p % threads, whose core may still have in its cache what it had there the last
+ * time; then to whoever is free. Who waits for long sleeps, and leaves its core to whom it waits for.
  *
  * Life cycle: vqs_team_create, vqs_team_run any number of times, vqs_team_destroy. A team belongs to the thread that
- * created it, which is its member 0; the others sleep between runs. Work is, for every member and phase alike,
- *
- *     for (int part; (part = vqs_team_claim(team)) < parts;) { ... }
- *     vqs_team_wait(team);
- *
- * and what a member wrote before vqs_team_wait all see after it. A team of one costs nothing.
+ * created it, which is its member 0; the others sleep between runs.
  */
 #ifndef VQS_TEAM_H
 #define VQS_TEAM_H
@@ -19,16 +18,22 @@
 
 struct vqs_team;
 
+/* What a run does. */
+struct vqs_team_work {
+    /* The next phase, the first one included: returns how many parts it has, or -1 where there is none and the run
+     * ends. One member calls it when all parts of the former are done, and sees all that they wrote, as parts see what
+     * it writes. */
+    int (*next)(void *ctx, int member);
+    void (*part)(void *ctx, int part, int member);
+};
+
 /* VQS_ERR_MEMORY, or VQS_ERR_ENVIRONMENT where no more threads may be started. */
 enum vqs_status vqs_team_create(int threads, struct vqs_team **out, struct vqs_error *err);
 void vqs_team_destroy(struct vqs_team *team);
 int vqs_team_threads(const struct vqs_team *team);
-/* Every member calls work(ctx, its number), under the caller's floating-point environment; returns when all are done.
- */
-void vqs_team_run(struct vqs_team *team, void (*work)(void *ctx, int member), void *ctx);
-/* A part that nobody else has, in ascending order; from the number of parts on there is none left. */
-int vqs_team_claim(struct vqs_team *team);
-/* Until every member is here; then the next phase begins with part 0. */
-void vqs_team_wait(struct vqs_team *team);
+/* Returns when all is done, under the caller's floating-point environment. */
+void vqs_team_run(struct vqs_team *team, const struct vqs_team_work *work, void *ctx);
+/* The same by the caller alone, at no cost, as in a team of one. */
+void vqs_team_run_alone(const struct vqs_team_work *work, void *ctx);
 
 #endif

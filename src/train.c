@@ -2,6 +2,7 @@
 #include "vqsweep/train.h"
 
 #include "mlp.h"
+#include "pace.h"
 #include "reconstruct.h"
 #include "step.h"
 #include "vqsweep/quantizer.h"
@@ -16,6 +17,8 @@
 
 struct vqs_trainer {
     struct vqs_team *team;
+    bool adapts; /* by the pace of the trial in work */
+    struct vqs_pace pace;
     const struct vqs_kernels *kernels;
     struct vqs_trial_hooks hooks;
     struct vqs_profile *profiles; /* [team], or NULL */
@@ -27,6 +30,7 @@ struct vqs_trainer {
         struct vqs_settings settings;
         const struct vqs_dataset *data;
         struct vqs_work work;
+        struct vqs_pace pace;
     } source;
 };
 
@@ -118,45 +122,30 @@ static void restore_denormals(unsigned before) {
 
 /* ---- epochs ---------------------------------------------------------------------------------------------------- */
 
-struct epoch {
-    const struct vqs_settings *settings;
-    const struct vqs_samples *samples;
-    struct vqs_work *work;
-    struct vqs_team *team;
-    int64_t steps; /* of the trial, before this epoch */
-};
-
-/* All steps of the epoch, by member `me` of the team. */
-static void run_steps(void *ctx, int me) {
-    const struct epoch *e = ctx;
-    const struct vqs_settings *s = e->settings;
-    int64_t number = e->steps;
-    struct vqs_batch b = {.samples = e->samples};
-    if (me) { /* the first member's time runs on from what came before */
-        vqs_profile_start(e->work->tile[me].profile);
-    }
-    for (int start = 0; start < s->N; start += s->batch) {
-        const int n = s->N - start < s->batch ? s->N - start : s->batch;
-        b.left = s->N - start;
-        vqs_batch_begin(s, e->work, e->work->scratch.order + start, n, ++number, &b);
-        vqs_step(e->work, &b, e->team, me);
+/* All steps of an epoch, by the team or by the caller alone. */
+static void run_steps(const struct vqs_trainer *t, struct vqs_steps *steps, struct vqs_pace *pace) {
+    while (steps->at < steps->settings->N) {
+        const struct vqs_stretch stretch = t->adapts ? vqs_pace_next(pace) : (struct vqs_stretch){true, INT64_MAX};
+        const int64_t before = steps->number;
+        const double start = vqs_clock_seconds();
+        vqs_steps_run(steps, stretch.steps, t->team, stretch.shared);
+        vqs_pace_took(pace, steps->number - before, vqs_clock_seconds() - start);
     }
 }
 
 /* The next epoch of the trial. */
 static void run_epoch(const struct vqs_trainer *t, const struct vqs_settings *s, const struct vqs_dataset *data,
-                      struct vqs_work *w, struct vqs_trial_state *at) {
-    const struct vqs_samples *samples = &data->train;
+                      struct vqs_work *w, struct vqs_pace *pace, struct vqs_trial_state *at) {
     const struct vqs_stream order = {t->kernels, s->seed, VQS_RNG_BATCHES, (uint32_t)at->epoch};
-    struct epoch epoch = {s, samples, w, t->team, at->steps};
+    struct vqs_steps steps = {.settings = s, .samples = &data->train, .work = w, .number = at->steps};
     w->sums = (struct vqs_epoch_sums){0};
     memset(w->usage, 0, (size_t)(vqs_n_codebooks(s) * s->K) * sizeof *w->usage);
     memcpy(w->codes_before, w->model.quantizer.codes, w->model.quantizer.n_codes * sizeof *w->codes_before);
-    vqs_rng_permutation(&order, (uint32_t)samples->n, w->scratch.order);
+    vqs_rng_permutation(&order, (uint32_t)data->train.n, w->scratch.order);
     vqs_profile_lap(t->profiles, VQS_PHASE_SHUFFLE);
-    vqs_team_run(t->team, run_steps, &epoch);
+    run_steps(t, &steps, pace);
     at->epoch++;
-    at->steps += (s->N + s->batch - 1) / s->batch;
+    at->steps = steps.number;
     at->flips += w->sums.flips;
     at->revived += w->sums.revived;
     at->zero += w->sums.zero;
@@ -232,8 +221,8 @@ static void start(const struct vqs_settings *s, const struct vqs_dataset *data, 
     const struct vqs_model *m = &w->model;
     const size_t value = sizeof(vqs_real), params = m->n_params * value;
     void *const at[] = {m->params, w->moment1, w->moment2, m->quantizer.state, w->schedule.state, w->learned};
-    const size_t size[] = {params, params, params, m->quantizer.n_state * value, w->schedule.state_size,
-                           w->n_learned * value};
+    const size_t size[] = {
+        params, params, params, m->quantizer.n_state * value, w->schedule.state_size, w->n_learned * value};
     for (int i = 0; i < VQS_COURSE_PARTS; i++) {
         state->part[part + i].data = at[i];
         state->part[part + i].size = size[i];
@@ -288,6 +277,8 @@ static enum vqs_status train(struct vqs_trainer *t, const struct vqs_settings *s
     const struct vqs_dataset *data = t->data;
     struct vqs_trial_state at = begin(t, s, w, record);
     record->outcome = VQS_OUTCOME_COMPLETED;
+    vqs_pace_start(&t->pace);
+    vqs_pace_start(&t->source.pace);
     for (;;) {
         const int epoch = at.epoch, kept = at.n_snapshots / vqs_n_codebooks(s);
         if (kept < s->snapshots.n && s->snapshots.at[kept] == epoch && epoch < s->epochs) {
@@ -302,9 +293,9 @@ static enum vqs_status train(struct vqs_trainer *t, const struct vqs_settings *s
         }
         if (is_replay(s)) { /* first the same epoch of the trial that is replayed, for its betas */
             struct vqs_trial_state ahead = at;
-            run_epoch(t, &t->source.settings, t->source.data, &t->source.work, &ahead);
+            run_epoch(t, &t->source.settings, t->source.data, &t->source.work, &t->source.pace, &ahead);
         }
-        run_epoch(t, s, data, w, &at);
+        run_epoch(t, s, data, w, &t->pace, &at);
         if (!record_epoch(s, w, epoch, record)) {
             record->outcome = VQS_OUTCOME_DIVERGED;
             break;
@@ -452,6 +443,10 @@ void vqs_trainer_set_hooks(struct vqs_trainer *t, const struct vqs_trial_hooks *
     t->hooks = *hooks;
 }
 
+void vqs_trainer_set_adapts(struct vqs_trainer *t, bool adapts) {
+    t->adapts = adapts && vqs_team_threads(t->team) > 1;
+}
+
 void vqs_trainer_set_profiles(struct vqs_trainer *t, struct vqs_profile *profiles) {
     t->profiles = profiles;
 }
@@ -481,7 +476,7 @@ static double penalty_operations(const struct vqs_settings *s) {
            (s->orthogonality > 0 ? steps * 8 * K * d * d : 0);
 }
 
-double vqs_trial_team_seconds(const struct vqs_settings *s, int team, double phase_seconds) {
+double vqs_trial_team_seconds(const struct vqs_settings *s, int team, const struct vqs_team_cost *cost) {
     const double multiply_adds_per_second = 2e10, seconds_per_normal = 1.5e-9, seconds_per_sample_pass = 5e-9;
     const double D = s->D, d = s->d, N = s->N, samples = N + s->N_eval;
     const double K = s->levels * (double)s->K; /* each level compares d components with K codes */
@@ -500,16 +495,18 @@ double vqs_trial_team_seconds(const struct vqs_settings *s, int team, double pha
         const double steps = s->epochs * ceil(N / s->batch);
         const bool mlp = vqs_setting_used(VQS_SETTING_activation, s);
         const double run = mlp ? vqs_mlp_rows_of_run(s) : VQS_TILE;
-        const double runs = fmin(VQS_PARTIALS, ceil(s->batch / run)), share = ceil(runs / team) / runs;
+        const double runs = fmin(VQS_PARTIALS, ceil(s->batch / run));
+        const double share = fmax(ceil(runs / team) / runs, 1 / cost->cores);
         training = s->epochs * N * share *
                        ((products * D * d + K * d + d * d) / multiply_adds_per_second + seconds_per_sample_pass +
                         seconds_of_randomness(s)) +
-                   steps * ((products * D * d * 6 + 10 * K * d) / team + D * d * d) / multiply_adds_per_second +
-                   steps * VQS_STEP_PHASES * phase_seconds + penalty_operations(s) / multiply_adds_per_second;
+                   steps * ((products * D * d * 6 + 10 * K * d) / cost->cores + D * d * d) / multiply_adds_per_second +
+                   steps * VQS_STEP_PHASES * cost->phase_seconds + penalty_operations(s) / multiply_adds_per_second;
         if (mlp) { /* by OpenBLAS, three times as fast; backward takes twice the time of forward */
-            training += (3 * s->epochs * N * share + 3 * samples) * vqs_mlp_operations(s) / (3 * multiply_adds_per_second) +
-                        steps * (vqs_mlp_operations(s) * 6 / team + vqs_mlp_retract_operations(s)) /
-                            multiply_adds_per_second;
+            training +=
+                (3 * s->epochs * N * share + 3 * samples) * vqs_mlp_operations(s) / (3 * multiply_adds_per_second) +
+                steps * (vqs_mlp_operations(s) * 6 / cost->cores + vqs_mlp_retract_operations(s)) /
+                    multiply_adds_per_second;
         }
         training *= is_replay(s) ? 2 : 1;
     } else {
@@ -519,5 +516,5 @@ double vqs_trial_team_seconds(const struct vqs_settings *s, int team, double pha
 }
 
 double vqs_trial_seconds(const struct vqs_settings *s) {
-    return vqs_trial_team_seconds(s, 1, 0);
+    return vqs_trial_team_seconds(s, 1, &(struct vqs_team_cost){.cores = 1});
 }

@@ -25,4 +25,6 @@ vqs_test(NAME test_metrics LABELS unit LIBS vqs_core)
 vqs_test(NAME test_task LABELS unit LIBS vqs_core)
 vqs_test(NAME test_reconstruct LABELS unit LIBS vqs_core)
 vqs_test(NAME test_team LABELS unit LIBS vqs_core)
+target_link_options(test_team PRIVATE -Wl,--wrap=pthread_mutex_lock,--wrap=pthread_cond_wait) # to hold members up
+vqs_test(NAME test_pace LABELS unit LIBS vqs_core)
 vqs_test(NAME test_crew LABELS unit LIBS vqs_core)

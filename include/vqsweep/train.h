@@ -61,6 +61,10 @@ struct vqs_trial_hooks {
 /* For the trials from now on; copied. Any hook may be NULL. Trials that are not trained (k-means) have no epochs. */
 void vqs_trainer_set_hooks(struct vqs_trainer *trainer, const struct vqs_trial_hooks *hooks);
 
+/* For the trials from now on: whether steps are left to one thread alone where the team is slower than that, as when
+ * another program has its cores. At first all steps are shared. */
+void vqs_trainer_set_adapts(struct vqs_trainer *trainer, bool adapts);
+
 /* For the trials from now on: where each thread of the team books its time; `profiles` is [team] and outlives them. */
 void vqs_trainer_set_profiles(struct vqs_trainer *trainer, struct vqs_profile *profiles);
 
@@ -71,7 +75,11 @@ size_t vqs_trial_record_bytes(const struct vqs_settings *settings);
 /* Expected seconds of one trial on one core, from counted operations and a nominal rate; good for order and for an
  * estimate within a factor of two. */
 double vqs_trial_seconds(const struct vqs_settings *settings);
-/* The same for a team that needs so many seconds to agree that a phase of a step is over. */
-double vqs_trial_team_seconds(const struct vqs_settings *settings, int team, double phase_seconds);
+/* The same for a team: what its threads do together in the time in which one does 1, and what passes between the phases
+ * of a step. */
+struct vqs_team_cost {
+    double cores, phase_seconds;
+};
+double vqs_trial_team_seconds(const struct vqs_settings *settings, int team, const struct vqs_team_cost *cost);
 
 #endif
