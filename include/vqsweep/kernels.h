@@ -64,7 +64,7 @@ struct vqs_kernels {
     /* The copy of m [C][ld] that `project` wants: its number of values, and the packing. */
     size_t (*pack_size)(int C, size_t ld);
     void (*pack)(int C, size_t ld, const vqs_real *m, vqs_real *mt);
-    /* out[c][j] = base[c][j] + (from[c][j] + sum_l g[c][l] x[rows[l]][j]) without what is NULL; `out` may be one of them.
+    /* out[c][j] = base[c][j] + (from[c][j] + sum_l g[c][l] x[rows[l]][j]), without what is NULL; `out` may be either.
      * `next`: rows of the tile to come, which are fetched from memory meanwhile; or NULL. */
     void (*outer)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const uint32_t *next, const vqs_real *g,
                   const vqs_real *from, const vqs_real *base, vqs_real *out);
@@ -78,8 +78,8 @@ struct vqs_kernels {
     /* err[l] = sum_j (x[rows[l]][j] - offset[j] - sum_c q[c][l] v[c][j])^2 */
     void (*decode_error)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *v,
                          const vqs_real *offset, const vqs_real *q, vqs_real *err);
-    /* x[i][j] += sum_c s[i][c] basis[c][j] of n rows, to the bit what `axpy` gives for one c after the other. s is [n][r],
-     * basis [r][ld]. */
+    /* x[i][j] += sum_c s[i][c] basis[c][j] of n rows, to the bit what `axpy` gives for one c after the other. s is
+     * [n][r], basis [r][ld]. */
     void (*embed)(size_t n, int r, size_t ld, const vqs_real *s, const vqs_real *basis, vqs_real *x);
     /* sum[j] and square[j], [ld]: sums of x[i][j] - centre[j] and of its square over n rows, in order. */
     void (*deviations)(size_t n, size_t ld, const vqs_real *x, const vqs_real *centre, double *sum, double *square);
