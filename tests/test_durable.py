@@ -134,6 +134,7 @@ class Lease(Case):
         self.assertEqual(run.returncode, 0, said)
 
     def test_a_run_that_was_taken_for_dead_stops_writing(self):
+        self.write("long.yaml", LONG % 20000)  # longer than the 5 s to its next look at the lease, on any machine
         run = self.start_long()
         self.leave_lease(0)
         _, said = run.communicate(timeout=60)
