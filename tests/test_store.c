@@ -613,13 +613,13 @@ END_TEST
 int main(int argc, char **argv) {
     Suite *suite = suite_create("store");
     TCase *tc = tcase_create("store");
+    tcase_set_timeout(tc, 240);
     suite_add_tcase(suite, tc);
     if (argc == 3 && !strcmp(argv[1], "--write")) {
         python_file = argv[2];
         tcase_add_test(tc, write_for_python);
         return run_here(suite);
     }
-    tcase_set_timeout(tc, 240);
     tcase_add_test(tc, round_trip);
     tcase_add_test(tc, many_blocks);
     tcase_add_test(tc, one_pending_trial);
