@@ -142,7 +142,9 @@ static void quantize_part(const struct vqs_step *s, struct vqs_tile *t, int code
         draw_words(s, t, codebook);
     } else {
         s->kernels->assign(q->K, q->width, book.packed, book.half_norm, t->z + from, k);
-        KERNEL(lookup)(q->width, book.codes, k, t->q + from);
+        if (!v_look_up_few(q->K, q->width, book.packed, k, t->q + from)) {
+            KERNEL(lookup)(q->width, book.codes, k, t->q + from);
+        }
     }
     if (s->each && s->estimator->forward) {
         const struct vqs_estimator_tile e = for_codebook(s, t, codebook, NULL);

@@ -342,6 +342,49 @@ INLINE void v_rows_to_columns_8(const vqs_real *table, int stride, const uint32_
 #endif
 }
 
+#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
+/* From one or four registers, each of a component of sixteen codes. */
+INLINE void v_look_up_in(int registers, int K, int d, const float *packed, const uint32_t *k, float *columns) {
+    const int last = (K - 1) / 8;
+    for (int i = 0; i < d; i++) {
+        __m512 c[4];
+        for (int r = 0; r < registers; r++) { /* past the last pack there is nothing to be looked for */
+            const int even = 2 * r < last ? 2 * r : last, odd = 2 * r + 1 < last ? 2 * r + 1 : last;
+            c[r] = _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(packed + (even * d + i) * 8)),
+                                      _mm256_loadu_ps(packed + (odd * d + i) * 8), 1);
+        }
+        for (int l = 0; l < 32; l += 16) {
+            const __m512i at = _mm512_loadu_si512(k + l);
+            __m512 value = _mm512_permutexvar_ps(at, c[0]);
+            if (registers == 4) {
+                const __mmask16 upper = _mm512_cmpge_epi32_mask(at, _mm512_set1_epi32(32));
+                value = _mm512_mask_blend_ps(upper, _mm512_permutex2var_ps(c[0], at, c[1]),
+                                             _mm512_permutex2var_ps(c[2], at, c[3]));
+            }
+            _mm512_storeu_ps(columns + i * 32 + l, value);
+        }
+    }
+}
+#endif
+
+/* columns[i * VQS_TILE + l] = component i of code k[l] of K, which are packed as for `assign`. Returns whether it did:
+ * only with AVX-512, and where the registers hold a component of all codes. */
+INLINE bool v_look_up_few(int K, int d, const vqs_real *packed, const uint32_t *k, vqs_real *columns) {
+#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
+    if (K <= 16) {
+        v_look_up_in(1, K, d, packed, k, columns);
+    } else if (K <= 64 && d < 8) { /* more components are had sooner by whole codes */
+        v_look_up_in(4, K, d, packed, k, columns);
+    } else {
+        return false;
+    }
+    return true;
+#else
+    (void)K, (void)d, (void)packed, (void)k, (void)columns;
+    return false;
+#endif
+}
+
 /* The other way: rows[l * stride + i] = columns[i * VQS_TILE + l] for eight components. */
 INLINE void v_columns_to_rows_8(const vqs_real *columns, int stride, vqs_real *rows) {
 #if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
