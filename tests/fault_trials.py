@@ -144,7 +144,7 @@ class Trials(Case):
 
 class Ranks(Case):
     def test_one_that_leaves(self):
-        run = self.start(3, "--silence", "2", faults="exit=15@1")
+        run = self.start(3, "--silence", "2", faults="exit=5@1")
         self.ends(run, 0)
         self.assertIn("rank 1 is lost", self.said())
         self.has_results()
