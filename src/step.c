@@ -436,13 +436,13 @@ static int begin_of(int n, int unit, int part, int parts) {
     return begin < n ? begin : n;
 }
 
-/* Sums over the runs of tiles, by rows, unless a thread alone has them; or networks' gradients; what codes gather, by
- * codes; and what else the runs summed. */
 static int parts_of_sums(const struct vqs_steps *c) {
-    const int rows = c->sharers > 1 ? c->sharers : 0;
+    const int rows = c->sharers > 1 ? c->sharers : 0; /* a thread alone has those sums (add_outer) */
     return c->sharers + (c->work->model.mlp ? vqs_mlp_parts(c->work) : rows) + 1;
 }
 
+/* What codes gather, by codes; sums over the runs of tiles, by rows, or networks' gradients; and what else the runs
+ * summed. */
 static void add_up(const struct vqs_steps *c, int part, int me) {
     struct vqs_work *w = c->work;
     const struct vqs_model *m = &w->model;
@@ -465,12 +465,12 @@ static void add_up(const struct vqs_steps *c, int part, int me) {
     vqs_profile_lap(w->tile[me].profile, VQS_PHASE_SUMS);
 }
 
-/* What needs the sums: a linear decoder's gradients, by rows unless biases want sums over all rows; those of the
- * codebooks; and what an estimator learns. */
 static int decoder_parts(const struct vqs_steps *c) {
     return c->work->model.mlp ? 0 : c->work->model.bias ? 1 : c->sharers;
 }
 
+/* What needs the sums: a linear decoder's gradients, by rows unless biases want sums over all rows; those of the
+ * codebooks; and what an estimator learns. */
 static void complete_gradients(const struct vqs_steps *c, int part, int me) {
     enum { ROWS = 4 }; /* at a time, in code_moments and combine */
     struct vqs_work *w = c->work;
@@ -549,13 +549,17 @@ static void move_parameters(const struct vqs_steps *c, int part, int me) {
             vqs_profile_lap(w->tile[me].profile, VQS_PHASE_RETRACT);
         }
     } else {
-        const int range = part % c->sharers, rest = (int)(turn.last - turn.first);
+        const int range = part % c->sharers; /* first offered to the member of that number */
+        const int rest = (int)(turn.last - turn.first);
         move(w, &adam, turn.first + (size_t)begin_of(rest, VQS_ROW_UNIT, range, c->sharers),
              turn.first + (size_t)begin_of(rest, VQS_ROW_UNIT, range + 1, c->sharers));
     }
     vqs_profile_lap(w->tile[me].profile, VQS_PHASE_ADAM);
 }
 
+/* ---- a step, phase by phase: what team.h asks for -------------------------------------------------------------- */
+
+/* In this order, the first only with an entropy penalty. */
 enum phase { COLLECT, TILES, ADD_UP, COMPLETE, MOVE, REFRESH };
 
 static int parts_of(const struct vqs_steps *c) {
