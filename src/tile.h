@@ -24,13 +24,18 @@
 #include "vqsweep/profile.h"
 #include "vqsweep/quantizer.h"
 
+/* Whether the estimator sees each codebook, as it does the only one; else the total of all. */
+static inline bool vqs_sees_each(const struct vqs_settings *s) {
+    return vqs_n_codebooks(s) == 1 || s->estimator_scope == VQS_SCOPE_EACH;
+}
+
 /* What all tiles of a step share. */
 struct vqs_step {
     const struct vqs_settings *settings;
     const struct vqs_estimator *estimator;
     const struct vqs_kernels *kernels;
     const struct vqs_quantizer *quantizer;
-    bool each; /* the estimator sees each codebook, as it does the only one; else the total of all */
+    bool each; /* vqs_sees_each */
     int d;
     bool tied, bias;
     const vqs_real *gram;         /* [d][d] G, unused when tied: W W^T = I */
@@ -62,7 +67,7 @@ struct vqs_tile {
     uint32_t *k;             /* [T] out, both of the first codebook; those of the next follow */
     size_t book_stride;      /* so many samples later */
     vqs_real *outer;         /* [rows][T] out: what multiplies x^T: gz and f, or gz - (2/(B D)) f when tied; then ones.
-                              * It is gz itself where sums of f x^T and x come from sums of x by code (step.c) */
+                              * It is gz itself where sums of f x^T and x come from sums of x by code (step_memory.c) */
     /* scratch; what is not needed is NULL or stands for what it would be a copy of */
     vqs_real *q;                 /* [levels][d][T] */
     vqs_real *v;                 /* [levels][d][T]; q unless the estimator sees each codebook and gives a value */
