@@ -268,14 +268,15 @@ void KERNEL(sum_runs)(int first, int last, const uint32_t *count, const uint32_t
     }
 }
 
-/* `height` rows from i by `vecs` vectors of sum_k w_k c_k s_k^T over the codes in `used`; w_k is 1 where `count` is
- * NULL. `s` and `out` start at the column. */
+/* `height` rows from i by `vecs` vectors of sum_k w_k c_k s_k^T over the codes in `used`, to which what `out` has is
+ * added where it has `some`; w_k is 1 where `count` is NULL. `s` and `out` start at the column. */
 INLINE void spread_block(int height, int vecs, int n, const uint32_t *used, int d, const vqs_real *codes,
-                         const uint32_t *count, int i, size_t ld, const vqs_real *s, size_t out_ld, vqs_real *out) {
+                         const uint32_t *count, int i, size_t ld, const vqs_real *s, bool some, size_t out_ld,
+                         vqs_real *out) {
     vf sum[COLS][4];
     for (int h = 0; h < height; h++) {
         for (int v = 0; v < vecs; v++) {
-            sum[h][v] = v_set(0);
+            sum[h][v] = some ? v_load(out + (size_t)(i + h) * out_ld + (size_t)(v * VL)) : v_set(0);
         }
     }
     for (int u = 0; u < n; u++) {
@@ -305,24 +306,29 @@ INLINE void spread_block(int height, int vecs, int n, const uint32_t *used, int 
 }
 
 INLINE void spread_rows(int height, int n, const uint32_t *used, int d, const vqs_real *codes, const uint32_t *count,
-                        int i, size_t ld, const vqs_real *s, size_t out_ld, vqs_real *out) {
+                        int i, size_t ld, const vqs_real *s, bool some, size_t out_ld, vqs_real *out) {
     size_t j = 0;
     for (; j + 4 * VL <= out_ld; j += 4 * VL) {
-        spread_block(height, 4, n, used, d, codes, count, i, ld, s + j, out_ld, out + j);
+        spread_block(height, 4, n, used, d, codes, count, i, ld, s + j, some, out_ld, out + j);
     }
     for (; j < out_ld; j += VL) {
-        spread_block(height, 1, n, used, d, codes, count, i, ld, s + j, out_ld, out + j);
+        spread_block(height, 1, n, used, d, codes, count, i, ld, s + j, some, out_ld, out + j);
     }
 }
 
+/* So many codes at a time that their rows of s, about 32 KB, stay in cache while all rows of `out` are gone through. */
 INLINE void spread(int n, const uint32_t *used, int d, const vqs_real *codes, const uint32_t *count, size_t ld,
                    const vqs_real *s, int first, int last, size_t out_ld, vqs_real *out) {
-    int i = first;
-    for (; i + COLS <= last; i += COLS) {
-        spread_rows(COLS, n, used, d, codes, count, i, ld, s, out_ld, out);
-    }
-    for (; i < last; i++) {
-        spread_rows(1, n, used, d, codes, count, i, ld, s, out_ld, out);
+    const int most = ld < 512 ? 8192 / (int)ld : 16;
+    for (int done = 0; done == 0 || done < n; done += most) {
+        const int some = n - done < most ? n - done : most;
+        int i = first;
+        for (; i + COLS <= last; i += COLS) {
+            spread_rows(COLS, some, used + done, d, codes, count, i, ld, s, done > 0, out_ld, out);
+        }
+        for (; i < last; i++) {
+            spread_rows(1, some, used + done, d, codes, count, i, ld, s, done > 0, out_ld, out);
+        }
     }
 }
 

@@ -350,7 +350,7 @@ static void try_code_moments(const struct vqs_kernels *k, uint64_t *state, int K
 }
 
 START_TEST(sums_over_codes) {
-    static const int codes[] = {1, 2, 7, 40};
+    static const int codes[] = {1, 2, 7, 40, 300};
     uint64_t state = 11;
     for (size_t i = 0; i < COUNT_OF(latents); i++) {
         for (size_t K = 0; K < COUNT_OF(codes); K++) {
