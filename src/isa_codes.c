@@ -272,7 +272,7 @@ void KERNEL(sum_runs)(int first, int last, const uint32_t *count, const uint32_t
  * NULL. `s` and `out` start at the column. */
 INLINE void spread_block(int height, int vecs, int n, const uint32_t *used, int d, const vqs_real *codes,
                          const uint32_t *count, int i, size_t ld, const vqs_real *s, size_t out_ld, vqs_real *out) {
-    vf sum[COLS][4];
+    vf sum[ROWS][VECS];
     for (int h = 0; h < height; h++) {
         for (int v = 0; v < vecs; v++) {
             sum[h][v] = v_set(0);
@@ -281,7 +281,7 @@ INLINE void spread_block(int height, int vecs, int n, const uint32_t *used, int 
     for (int u = 0; u < n; u++) {
         const uint32_t k = used[u];
         const vqs_real *c = codes + k * (size_t)d + i;
-        vf sv[4];
+        vf sv[VECS];
         for (int v = 0; v < vecs; v++) {
             sv[v] = v_load(s + k * ld + v * VL);
             if (count) {
@@ -307,8 +307,11 @@ INLINE void spread_block(int height, int vecs, int n, const uint32_t *used, int 
 INLINE void spread_rows(int height, int n, const uint32_t *used, int d, const vqs_real *codes, const uint32_t *count,
                         int i, size_t ld, const vqs_real *s, size_t out_ld, vqs_real *out) {
     size_t j = 0;
-    for (; j + 4 * VL <= out_ld; j += 4 * VL) {
-        spread_block(height, 4, n, used, d, codes, count, i, ld, s + j, out_ld, out + j);
+    for (const size_t end = widest(out_ld); j < end; j += VECS * VL) {
+        spread_block(height, VECS, n, used, d, codes, count, i, ld, s + j, out_ld, out + j);
+    }
+    for (; REST > 1 && j + REST * VL <= out_ld; j += REST * VL) {
+        spread_block(height, REST, n, used, d, codes, count, i, ld, s + j, out_ld, out + j);
     }
     for (; j < out_ld; j += VL) {
         spread_block(height, 1, n, used, d, codes, count, i, ld, s + j, out_ld, out + j);
@@ -318,8 +321,8 @@ INLINE void spread_rows(int height, int n, const uint32_t *used, int d, const vq
 INLINE void spread(int n, const uint32_t *used, int d, const vqs_real *codes, const uint32_t *count, size_t ld,
                    const vqs_real *s, int first, int last, size_t out_ld, vqs_real *out) {
     int i = first;
-    for (; i + COLS <= last; i += COLS) {
-        spread_rows(COLS, n, used, d, codes, count, i, ld, s, out_ld, out);
+    for (; i + ROWS <= last; i += ROWS) {
+        spread_rows(ROWS, n, used, d, codes, count, i, ld, s, out_ld, out);
     }
     for (; i < last; i++) {
         spread_rows(1, n, used, d, codes, count, i, ld, s, out_ld, out);

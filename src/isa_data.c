@@ -173,11 +173,13 @@ struct outer_sums {
     vqs_real *out;
 };
 
+enum { LINE = 64 / VBYTES }; /* vectors in a line of the cache */
+
 /* `cols` rows by `vecs` vectors of them, which begin `at` values on; x and g begin at that column and row. `next`: rows
  * to be wanted soon, or NULL. They are asked for one by one, since only so many can be on their way. */
 INLINE void outer_block(int cols, int vecs, size_t ld, const vqs_real *x, const uint32_t *rows, const uint32_t *next,
                         const vqs_real *g, const struct outer_sums *sums, size_t at) {
-    vf sum[COLS][4];
+    vf sum[ROWS][VECS];
     for (int c = 0; c < cols; c++) {
         for (int v = 0; v < vecs; v++) {
             sum[c][v] = sums->from ? v_load(sums->from + at + (size_t)c * ld + (size_t)(v * VL)) : v_set(0);
@@ -186,10 +188,10 @@ INLINE void outer_block(int cols, int vecs, size_t ld, const vqs_real *x, const 
     for (int l = 0; l < T; l++) {
         const vqs_real *row = x + rows[l] * ld;
         P_PIN(row);
-        for (int v = 0; next && v < vecs; v++) {
+        for (int v = 0; next && v < vecs; v += LINE) {
             __builtin_prefetch(x + next[l] * ld + v * VL, 0, 3);
         }
-        vf xv[4];
+        vf xv[VECS];
         for (int v = 0; v < vecs; v++) {
             xv[v] = v_load(row + v * VL);
             V_PIN(xv[v]);
@@ -214,8 +216,11 @@ INLINE void outer_rows(int cols, int c, size_t ld, const vqs_real *x, const uint
                        const vqs_real *g, const struct outer_sums *sums) {
     const size_t at = (size_t)c * ld;
     size_t j = 0;
-    for (; j + 4 * VL <= ld; j += 4 * VL) {
-        outer_block(cols, 4, ld, x + j, rows, c ? NULL : next, g + c * T, sums, at + j);
+    for (const size_t end = widest(ld); j < end; j += VECS * VL) {
+        outer_block(cols, VECS, ld, x + j, rows, c ? NULL : next, g + c * T, sums, at + j);
+    }
+    for (; REST > 1 && j + REST * VL <= ld; j += REST * VL) {
+        outer_block(cols, REST, ld, x + j, rows, c ? NULL : next, g + c * T, sums, at + j);
     }
     for (; j < ld; j += VL) {
         outer_block(cols, 1, ld, x + j, rows, c ? NULL : next, g + c * T, sums, at + j);
@@ -226,8 +231,8 @@ void KERNEL(outer)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, co
                    const vqs_real *from, const vqs_real *base, vqs_real *out) {
     const struct outer_sums sums = {from, base, out};
     int c = 0;
-    for (; c + COLS <= C; c += COLS) {
-        outer_rows(COLS, c, ld, x, rows, next, g, &sums);
+    for (; c + ROWS <= C; c += ROWS) {
+        outer_rows(ROWS, c, ld, x, rows, next, g, &sums);
     }
     for (; c + 2 <= C; c += 2) {
         outer_rows(2, c, ld, x, rows, next, g, &sums);
@@ -266,18 +271,16 @@ void KERNEL(decode_error)(int C, size_t ld, const vqs_real *x, const uint32_t *r
 
 /* ---- embed: lanes are features --------------------------------------------------------------------------------- */
 
-enum { EMBEDDED = 4 }; /* samples side by side */
-
 INLINE void embed_block(int samples, int vecs, int r, size_t ld, const vqs_real *s, const vqs_real *basis,
                         vqs_real *x) {
-    vf sum[EMBEDDED][4];
+    vf sum[ROWS][VECS];
     for (int i = 0; i < samples; i++) {
         for (int v = 0; v < vecs; v++) {
             sum[i][v] = v_load(x + (size_t)i * ld + (size_t)(v * VL));
         }
     }
     for (int c = 0; c < r; c++) {
-        vf u[4];
+        vf u[VECS];
         for (int v = 0; v < vecs; v++) {
             u[v] = v_load(basis + (size_t)c * ld + (size_t)(v * VL));
             V_PIN(u[v]);
@@ -298,10 +301,12 @@ INLINE void embed_block(int samples, int vecs, int r, size_t ld, const vqs_real 
 }
 
 INLINE void embed_rows(int samples, int r, size_t ld, const vqs_real *s, const vqs_real *basis, vqs_real *x) {
-    enum { VECS = COLS }; /* as many as leave registers for the rest */
     size_t j = 0;
-    for (; j + VECS * VL <= ld; j += VECS * VL) {
+    for (const size_t end = widest(ld); j < end; j += VECS * VL) {
         embed_block(samples, VECS, r, ld, s, basis + j, x + j);
+    }
+    for (; REST > 1 && j + REST * VL <= ld; j += REST * VL) {
+        embed_block(samples, REST, r, ld, s, basis + j, x + j);
     }
     for (; j < ld; j += VL) {
         embed_block(samples, 1, r, ld, s, basis + j, x + j);
@@ -310,8 +315,8 @@ INLINE void embed_rows(int samples, int r, size_t ld, const vqs_real *s, const v
 
 void KERNEL(embed)(size_t n, int r, size_t ld, const vqs_real *s, const vqs_real *basis, vqs_real *x) {
     size_t i = 0;
-    for (; i + EMBEDDED <= n; i += EMBEDDED) {
-        embed_rows(EMBEDDED, r, ld, s + i * (size_t)r, basis, x + i * ld);
+    for (; i + ROWS <= n; i += ROWS) {
+        embed_rows(ROWS, r, ld, s + i * (size_t)r, basis, x + i * ld);
     }
     for (; i < n; i++) {
         embed_rows(1, r, ld, s + i * (size_t)r, basis, x + i * ld);

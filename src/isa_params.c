@@ -85,14 +85,14 @@ void KERNEL(adam)(const struct vqs_adam_step *step, size_t n, const vqs_real *re
 
 INLINE void combine_block(int height, int vecs, int d, size_t ld, const vqs_real *A, const vqs_real *V, vqs_real scale,
                           vqs_real keep, vqs_real *out) {
-    vf sum[COLS][4];
+    vf sum[ROWS][VECS];
     for (int h = 0; h < height; h++) {
         for (int v = 0; v < vecs; v++) {
             sum[h][v] = v_set(0);
         }
     }
     for (int j = 0; j < d; j++) {
-        vf row[4];
+        vf row[VECS];
         for (int v = 0; v < vecs; v++) {
             row[v] = v_load(V + (size_t)j * ld + (size_t)(v * VL));
             V_PIN(row[v]);
@@ -116,8 +116,11 @@ INLINE void combine_block(int height, int vecs, int d, size_t ld, const vqs_real
 INLINE void combine_rows(int height, int d, size_t ld, const vqs_real *A, const vqs_real *V, vqs_real scale,
                          vqs_real keep, vqs_real *out) {
     size_t j = 0;
-    for (; j + 4 * VL <= ld; j += 4 * VL) {
-        combine_block(height, 4, d, ld, A, V + j, scale, keep, out + j);
+    for (const size_t end = widest(ld); j < end; j += VECS * VL) {
+        combine_block(height, VECS, d, ld, A, V + j, scale, keep, out + j);
+    }
+    for (; REST > 1 && j + REST * VL <= ld; j += REST * VL) {
+        combine_block(height, REST, d, ld, A, V + j, scale, keep, out + j);
     }
     for (; j < ld; j += VL) {
         combine_block(height, 1, d, ld, A, V + j, scale, keep, out + j);
@@ -128,8 +131,8 @@ void KERNEL(combine)(int d, size_t ld, const vqs_real *A, const vqs_real *V, vqs
                      int last, vqs_real *out) {
     const size_t stride = vqs_row_stride(d);
     int i = first;
-    for (; i + COLS <= last; i += COLS) {
-        combine_rows(COLS, d, ld, A + (size_t)i * stride, V, scale, keep, out + (size_t)i * ld);
+    for (; i + ROWS <= last; i += ROWS) {
+        combine_rows(ROWS, d, ld, A + (size_t)i * stride, V, scale, keep, out + (size_t)i * ld);
     }
     for (; i < last; i++) {
         combine_rows(1, d, ld, A + (size_t)i * stride, V, scale, keep, out + (size_t)i * ld);
