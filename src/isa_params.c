@@ -224,7 +224,7 @@ void KERNEL(gram_schmidt)(int d, size_t ld, vqs_real *W) {
 
 INLINE void mix_rows(int rows, int d, const vqs_real *G, const vqs_real *in, vqs_real *out) {
     for (int l = 0; l < T; l += 2 * VL) {
-        vf acc[COLS][2];
+        vf acc[ROWS][2];
         for (int i = 0; i < rows; i++) {
             acc[i][0] = acc[i][1] = v_set(0);
         }
@@ -246,8 +246,8 @@ INLINE void mix_rows(int rows, int d, const vqs_real *G, const vqs_real *in, vqs
 
 void KERNEL(mix)(int d, const vqs_real *G, const vqs_real *in, vqs_real *out) {
     int i = 0;
-    for (; i + COLS <= d; i += COLS) {
-        mix_rows(COLS, d, G + (size_t)i * (size_t)d, in, out + i * T);
+    for (; i + ROWS <= d; i += ROWS) {
+        mix_rows(ROWS, d, G + (size_t)i * (size_t)d, in, out + i * T);
     }
     for (; i < d; i++) {
         mix_rows(1, d, G + (size_t)i * (size_t)d, in, out + i * T);
