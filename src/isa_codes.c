@@ -213,7 +213,7 @@ struct run {
 /* Sums of `vecs` vectors of x from column j and, if there is a `to`, of the first vector of g: one loop, since where it
  * ends cannot be foretold. */
 INLINE void sum_block(int vecs, const struct run *r, size_t j, vqs_real *out, int d, vqs_real *to) {
-    vf sum[4], of_g = v_set(0);
+    vf sum[SUMS], of_g = v_set(0);
     for (int v = 0; v < vecs; v++) {
         sum[v] = v_set(0);
     }
@@ -249,10 +249,10 @@ void KERNEL(sum_runs)(int first, int last, const uint32_t *count, const uint32_t
         const struct run r = {sorted, sorted + count[k], x, g, rows, ld, vqs_row_stride(d)};
         vqs_real *to = grad + (size_t)k * (size_t)d, *out = x_sums + (size_t)k * ld;
         size_t j = 0;
-        if (ld >= 4 * VL) {
-            sum_block(4, &r, 0, out, d, to);
-            for (j = 4 * VL; j + 4 * VL <= ld; j += 4 * VL) {
-                sum_block(4, &r, j, out, d, NULL);
+        if (ld >= SUMS * VL) {
+            sum_block(SUMS, &r, 0, out, d, to);
+            for (j = SUMS * VL; j + SUMS * VL <= ld; j += SUMS * VL) {
+                sum_block(SUMS, &r, j, out, d, NULL);
             }
         } else {
             sum_block(1, &r, 0, out, d, to);
