@@ -304,28 +304,29 @@ INLINE void spread_block(int height, int vecs, int n, const uint32_t *used, int 
     }
 }
 
-INLINE void spread_rows(int height, int n, const uint32_t *used, int d, const vqs_real *codes, const uint32_t *count,
-                        int i, size_t ld, const vqs_real *s, size_t out_ld, vqs_real *out) {
-    size_t j = 0;
-    for (const size_t end = widest(out_ld); j < end; j += VECS * VL) {
-        spread_block(height, VECS, n, used, d, codes, count, i, ld, s + j, out_ld, out + j);
+INLINE void spread_columns(int vecs, int n, const uint32_t *used, int d, const vqs_real *codes, const uint32_t *count,
+                           size_t ld, const vqs_real *s, int first, int last, size_t out_ld, vqs_real *out) {
+    int i = first;
+    for (; i + ROWS <= last; i += ROWS) {
+        spread_block(ROWS, vecs, n, used, d, codes, count, i, ld, s, out_ld, out);
     }
-    for (; REST > 1 && j + REST * VL <= out_ld; j += REST * VL) {
-        spread_block(height, REST, n, used, d, codes, count, i, ld, s + j, out_ld, out + j);
-    }
-    for (; j < out_ld; j += VL) {
-        spread_block(height, 1, n, used, d, codes, count, i, ld, s + j, out_ld, out + j);
+    for (; i < last; i++) {
+        spread_block(1, vecs, n, used, d, codes, count, i, ld, s, out_ld, out);
     }
 }
 
+/* By columns, since a few of them of all codes stay nearer than whole rows. */
 INLINE void spread(int n, const uint32_t *used, int d, const vqs_real *codes, const uint32_t *count, size_t ld,
                    const vqs_real *s, int first, int last, size_t out_ld, vqs_real *out) {
-    int i = first;
-    for (; i + ROWS <= last; i += ROWS) {
-        spread_rows(ROWS, n, used, d, codes, count, i, ld, s, out_ld, out);
+    size_t j = 0;
+    for (const size_t end = widest(out_ld); j < end; j += VECS * VL) {
+        spread_columns(VECS, n, used, d, codes, count, ld, s + j, first, last, out_ld, out + j);
     }
-    for (; i < last; i++) {
-        spread_rows(1, n, used, d, codes, count, i, ld, s, out_ld, out);
+    for (; REST > 1 && j + REST * VL <= out_ld; j += REST * VL) {
+        spread_columns(REST, n, used, d, codes, count, ld, s + j, first, last, out_ld, out + j);
+    }
+    for (; j < out_ld; j += VL) {
+        spread_columns(1, n, used, d, codes, count, ld, s + j, first, last, out_ld, out + j);
     }
 }
 
