@@ -31,12 +31,15 @@ static void project_narrow(int C, size_t ld, const vqs_real *x, const uint32_t *
     }
 }
 
-/* WIDE_SAMPLES samples against two vectors of filters; mt is [ld][2 VL]. */
-INLINE void project_wide_block(size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *mt,
+/* A tile is cut into blocks of LESS samples, but the first MORE blocks have one more. */
+enum { BLOCKS = (T + WIDE_SAMPLES - 1) / WIDE_SAMPLES, LESS = T / BLOCKS, MORE = T % BLOCKS };
+
+/* `samples` samples, at most WIDE_SAMPLES, against two vectors of filters; mt is [ld][2 VL]. */
+INLINE void project_wide_block(int samples, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *mt,
                                vqs_real out[][VL], vqs_real out_next[][VL]) {
     vf acc[2][WIDE_SAMPLES];
     const vqs_real *xs[WIDE_SAMPLES];
-    for (int s = 0; s < WIDE_SAMPLES; s++) {
+    for (int s = 0; s < samples; s++) {
         xs[s] = x + rows[s] * ld;
         acc[0][s] = acc[1][s] = v_set(0);
     }
@@ -44,14 +47,14 @@ INLINE void project_wide_block(size_t ld, const vqs_real *x, const uint32_t *row
         vf m0 = v_load(mt + j * 2 * VL), m1 = v_load(mt + j * 2 * VL + VL);
         V_PIN(m0);
         V_PIN(m1);
-        for (int s = 0; s < WIDE_SAMPLES; s++) {
+        for (int s = 0; s < samples; s++) {
             vf xv = v_set(xs[s][j]);
             V_PIN(xv);
             acc[0][s] += xv * m0;
             acc[1][s] += xv * m1;
         }
     }
-    for (int s = 0; s < WIDE_SAMPLES; s++) {
+    for (int s = 0; s < samples; s++) {
         v_store(out[s], acc[0][s]);
         v_store(out_next[s], acc[1][s]);
     }
@@ -59,11 +62,11 @@ INLINE void project_wide_block(size_t ld, const vqs_real *x, const uint32_t *row
 
 /* The same against one vector of filters, mt [ld][VL], which is packed by pairs of features: lanes are half the filters
  * times two features, so that a value of x that is loaded serves two multiply-adds here too. */
-INLINE void project_pair_block(size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *mt,
+INLINE void project_pair_block(int samples, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *mt,
                                vqs_real out[][VL]) {
     vf acc[2][WIDE_SAMPLES];
     const vqs_real *xs[WIDE_SAMPLES];
-    for (int s = 0; s < WIDE_SAMPLES; s++) {
+    for (int s = 0; s < samples; s++) {
         xs[s] = x + rows[s] * ld;
         acc[0][s] = acc[1][s] = v_set(0);
     }
@@ -71,14 +74,14 @@ INLINE void project_pair_block(size_t ld, const vqs_real *x, const uint32_t *row
         vf m0 = v_load(mt + j * VL), m1 = v_load(mt + (j + 1) * VL);
         V_PIN(m0);
         V_PIN(m1);
-        for (int s = 0; s < WIDE_SAMPLES; s++) {
+        for (int s = 0; s < samples; s++) {
             vf xv = v_set_pair(xs[s] + j);
             V_PIN(xv);
             acc[0][s] += xv * m0;
             acc[1][s] += xv * m1;
         }
     }
-    for (int s = 0; s < WIDE_SAMPLES; s++) {
+    for (int s = 0; s < samples; s++) {
         v_store(out[s], v_add_pairs(acc[0][s], acc[1][s]));
     }
 }
@@ -103,20 +106,37 @@ INLINE void transpose_tile(int C, vqs_real tile[][VL], vqs_real *out) {
     }
 }
 
+/* Two vectors of filters. */
+INLINE void project_two(size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *mt, vqs_real tile[][VL]) {
+    int l = 0;
+    for (; l < MORE * (LESS + 1); l += LESS + 1) {
+        project_wide_block(LESS + 1, ld, x, rows + l, mt, tile + l, tile + T + l);
+    }
+    for (; l < T; l += LESS) {
+        project_wide_block(LESS, ld, x, rows + l, mt, tile + l, tile + T + l);
+    }
+}
+
+INLINE void project_one(size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *mt, vqs_real tile[][VL]) {
+    int l = 0;
+    for (; l < MORE * (LESS + 1); l += LESS + 1) {
+        project_pair_block(LESS + 1, ld, x, rows + l, mt, tile + l);
+    }
+    for (; l < T; l += LESS) {
+        project_pair_block(LESS, ld, x, rows + l, mt, tile + l);
+    }
+}
+
 static void project_wide(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *mt, vqs_real *out) {
     vqs_real tile[2 * T][VL] __attribute__((aligned(64)));
     int c = 0;
     for (; c + VL < C; c += 2 * VL, mt += ld * 2 * VL) {
-        for (int l = 0; l < T; l += WIDE_SAMPLES) {
-            project_wide_block(ld, x, rows + l, mt, tile + l, tile + T + l);
-        }
+        project_two(ld, x, rows, mt, tile);
         transpose_tile(VL, tile, out + c * T);
         transpose_tile(C - c - VL < VL ? C - c - VL : VL, tile + T, out + (c + VL) * T);
     }
     if (c < C) {
-        for (int l = 0; l < T; l += WIDE_SAMPLES) {
-            project_pair_block(ld, x, rows + l, mt, tile + l);
-        }
+        project_one(ld, x, rows, mt, tile);
         transpose_tile(C - c, tile, out + c * T);
     }
 }

@@ -39,7 +39,7 @@ void KERNEL(soft_codes)(const struct vqs_step *step, struct vqs_tile *tile, int 
 #if defined(VQS_ISA_avx512)
 enum { ROWS = 4, VECS = 4, REST = 1, SUMS = 4, COLS = 4, WIDE_SAMPLES = 8, CODES = 8 };
 #elif defined(VQS_ISA_avx2)
-enum { ROWS = 4, VECS = 3, REST = 2, SUMS = 8, COLS = 2, WIDE_SAMPLES = 4, CODES = 4 };
+enum { ROWS = 4, VECS = 3, REST = 2, SUMS = 8, COLS = 2, WIDE_SAMPLES = 6, CODES = 4 };
 #else
 enum { ROWS = 2, VECS = 4, REST = 1, SUMS = 4, COLS = 2, WIDE_SAMPLES = 4, CODES = 4 };
 #endif
