@@ -184,22 +184,26 @@ INLINE void orthonormal_panel(int first, int n, size_t ld, vqs_real *W) {
     }
 }
 
+enum { PANEL = 4 }; /* rows */
+
 /* A panel of orthonormal rows is taken out of four later rows at a time. */
 INLINE void take_out_panel(int first, int j, int d, size_t ld, vqs_real *W) {
     const vqs_real *rows[4], *panel = W + (size_t)first * ld;
     const int n = d - j < 4 ? d - j : 4;
-    vqs_real p[COLS * T];
+    vqs_real p[PANEL * T];
     four_rows(d, ld, W, j, rows);
-    project_narrow_block(COLS, 4, ld, rows, panel, p);
+    for (int i = 0; i < PANEL; i += COLS) {
+        project_narrow_block(COLS, 4, ld, rows, panel + (size_t)i * ld, p + i * T);
+    }
     for (size_t c = 0; c < ld; c += VL) {
-        vf w[COLS];
-        for (int i = 0; i < COLS; i++) {
+        vf w[PANEL];
+        for (int i = 0; i < PANEL; i++) {
             w[i] = v_load(panel + (size_t)i * ld + c);
         }
         for (int s = 0; s < n; s++) {
             vqs_real *at = W + (size_t)(j + s) * ld + c;
             vf v = v_load(at);
-            for (int i = 0; i < COLS; i++) {
+            for (int i = 0; i < PANEL; i++) {
                 v -= v_set(p[i * T + s]) * w[i];
             }
             v_store(at, v);
@@ -211,9 +215,9 @@ INLINE void take_out_panel(int first, int j, int d, size_t ld, vqs_real *W) {
  * written once for a panel and not once for a row. */
 void KERNEL(gram_schmidt)(int d, size_t ld, vqs_real *W) {
     int i = 0;
-    for (; i + COLS <= d; i += COLS) {
-        orthonormal_panel(i, COLS, ld, W);
-        for (int j = i + COLS; j < d; j += 4) {
+    for (; i + PANEL <= d; i += PANEL) {
+        orthonormal_panel(i, PANEL, ld, W);
+        for (int j = i + PANEL; j < d; j += 4) {
             take_out_panel(i, j, d, ld, W);
         }
     }
