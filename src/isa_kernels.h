@@ -35,7 +35,9 @@ void KERNEL(soft_codes)(const struct vqs_step *step, struct vqs_tile *tile, int 
 #define FOR_LANES _Pragma("omp simd") for (int l = 0; l < T; l++)
 
 /* Block shapes: 32 vector registers with AVX-512, 16 otherwise, of which one less is free without a fused multiply-add.
- * ROWS by VECS vectors that are summed over a third index; at the end of a row REST vectors, then single ones. */
+ * ROWS by VECS vectors that are summed over a third index; at the end of a row REST vectors, then single ones. SUMS
+ * vectors that are only added up. COLS by four samples, lanes being features. WIDE_SAMPLES samples or CODES codes by
+ * two vectors. */
 #if defined(VQS_ISA_avx512)
 enum { ROWS = 4, VECS = 4, REST = 1, SUMS = 4, COLS = 4, WIDE_SAMPLES = 8, CODES = 8 };
 #elif defined(VQS_ISA_avx2)
