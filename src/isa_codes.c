@@ -213,7 +213,7 @@ struct run {
 /* Sums of `vecs` vectors of x from column j and, if there is a `to`, of the first vector of g: one loop, since where it
  * ends cannot be foretold. */
 INLINE void sum_block(int vecs, const struct run *r, size_t j, vqs_real *out, int d, vqs_real *to) {
-    vf sum[4], of_g = v_set(0);
+    vf sum[SUMS], of_g = v_set(0);
     for (int v = 0; v < vecs; v++) {
         sum[v] = v_set(0);
     }
@@ -249,10 +249,10 @@ void KERNEL(sum_runs)(int first, int last, const uint32_t *count, const uint32_t
         const struct run r = {sorted, sorted + count[k], x, g, rows, ld, vqs_row_stride(d)};
         vqs_real *to = grad + (size_t)k * (size_t)d, *out = x_sums + (size_t)k * ld;
         size_t j = 0;
-        if (ld >= 4 * VL) {
-            sum_block(4, &r, 0, out, d, to);
-            for (j = 4 * VL; j + 4 * VL <= ld; j += 4 * VL) {
-                sum_block(4, &r, j, out, d, NULL);
+        if (ld >= SUMS * VL) {
+            sum_block(SUMS, &r, 0, out, d, to);
+            for (j = SUMS * VL; j + SUMS * VL <= ld; j += SUMS * VL) {
+                sum_block(SUMS, &r, j, out, d, NULL);
             }
         } else {
             sum_block(1, &r, 0, out, d, to);
@@ -268,21 +268,20 @@ void KERNEL(sum_runs)(int first, int last, const uint32_t *count, const uint32_t
     }
 }
 
-/* `height` rows from i by `vecs` vectors of sum_k w_k c_k s_k^T over the codes in `used`, to which what `out` has is
- * added where it has `some`; w_k is 1 where `count` is NULL. `s` and `out` start at the column. */
+/* `height` rows from i by `vecs` vectors of sum_k w_k c_k s_k^T over the codes in `used`; w_k is 1 where `count` is
+ * NULL. `s` and `out` start at the column. */
 INLINE void spread_block(int height, int vecs, int n, const uint32_t *used, int d, const vqs_real *codes,
-                         const uint32_t *count, int i, size_t ld, const vqs_real *s, bool some, size_t out_ld,
-                         vqs_real *out) {
-    vf sum[COLS][4];
+                         const uint32_t *count, int i, size_t ld, const vqs_real *s, size_t out_ld, vqs_real *out) {
+    vf sum[ROWS][VECS];
     for (int h = 0; h < height; h++) {
         for (int v = 0; v < vecs; v++) {
-            sum[h][v] = some ? v_load(out + (size_t)(i + h) * out_ld + (size_t)(v * VL)) : v_set(0);
+            sum[h][v] = v_set(0);
         }
     }
     for (int u = 0; u < n; u++) {
         const uint32_t k = used[u];
         const vqs_real *c = codes + k * (size_t)d + i;
-        vf sv[4];
+        vf sv[VECS];
         for (int v = 0; v < vecs; v++) {
             sv[v] = v_load(s + k * ld + v * VL);
             if (count) {
@@ -305,30 +304,29 @@ INLINE void spread_block(int height, int vecs, int n, const uint32_t *used, int 
     }
 }
 
-INLINE void spread_rows(int height, int n, const uint32_t *used, int d, const vqs_real *codes, const uint32_t *count,
-                        int i, size_t ld, const vqs_real *s, bool some, size_t out_ld, vqs_real *out) {
-    size_t j = 0;
-    for (; j + 4 * VL <= out_ld; j += 4 * VL) {
-        spread_block(height, 4, n, used, d, codes, count, i, ld, s + j, some, out_ld, out + j);
+INLINE void spread_columns(int vecs, int n, const uint32_t *used, int d, const vqs_real *codes, const uint32_t *count,
+                           size_t ld, const vqs_real *s, int first, int last, size_t out_ld, vqs_real *out) {
+    int i = first;
+    for (; i + ROWS <= last; i += ROWS) {
+        spread_block(ROWS, vecs, n, used, d, codes, count, i, ld, s, out_ld, out);
     }
-    for (; j < out_ld; j += VL) {
-        spread_block(height, 1, n, used, d, codes, count, i, ld, s + j, some, out_ld, out + j);
+    for (; i < last; i++) {
+        spread_block(1, vecs, n, used, d, codes, count, i, ld, s, out_ld, out);
     }
 }
 
-/* So many codes at a time that their rows of s, about 32 KB, stay in cache while all rows of `out` are gone through. */
+/* By columns, since a few of them of all codes stay nearer than whole rows. */
 INLINE void spread(int n, const uint32_t *used, int d, const vqs_real *codes, const uint32_t *count, size_t ld,
                    const vqs_real *s, int first, int last, size_t out_ld, vqs_real *out) {
-    const int most = ld < 512 ? 8192 / (int)ld : 16;
-    for (int done = 0; done == 0 || done < n; done += most) {
-        const int some = n - done < most ? n - done : most;
-        int i = first;
-        for (; i + COLS <= last; i += COLS) {
-            spread_rows(COLS, some, used + done, d, codes, count, i, ld, s, done > 0, out_ld, out);
-        }
-        for (; i < last; i++) {
-            spread_rows(1, some, used + done, d, codes, count, i, ld, s, done > 0, out_ld, out);
-        }
+    size_t j = 0;
+    for (const size_t end = widest(out_ld); j < end; j += VECS * VL) {
+        spread_columns(VECS, n, used, d, codes, count, ld, s + j, first, last, out_ld, out + j);
+    }
+    for (; REST > 1 && j + REST * VL <= out_ld; j += REST * VL) {
+        spread_columns(REST, n, used, d, codes, count, ld, s + j, first, last, out_ld, out + j);
+    }
+    for (; j < out_ld; j += VL) {
+        spread_columns(1, n, used, d, codes, count, ld, s + j, first, last, out_ld, out + j);
     }
 }
 

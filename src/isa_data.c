@@ -31,12 +31,15 @@ static void project_narrow(int C, size_t ld, const vqs_real *x, const uint32_t *
     }
 }
 
-/* WIDE_SAMPLES samples against two vectors of filters; mt is [ld][2 VL]. */
-INLINE void project_wide_block(size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *mt,
+/* A tile is cut into blocks of LESS samples, but the first MORE blocks have one more. */
+enum { BLOCKS = (T + WIDE_SAMPLES - 1) / WIDE_SAMPLES, LESS = T / BLOCKS, MORE = T % BLOCKS };
+
+/* `samples` samples, at most WIDE_SAMPLES, against two vectors of filters; mt is [ld][2 VL]. */
+INLINE void project_wide_block(int samples, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *mt,
                                vqs_real out[][VL], vqs_real out_next[][VL]) {
     vf acc[2][WIDE_SAMPLES];
     const vqs_real *xs[WIDE_SAMPLES];
-    for (int s = 0; s < WIDE_SAMPLES; s++) {
+    for (int s = 0; s < samples; s++) {
         xs[s] = x + rows[s] * ld;
         acc[0][s] = acc[1][s] = v_set(0);
     }
@@ -44,14 +47,14 @@ INLINE void project_wide_block(size_t ld, const vqs_real *x, const uint32_t *row
         vf m0 = v_load(mt + j * 2 * VL), m1 = v_load(mt + j * 2 * VL + VL);
         V_PIN(m0);
         V_PIN(m1);
-        for (int s = 0; s < WIDE_SAMPLES; s++) {
+        for (int s = 0; s < samples; s++) {
             vf xv = v_set(xs[s][j]);
             V_PIN(xv);
             acc[0][s] += xv * m0;
             acc[1][s] += xv * m1;
         }
     }
-    for (int s = 0; s < WIDE_SAMPLES; s++) {
+    for (int s = 0; s < samples; s++) {
         v_store(out[s], acc[0][s]);
         v_store(out_next[s], acc[1][s]);
     }
@@ -59,11 +62,11 @@ INLINE void project_wide_block(size_t ld, const vqs_real *x, const uint32_t *row
 
 /* The same against one vector of filters, mt [ld][VL], which is packed by pairs of features: lanes are half the filters
  * times two features, so that a value of x that is loaded serves two multiply-adds here too. */
-INLINE void project_pair_block(size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *mt,
+INLINE void project_pair_block(int samples, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *mt,
                                vqs_real out[][VL]) {
     vf acc[2][WIDE_SAMPLES];
     const vqs_real *xs[WIDE_SAMPLES];
-    for (int s = 0; s < WIDE_SAMPLES; s++) {
+    for (int s = 0; s < samples; s++) {
         xs[s] = x + rows[s] * ld;
         acc[0][s] = acc[1][s] = v_set(0);
     }
@@ -71,14 +74,14 @@ INLINE void project_pair_block(size_t ld, const vqs_real *x, const uint32_t *row
         vf m0 = v_load(mt + j * VL), m1 = v_load(mt + (j + 1) * VL);
         V_PIN(m0);
         V_PIN(m1);
-        for (int s = 0; s < WIDE_SAMPLES; s++) {
+        for (int s = 0; s < samples; s++) {
             vf xv = v_set_pair(xs[s] + j);
             V_PIN(xv);
             acc[0][s] += xv * m0;
             acc[1][s] += xv * m1;
         }
     }
-    for (int s = 0; s < WIDE_SAMPLES; s++) {
+    for (int s = 0; s < samples; s++) {
         v_store(out[s], v_add_pairs(acc[0][s], acc[1][s]));
     }
 }
@@ -103,20 +106,37 @@ INLINE void transpose_tile(int C, vqs_real tile[][VL], vqs_real *out) {
     }
 }
 
+/* Two vectors of filters. */
+INLINE void project_two(size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *mt, vqs_real tile[][VL]) {
+    int l = 0;
+    for (; l < MORE * (LESS + 1); l += LESS + 1) {
+        project_wide_block(LESS + 1, ld, x, rows + l, mt, tile + l, tile + T + l);
+    }
+    for (; l < T; l += LESS) {
+        project_wide_block(LESS, ld, x, rows + l, mt, tile + l, tile + T + l);
+    }
+}
+
+INLINE void project_one(size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *mt, vqs_real tile[][VL]) {
+    int l = 0;
+    for (; l < MORE * (LESS + 1); l += LESS + 1) {
+        project_pair_block(LESS + 1, ld, x, rows + l, mt, tile + l);
+    }
+    for (; l < T; l += LESS) {
+        project_pair_block(LESS, ld, x, rows + l, mt, tile + l);
+    }
+}
+
 static void project_wide(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *mt, vqs_real *out) {
     vqs_real tile[2 * T][VL] __attribute__((aligned(64)));
     int c = 0;
     for (; c + VL < C; c += 2 * VL, mt += ld * 2 * VL) {
-        for (int l = 0; l < T; l += WIDE_SAMPLES) {
-            project_wide_block(ld, x, rows + l, mt, tile + l, tile + T + l);
-        }
+        project_two(ld, x, rows, mt, tile);
         transpose_tile(VL, tile, out + c * T);
         transpose_tile(C - c - VL < VL ? C - c - VL : VL, tile + T, out + (c + VL) * T);
     }
     if (c < C) {
-        for (int l = 0; l < T; l += WIDE_SAMPLES) {
-            project_pair_block(ld, x, rows + l, mt, tile + l);
-        }
+        project_one(ld, x, rows, mt, tile);
         transpose_tile(C - c, tile, out + c * T);
     }
 }
@@ -173,11 +193,13 @@ struct outer_sums {
     vqs_real *out;
 };
 
+enum { LINE = 64 / VBYTES }; /* vectors in a line of the cache */
+
 /* `cols` rows by `vecs` vectors of them, which begin `at` values on; x and g begin at that column and row. `next`: rows
  * to be wanted soon, or NULL. They are asked for one by one, since only so many can be on their way. */
 INLINE void outer_block(int cols, int vecs, size_t ld, const vqs_real *x, const uint32_t *rows, const uint32_t *next,
                         const vqs_real *g, const struct outer_sums *sums, size_t at) {
-    vf sum[COLS][4];
+    vf sum[ROWS][VECS];
     for (int c = 0; c < cols; c++) {
         for (int v = 0; v < vecs; v++) {
             sum[c][v] = sums->from ? v_load(sums->from + at + (size_t)c * ld + (size_t)(v * VL)) : v_set(0);
@@ -186,10 +208,10 @@ INLINE void outer_block(int cols, int vecs, size_t ld, const vqs_real *x, const 
     for (int l = 0; l < T; l++) {
         const vqs_real *row = x + rows[l] * ld;
         P_PIN(row);
-        for (int v = 0; next && v < vecs; v++) {
+        for (int v = 0; next && v < vecs; v += LINE) {
             __builtin_prefetch(x + next[l] * ld + v * VL, 0, 3);
         }
-        vf xv[4];
+        vf xv[VECS];
         for (int v = 0; v < vecs; v++) {
             xv[v] = v_load(row + v * VL);
             V_PIN(xv[v]);
@@ -214,8 +236,11 @@ INLINE void outer_rows(int cols, int c, size_t ld, const vqs_real *x, const uint
                        const vqs_real *g, const struct outer_sums *sums) {
     const size_t at = (size_t)c * ld;
     size_t j = 0;
-    for (; j + 4 * VL <= ld; j += 4 * VL) {
-        outer_block(cols, 4, ld, x + j, rows, c ? NULL : next, g + c * T, sums, at + j);
+    for (const size_t end = widest(ld); j < end; j += VECS * VL) {
+        outer_block(cols, VECS, ld, x + j, rows, c ? NULL : next, g + c * T, sums, at + j);
+    }
+    for (; REST > 1 && j + REST * VL <= ld; j += REST * VL) {
+        outer_block(cols, REST, ld, x + j, rows, c ? NULL : next, g + c * T, sums, at + j);
     }
     for (; j < ld; j += VL) {
         outer_block(cols, 1, ld, x + j, rows, c ? NULL : next, g + c * T, sums, at + j);
@@ -226,8 +251,8 @@ void KERNEL(outer)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, co
                    const vqs_real *from, const vqs_real *base, vqs_real *out) {
     const struct outer_sums sums = {from, base, out};
     int c = 0;
-    for (; c + COLS <= C; c += COLS) {
-        outer_rows(COLS, c, ld, x, rows, next, g, &sums);
+    for (; c + ROWS <= C; c += ROWS) {
+        outer_rows(ROWS, c, ld, x, rows, next, g, &sums);
     }
     for (; c + 2 <= C; c += 2) {
         outer_rows(2, c, ld, x, rows, next, g, &sums);
@@ -266,18 +291,16 @@ void KERNEL(decode_error)(int C, size_t ld, const vqs_real *x, const uint32_t *r
 
 /* ---- embed: lanes are features --------------------------------------------------------------------------------- */
 
-enum { EMBEDDED = 4 }; /* samples side by side */
-
 INLINE void embed_block(int samples, int vecs, int r, size_t ld, const vqs_real *s, const vqs_real *basis,
                         vqs_real *x) {
-    vf sum[EMBEDDED][4];
+    vf sum[ROWS][VECS];
     for (int i = 0; i < samples; i++) {
         for (int v = 0; v < vecs; v++) {
             sum[i][v] = v_load(x + (size_t)i * ld + (size_t)(v * VL));
         }
     }
     for (int c = 0; c < r; c++) {
-        vf u[4];
+        vf u[VECS];
         for (int v = 0; v < vecs; v++) {
             u[v] = v_load(basis + (size_t)c * ld + (size_t)(v * VL));
             V_PIN(u[v]);
@@ -298,10 +321,12 @@ INLINE void embed_block(int samples, int vecs, int r, size_t ld, const vqs_real 
 }
 
 INLINE void embed_rows(int samples, int r, size_t ld, const vqs_real *s, const vqs_real *basis, vqs_real *x) {
-    enum { VECS = COLS }; /* as many as leave registers for the rest */
     size_t j = 0;
-    for (; j + VECS * VL <= ld; j += VECS * VL) {
+    for (const size_t end = widest(ld); j < end; j += VECS * VL) {
         embed_block(samples, VECS, r, ld, s, basis + j, x + j);
+    }
+    for (; REST > 1 && j + REST * VL <= ld; j += REST * VL) {
+        embed_block(samples, REST, r, ld, s, basis + j, x + j);
     }
     for (; j < ld; j += VL) {
         embed_block(samples, 1, r, ld, s, basis + j, x + j);
@@ -310,8 +335,8 @@ INLINE void embed_rows(int samples, int r, size_t ld, const vqs_real *s, const v
 
 void KERNEL(embed)(size_t n, int r, size_t ld, const vqs_real *s, const vqs_real *basis, vqs_real *x) {
     size_t i = 0;
-    for (; i + EMBEDDED <= n; i += EMBEDDED) {
-        embed_rows(EMBEDDED, r, ld, s + i * (size_t)r, basis, x + i * ld);
+    for (; i + ROWS <= n; i += ROWS) {
+        embed_rows(ROWS, r, ld, s + i * (size_t)r, basis, x + i * ld);
     }
     for (; i < n; i++) {
         embed_rows(1, r, ld, s + i * (size_t)r, basis, x + i * ld);

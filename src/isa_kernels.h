@@ -34,12 +34,23 @@ void KERNEL(soft_codes)(const struct vqs_step *step, struct vqs_tile *tile, int 
 /* Over the samples of a tile: one or two vector operations. */
 #define FOR_LANES _Pragma("omp simd") for (int l = 0; l < T; l++)
 
-/* Block shapes: 32 vector registers with AVX-512, 16 otherwise. */
+/* Block shapes: 32 vector registers with AVX-512, 16 otherwise, of which one less is free without a fused multiply-add.
+ * ROWS by VECS vectors that are summed over a third index; at the end of a row REST vectors, then single ones. SUMS
+ * vectors that are only added up. COLS by four samples, lanes being features. WIDE_SAMPLES samples or CODES codes by
+ * two vectors. */
 #if defined(VQS_ISA_avx512)
-enum { COLS = 4, WIDE_SAMPLES = 8, CODES = 8 };
+enum { ROWS = 4, VECS = 4, REST = 1, SUMS = 4, COLS = 4, WIDE_SAMPLES = 8, CODES = 8 };
+#elif defined(VQS_ISA_avx2)
+enum { ROWS = 4, VECS = 3, REST = 2, SUMS = 8, COLS = 2, WIDE_SAMPLES = 6, CODES = 4 };
 #else
-enum { COLS = 2, WIDE_SAMPLES = 4, CODES = 4 };
+enum { ROWS = 2, VECS = 4, REST = 1, SUMS = 4, COLS = 2, WIDE_SAMPLES = 4, CODES = 4 };
 #endif
+
+/* How much of a row of ld values is for blocks of VECS: rather two of REST at its end than VECS and a single vector. */
+INLINE size_t widest(size_t ld) {
+    const size_t vectors = ld / VL, blocks = vectors / VECS;
+    return (REST > 1 && blocks && vectors % VECS == 1 ? blocks - 1 : blocks) * VECS * VL;
+}
 
 #ifdef VQS_REAL_IS_DOUBLE
 #define real_sqrt sqrt

@@ -85,14 +85,14 @@ void KERNEL(adam)(const struct vqs_adam_step *step, size_t n, const vqs_real *re
 
 INLINE void combine_block(int height, int vecs, int d, size_t ld, const vqs_real *A, const vqs_real *V, vqs_real scale,
                           vqs_real keep, vqs_real *out) {
-    vf sum[COLS][4];
+    vf sum[ROWS][VECS];
     for (int h = 0; h < height; h++) {
         for (int v = 0; v < vecs; v++) {
             sum[h][v] = v_set(0);
         }
     }
     for (int j = 0; j < d; j++) {
-        vf row[4];
+        vf row[VECS];
         for (int v = 0; v < vecs; v++) {
             row[v] = v_load(V + (size_t)j * ld + (size_t)(v * VL));
             V_PIN(row[v]);
@@ -116,8 +116,11 @@ INLINE void combine_block(int height, int vecs, int d, size_t ld, const vqs_real
 INLINE void combine_rows(int height, int d, size_t ld, const vqs_real *A, const vqs_real *V, vqs_real scale,
                          vqs_real keep, vqs_real *out) {
     size_t j = 0;
-    for (; j + 4 * VL <= ld; j += 4 * VL) {
-        combine_block(height, 4, d, ld, A, V + j, scale, keep, out + j);
+    for (const size_t end = widest(ld); j < end; j += VECS * VL) {
+        combine_block(height, VECS, d, ld, A, V + j, scale, keep, out + j);
+    }
+    for (; REST > 1 && j + REST * VL <= ld; j += REST * VL) {
+        combine_block(height, REST, d, ld, A, V + j, scale, keep, out + j);
     }
     for (; j < ld; j += VL) {
         combine_block(height, 1, d, ld, A, V + j, scale, keep, out + j);
@@ -128,8 +131,8 @@ void KERNEL(combine)(int d, size_t ld, const vqs_real *A, const vqs_real *V, vqs
                      int last, vqs_real *out) {
     const size_t stride = vqs_row_stride(d);
     int i = first;
-    for (; i + COLS <= last; i += COLS) {
-        combine_rows(COLS, d, ld, A + (size_t)i * stride, V, scale, keep, out + (size_t)i * ld);
+    for (; i + ROWS <= last; i += ROWS) {
+        combine_rows(ROWS, d, ld, A + (size_t)i * stride, V, scale, keep, out + (size_t)i * ld);
     }
     for (; i < last; i++) {
         combine_rows(1, d, ld, A + (size_t)i * stride, V, scale, keep, out + (size_t)i * ld);
@@ -181,22 +184,26 @@ INLINE void orthonormal_panel(int first, int n, size_t ld, vqs_real *W) {
     }
 }
 
+enum { PANEL = 4 }; /* rows */
+
 /* A panel of orthonormal rows is taken out of four later rows at a time. */
 INLINE void take_out_panel(int first, int j, int d, size_t ld, vqs_real *W) {
     const vqs_real *rows[4], *panel = W + (size_t)first * ld;
     const int n = d - j < 4 ? d - j : 4;
-    vqs_real p[COLS * T];
+    vqs_real p[PANEL * T];
     four_rows(d, ld, W, j, rows);
-    project_narrow_block(COLS, 4, ld, rows, panel, p);
+    for (int i = 0; i < PANEL; i += COLS) {
+        project_narrow_block(COLS, 4, ld, rows, panel + (size_t)i * ld, p + i * T);
+    }
     for (size_t c = 0; c < ld; c += VL) {
-        vf w[COLS];
-        for (int i = 0; i < COLS; i++) {
+        vf w[PANEL];
+        for (int i = 0; i < PANEL; i++) {
             w[i] = v_load(panel + (size_t)i * ld + c);
         }
         for (int s = 0; s < n; s++) {
             vqs_real *at = W + (size_t)(j + s) * ld + c;
             vf v = v_load(at);
-            for (int i = 0; i < COLS; i++) {
+            for (int i = 0; i < PANEL; i++) {
                 v -= v_set(p[i * T + s]) * w[i];
             }
             v_store(at, v);
@@ -208,9 +215,9 @@ INLINE void take_out_panel(int first, int j, int d, size_t ld, vqs_real *W) {
  * written once for a panel and not once for a row. */
 void KERNEL(gram_schmidt)(int d, size_t ld, vqs_real *W) {
     int i = 0;
-    for (; i + COLS <= d; i += COLS) {
-        orthonormal_panel(i, COLS, ld, W);
-        for (int j = i + COLS; j < d; j += 4) {
+    for (; i + PANEL <= d; i += PANEL) {
+        orthonormal_panel(i, PANEL, ld, W);
+        for (int j = i + PANEL; j < d; j += 4) {
             take_out_panel(i, j, d, ld, W);
         }
     }
@@ -221,7 +228,7 @@ void KERNEL(gram_schmidt)(int d, size_t ld, vqs_real *W) {
 
 INLINE void mix_rows(int rows, int d, const vqs_real *G, const vqs_real *in, vqs_real *out) {
     for (int l = 0; l < T; l += 2 * VL) {
-        vf acc[COLS][2];
+        vf acc[ROWS][2];
         for (int i = 0; i < rows; i++) {
             acc[i][0] = acc[i][1] = v_set(0);
         }
@@ -243,8 +250,8 @@ INLINE void mix_rows(int rows, int d, const vqs_real *G, const vqs_real *in, vqs
 
 void KERNEL(mix)(int d, const vqs_real *G, const vqs_real *in, vqs_real *out) {
     int i = 0;
-    for (; i + COLS <= d; i += COLS) {
-        mix_rows(COLS, d, G + (size_t)i * (size_t)d, in, out + i * T);
+    for (; i + ROWS <= d; i += ROWS) {
+        mix_rows(ROWS, d, G + (size_t)i * (size_t)d, in, out + i * T);
     }
     for (; i < d; i++) {
         mix_rows(1, d, G + (size_t)i * (size_t)d, in, out + i * T);

@@ -213,13 +213,9 @@ INLINE void v_keep_less(vf candidate, vi index_of, vf *best, vi *index) {
     __mmask16 less = _mm512_cmp_ps_mask((__m512)candidate, (__m512)*best, _CMP_LT_OQ);
     *best = (vf)_mm512_mask_mov_ps((__m512)*best, less, (__m512)candidate);
     *index = (vi)_mm512_mask_mov_epi32((__m512i)*index, less, (__m512i)index_of);
-#elif defined(VQS_INTRINSICS)
-    __m256 less = _mm256_cmp_ps((__m256)candidate, (__m256)*best, _CMP_LT_OQ);
-    *best = (vf)_mm256_blendv_ps((__m256)*best, (__m256)candidate, less);
-    *index = (vi)_mm256_blendv_ps((__m256)*index, (__m256)index_of, less);
 #else
-    vi less = candidate < *best;
-    *best = (vf)(((vi)candidate & less) | ((vi)*best & ~less));
+    const vi less = candidate < *best;
+    *best = v_min(candidate, *best);
     *index = (index_of & less) | (*index & ~less);
 #endif
 }
