@@ -14,17 +14,8 @@ static void clear_spare_lanes(int rows, int n, vqs_real *a) {
 
 void KERNEL(lookup)(int d, const vqs_real *codes, const uint32_t *k, vqs_real *q) {
     int i = 0;
-    for (; i + VL <= d; i += VL) { /* whole vectors of components: rows in, columns out */
-        for (int l = 0; l < T; l += VL) {
-            vf r[VL];
-            for (int v = 0; v < VL; v++) {
-                r[v] = v_load(codes + (size_t)k[l + v] * (size_t)d + (size_t)i);
-            }
-            v_transpose(r);
-            for (int v = 0; v < VL; v++) {
-                v_store(q + (i + v) * T + l, r[v]);
-            }
-        }
+    for (; i + VL <= d; i += VL) {
+        v_rows_to_columns(codes + i, d, k, q + i * T);
     }
     for (; i + 8 <= d; i += 8) {
         v_rows_to_columns_8(codes + i, d, k, q + i * T);

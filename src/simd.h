@@ -263,14 +263,12 @@ INLINE void v_transpose_8x16(__m512 r[8]) {
 }
 #endif
 
-/* out[i * 8 + j] = in[j * stride + i] for i, j < 8. */
-INLINE void v_transpose_8x8(const vqs_real *in, int stride, vqs_real *out) {
 #if defined(VQS_INTRINSICS)
+INLINE void v_transpose_8(__m256 r[8]) {
     __m256 t[8], u[8];
     for (int i = 0; i < 8; i += 2) {
-        const __m256 a = _mm256_loadu_ps(in + i * stride), b = _mm256_loadu_ps(in + (i + 1) * stride);
-        t[i] = _mm256_unpacklo_ps(a, b);
-        t[i + 1] = _mm256_unpackhi_ps(a, b);
+        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
     }
     for (int i = 0; i < 8; i += 4) {
         u[i] = (__m256)_mm256_unpacklo_pd((__m256d)t[i], (__m256d)t[i + 2]);
@@ -279,8 +277,22 @@ INLINE void v_transpose_8x8(const vqs_real *in, int stride, vqs_real *out) {
         u[i + 3] = (__m256)_mm256_unpackhi_pd((__m256d)t[i + 1], (__m256d)t[i + 3]);
     }
     for (int i = 0; i < 4; i++) {
-        _mm256_storeu_ps(out + i * 8, _mm256_permute2f128_ps(u[i], u[i + 4], 0x20));
-        _mm256_storeu_ps(out + (i + 4) * 8, _mm256_permute2f128_ps(u[i], u[i + 4], 0x31));
+        r[i] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x20);
+        r[i + 4] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x31);
+    }
+}
+#endif
+
+/* out[i * 8 + j] = in[j * stride + i] for i, j < 8. */
+INLINE void v_transpose_8x8(const vqs_real *in, int stride, vqs_real *out) {
+#if defined(VQS_INTRINSICS)
+    __m256 r[8];
+    for (int i = 0; i < 8; i++) {
+        r[i] = _mm256_loadu_ps(in + i * stride);
+    }
+    v_transpose_8(r);
+    for (int i = 0; i < 8; i++) {
+        _mm256_storeu_ps(out + i * 8, r[i]);
     }
 #else
     for (int i = 0; i < 8; i++) {
@@ -288,6 +300,48 @@ INLINE void v_transpose_8x8(const vqs_real *in, int stride, vqs_real *out) {
             out[i * 8 + j] = in[j * stride + i];
         }
     }
+#endif
+}
+
+/* Transpose a VL x VL block held in vectors. */
+INLINE void v_transpose(vf r[VL]) {
+#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
+    __m512 t[16], u[16];
+    for (int i = 0; i < 16; i += 2) { /* pairs of rows, then quadruples, within lanes of 128 bits */
+        t[i] = _mm512_unpacklo_ps((__m512)r[i], (__m512)r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_ps((__m512)r[i], (__m512)r[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4) {
+        u[i] = (__m512)_mm512_unpacklo_pd((__m512d)t[i], (__m512d)t[i + 2]);
+        u[i + 1] = (__m512)_mm512_unpackhi_pd((__m512d)t[i], (__m512d)t[i + 2]);
+        u[i + 2] = (__m512)_mm512_unpacklo_pd((__m512d)t[i + 1], (__m512d)t[i + 3]);
+        u[i + 3] = (__m512)_mm512_unpackhi_pd((__m512d)t[i + 1], (__m512d)t[i + 3]);
+    }
+    for (int i = 0; i < 4; i++) { /* then the 4 x 4 matrix of lanes */
+        t[i] = _mm512_shuffle_f32x4(u[i], u[i + 4], 0x88);
+        t[i + 4] = _mm512_shuffle_f32x4(u[i], u[i + 4], 0xdd);
+        t[i + 8] = _mm512_shuffle_f32x4(u[i + 8], u[i + 12], 0x88);
+        t[i + 12] = _mm512_shuffle_f32x4(u[i + 8], u[i + 12], 0xdd);
+    }
+    for (int i = 0; i < 4; i++) {
+        r[i] = (vf)_mm512_shuffle_f32x4(t[i], t[i + 8], 0x88);
+        r[i + 8] = (vf)_mm512_shuffle_f32x4(t[i], t[i + 8], 0xdd);
+        r[i + 4] = (vf)_mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0x88);
+        r[i + 12] = (vf)_mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0xdd);
+    }
+#elif defined(VQS_INTRINSICS)
+    __m256 t[8];
+    memcpy(t, r, sizeof t);
+    v_transpose_8(t);
+    memcpy(r, t, sizeof t);
+#else
+    vf t[VL];
+    for (int i = 0; i < VL; i++) {
+        for (int j = 0; j < VL; j++) {
+            t[i][j] = r[j][i];
+        }
+    }
+    memcpy(r, t, sizeof t);
 #endif
 }
 
@@ -317,8 +371,22 @@ INLINE bool v_pack_two(int d, const vqs_real *codes, vqs_real *packed, vqs_real 
 #endif
 }
 
-/* columns[i * step + l] = rows(l)[i] for eight components i and VQS_TILE lanes l; row l starts at table + at[l] *
+/* columns[i * VQS_TILE + l] = rows(l)[i] for VL components i and VQS_TILE lanes l; row l starts at table + at[l] *
  * stride. */
+INLINE void v_rows_to_columns(const vqs_real *table, int stride, const uint32_t *at, vqs_real *columns) {
+    for (int l = 0; l < 32; l += VL) {
+        vf r[VL];
+        for (int v = 0; v < VL; v++) {
+            r[v] = v_load(table + (size_t)at[l + v] * (size_t)stride);
+        }
+        v_transpose(r);
+        for (int v = 0; v < VL; v++) {
+            v_store(columns + v * 32 + l, r[v]);
+        }
+    }
+}
+
+/* The same for eight components. */
 INLINE void v_rows_to_columns_8(const vqs_real *table, int stride, const uint32_t *at, vqs_real *columns) {
 #if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
     for (int l = 0; l < 32; l += 16) {
@@ -334,10 +402,8 @@ INLINE void v_rows_to_columns_8(const vqs_real *table, int stride, const uint32_
         }
     }
 #else
-    for (int l = 0; l < 32; l++) {
-        for (int i = 0; i < 8; i++) {
-            columns[i * 32 + l] = table[(size_t)at[l] * (size_t)stride + (size_t)i];
-        }
+    for (int i = 0; i < 8; i += VL) {
+        v_rows_to_columns(table + i, stride, at, columns + i * 32);
     }
 #endif
 }
@@ -400,9 +466,16 @@ INLINE void v_columns_to_rows_8(const vqs_real *columns, int stride, vqs_real *r
         }
     }
 #else
-    for (int l = 0; l < 32; l++) {
-        for (int i = 0; i < 8; i++) {
-            rows[l * stride + i] = columns[i * 32 + l];
+    for (int i = 0; i < 8; i += VL) {
+        for (int l = 0; l < 32; l += VL) {
+            vf r[VL];
+            for (int v = 0; v < VL; v++) {
+                r[v] = v_load(columns + (i + v) * 32 + l);
+            }
+            v_transpose(r);
+            for (int v = 0; v < VL; v++) {
+                v_store(rows + (l + v) * stride + i, r[v]);
+            }
         }
     }
 #endif
@@ -420,59 +493,6 @@ INLINE uint32_t v_first_at_most(const vqs_real a[8], vqs_real bound) {
         }
     }
     return 0;
-#endif
-}
-
-/* Transpose a VL x VL block held in vectors. */
-INLINE void v_transpose(vf r[VL]) {
-#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
-    __m512 t[16], u[16];
-    for (int i = 0; i < 16; i += 2) { /* pairs of rows, then quadruples, within lanes of 128 bits */
-        t[i] = _mm512_unpacklo_ps((__m512)r[i], (__m512)r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_ps((__m512)r[i], (__m512)r[i + 1]);
-    }
-    for (int i = 0; i < 16; i += 4) {
-        u[i] = (__m512)_mm512_unpacklo_pd((__m512d)t[i], (__m512d)t[i + 2]);
-        u[i + 1] = (__m512)_mm512_unpackhi_pd((__m512d)t[i], (__m512d)t[i + 2]);
-        u[i + 2] = (__m512)_mm512_unpacklo_pd((__m512d)t[i + 1], (__m512d)t[i + 3]);
-        u[i + 3] = (__m512)_mm512_unpackhi_pd((__m512d)t[i + 1], (__m512d)t[i + 3]);
-    }
-    for (int i = 0; i < 4; i++) { /* then the 4 x 4 matrix of lanes */
-        t[i] = _mm512_shuffle_f32x4(u[i], u[i + 4], 0x88);
-        t[i + 4] = _mm512_shuffle_f32x4(u[i], u[i + 4], 0xdd);
-        t[i + 8] = _mm512_shuffle_f32x4(u[i + 8], u[i + 12], 0x88);
-        t[i + 12] = _mm512_shuffle_f32x4(u[i + 8], u[i + 12], 0xdd);
-    }
-    for (int i = 0; i < 4; i++) {
-        r[i] = (vf)_mm512_shuffle_f32x4(t[i], t[i + 8], 0x88);
-        r[i + 8] = (vf)_mm512_shuffle_f32x4(t[i], t[i + 8], 0xdd);
-        r[i + 4] = (vf)_mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0x88);
-        r[i + 12] = (vf)_mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0xdd);
-    }
-#elif defined(VQS_INTRINSICS)
-    __m256 t[8], u[8];
-    for (int i = 0; i < 8; i += 2) {
-        t[i] = _mm256_unpacklo_ps((__m256)r[i], (__m256)r[i + 1]);
-        t[i + 1] = _mm256_unpackhi_ps((__m256)r[i], (__m256)r[i + 1]);
-    }
-    for (int i = 0; i < 8; i += 4) {
-        u[i] = (__m256)_mm256_unpacklo_pd((__m256d)t[i], (__m256d)t[i + 2]);
-        u[i + 1] = (__m256)_mm256_unpackhi_pd((__m256d)t[i], (__m256d)t[i + 2]);
-        u[i + 2] = (__m256)_mm256_unpacklo_pd((__m256d)t[i + 1], (__m256d)t[i + 3]);
-        u[i + 3] = (__m256)_mm256_unpackhi_pd((__m256d)t[i + 1], (__m256d)t[i + 3]);
-    }
-    for (int i = 0; i < 4; i++) {
-        r[i] = (vf)_mm256_permute2f128_ps(u[i], u[i + 4], 0x20);
-        r[i + 4] = (vf)_mm256_permute2f128_ps(u[i], u[i + 4], 0x31);
-    }
-#else
-    vf t[VL];
-    for (int i = 0; i < VL; i++) {
-        for (int j = 0; j < VL; j++) {
-            t[i][j] = r[j][i];
-        }
-    }
-    memcpy(r, t, sizeof t);
 #endif
 }
 
