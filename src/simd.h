@@ -431,18 +431,50 @@ INLINE void v_look_up_in(int registers, int K, int d, const float *packed, const
         }
     }
 }
+#elif defined(VQS_INTRINSICS)
+/* From two or four registers, each of a component of eight codes: the lower bits of a number choose the lane, and each
+ * of the others between two registers. */
+INLINE void v_look_up_in(int registers, int K, int d, const float *packed, const uint32_t *k, float *columns) {
+    const int last = (K - 1) / 8;
+    for (int i = 0; i < d; i++) {
+        __m256 c[4];
+        for (int r = 0; r < registers; r++) { /* past the last pack there is nothing to be looked for */
+            c[r] = _mm256_loadu_ps(packed + ((r < last ? r : last) * d + i) * 8);
+        }
+        for (int l = 0; l < 32; l += 8) {
+            const __m256i at = _mm256_loadu_si256((const __m256i *)(k + l));
+            __m256 value[4];
+            for (int r = 0; r < registers; r++) {
+                value[r] = _mm256_permutevar8x32_ps(c[r], at);
+            }
+            for (int n = registers / 2, bit = 3; n; n /= 2, bit++) {
+                const __m256 odd = (__m256)_mm256_slli_epi32(at, 31 - bit);
+                for (int r = 0; r < n; r++) {
+                    value[r] = _mm256_blendv_ps(value[2 * r], value[2 * r + 1], odd);
+                }
+            }
+            _mm256_storeu_ps(columns + i * 32 + l, value[0]);
+        }
+    }
+}
 #endif
 
 /* columns[i * VQS_TILE + l] = component i of code k[l] of K, which are packed as for `assign`. Returns whether it did:
- * only with AVX-512, and where the registers hold a component of all codes. */
+ * only where the registers hold a component of all codes, and not where whole codes are had sooner. */
 INLINE bool v_look_up_few(int K, int d, const vqs_real *packed, const uint32_t *k, vqs_real *columns) {
-#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
-    if (K <= 16) {
-        v_look_up_in(1, K, d, packed, k, columns);
-    } else if (K <= 64 && d < 8) { /* more components are had sooner by whole codes */
-        v_look_up_in(4, K, d, packed, k, columns);
-    } else {
+#if defined(VQS_INTRINSICS)
+#if defined(VQS_ISA_avx512)
+    enum { FEW = 1, ALWAYS = 16, MOST = 64 };
+#else
+    enum { FEW = 2, ALWAYS = 0, MOST = 32 };
+#endif
+    if (K > (d < 8 ? MOST : ALWAYS)) {
         return false;
+    }
+    if (K <= 16) {
+        v_look_up_in(FEW, K, d, packed, k, columns);
+    } else {
+        v_look_up_in(4, K, d, packed, k, columns);
     }
     return true;
 #else
