@@ -167,6 +167,10 @@ INLINE void v_store_index(uint32_t *p, vi v) {
 INLINE vqs_real v_sum(vf v) {
 #if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
     return _mm512_reduce_add_ps((__m512)v);
+#elif defined(VQS_INTRINSICS)
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 #else
     vqs_real half[VL];
     v_store(half, v);
