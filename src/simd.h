@@ -349,9 +349,9 @@ INLINE void v_transpose(vf r[VL]) {
 #endif
 }
 
-/* Two packs of eight codes of d components, a multiple of 8, as pack_codes makes them. Returns whether it did: only
- * with AVX-512, and not if some code is lost. */
-INLINE bool v_pack_two(int d, const vqs_real *codes, vqs_real *packed, vqs_real *half_norm) {
+/* Packs of eight of VL codes of d components, a multiple of 8, as pack_codes makes them. Returns whether it did: not if
+ * some code is lost, and only with the instruction sets that it is written for. */
+INLINE bool v_pack(int d, const vqs_real *codes, vqs_real *packed, vqs_real *half_norm) {
 #if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
     __m512 sum = _mm512_setzero_ps();
     for (int i = 0; i < d; i += 8) {
@@ -369,6 +369,21 @@ INLINE bool v_pack_two(int d, const vqs_real *codes, vqs_real *packed, vqs_real 
     }
     _mm512_storeu_ps(half_norm, _mm512_mul_ps(sum, _mm512_set1_ps(0.5f)));
     return _mm512_cmp_ps_mask(sum, _mm512_set1_ps(INFINITY), _CMP_LT_OQ) == 0xffff;
+#elif defined(VQS_INTRINSICS)
+    __m256 sum = _mm256_setzero_ps();
+    for (int i = 0; i < d; i += 8) {
+        __m256 r[8];
+        for (int c = 0; c < 8; c++) {
+            r[c] = _mm256_loadu_ps(codes + c * d + i);
+        }
+        v_transpose_8(r);
+        for (int c = 0; c < 8; c++) {
+            sum = _mm256_fmadd_ps(r[c], r[c], sum);
+            _mm256_storeu_ps(packed + (i + c) * 8, r[c]);
+        }
+    }
+    _mm256_storeu_ps(half_norm, _mm256_mul_ps(sum, _mm256_set1_ps(0.5f)));
+    return _mm256_movemask_ps(_mm256_cmp_ps(sum, _mm256_set1_ps(INFINITY), _CMP_LT_OQ)) == 0xff;
 #else
     (void)d, (void)codes, (void)packed, (void)half_norm;
     return false;
