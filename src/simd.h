@@ -502,13 +502,14 @@ INLINE bool v_look_up_few(int K, int d, const vqs_real *packed, const uint32_t *
 #endif
 }
 
-/* The other way: rows[l * stride + i] = columns[i * VQS_TILE + l] for eight components. */
-INLINE void v_columns_to_rows_8(const vqs_real *columns, int stride, vqs_real *rows) {
+/* The other way: rows[l * stride + i] = columns[i * VQS_TILE + l] for n of eight components; the others are written
+ * too. */
+INLINE void v_columns_to_rows_8(int n, const vqs_real *columns, int stride, vqs_real *rows) {
 #if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
     for (int l = 0; l < 32; l += 16) {
         __m512 r[8];
         for (int i = 0; i < 8; i++) {
-            r[i] = _mm512_loadu_ps(columns + i * 32 + l);
+            r[i] = _mm512_loadu_ps(columns + (i < n ? i : n - 1) * 32 + l);
         }
         v_transpose_8x16(r);
         for (int i = 0; i < 8; i++) {
@@ -521,7 +522,7 @@ INLINE void v_columns_to_rows_8(const vqs_real *columns, int stride, vqs_real *r
         for (int l = 0; l < 32; l += VL) {
             vf r[VL];
             for (int v = 0; v < VL; v++) {
-                r[v] = v_load(columns + (i + v) * 32 + l);
+                r[v] = v_load(columns + (i + v < n ? i + v : n - 1) * 32 + l);
             }
             v_transpose(r);
             for (int v = 0; v < VL; v++) {
