@@ -57,19 +57,7 @@ INLINE void v_store(vqs_real *p, vf v) {
     memcpy(p, &v, sizeof v);
 }
 
-/* The first n < VL values; the other lanes are 0, or are left alone in memory. */
-INLINE vf v_load_part(const vqs_real *p, int n) {
-#if defined(VQS_ISA_avx512) && !defined(VQS_REAL_IS_DOUBLE)
-    return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
-#else
-    vf v = {0};
-    for (int i = 0; i < n; i++) {
-        v[i] = p[i];
-    }
-    return v;
-#endif
-}
-
+/* The first n values, n at most VL; the others are left alone in memory. */
 INLINE void v_store_part(vqs_real *p, int n, vf v) {
 #if defined(VQS_ISA_avx512) && !defined(VQS_REAL_IS_DOUBLE)
     _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
