@@ -5,11 +5,11 @@
 
 /* ---- assign: lanes are samples --------------------------------------------------------------------------------- */
 
-/* Sixteen codes at a time where that is quick and all can be used, else eight; the last codes and components singly. */
+/* VL codes at a time where that is quick and all can be used, else eight; the last codes and components singly. */
 void KERNEL(pack_codes)(int K, int d, const vqs_real *codes, vqs_real *packed, vqs_real *half_norm) {
     int first = 0;
-    for (; d % PACK == 0 && first + 2 * PACK <= K; first += 2 * PACK, packed += 2 * PACK * d, half_norm += 2 * PACK) {
-        if (!v_pack_two(d, codes + (size_t)first * (size_t)d, packed, half_norm)) {
+    for (; d % PACK == 0 && first + VL <= K; first += VL, packed += VL * d, half_norm += VL) {
+        if (!v_pack(d, codes + (size_t)first * (size_t)d, packed, half_norm)) {
             break;
         }
     }

@@ -1,5 +1,6 @@
 /* isa_params.c - parameters as vectors and small matrices: sums, Adam, Gram-Schmidt. */
 #include "isa_kernels.h"
+#include "simd_math.h"
 
 #include <math.h>
 
@@ -38,19 +39,6 @@ void KERNEL(axpy)(size_t n, vqs_real alpha, const vqs_real *x, vqs_real *y) {
     for (size_t i = 0; i < n; i++) {
         y[i] += alpha * x[i];
     }
-}
-
-INLINE vf v_sqrt(vf v) {
-#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
-    return (vf)_mm512_sqrt_ps((__m512)v);
-#elif defined(VQS_INTRINSICS)
-    return (vf)_mm256_sqrt_ps((__m256)v);
-#else
-    for (int i = 0; i < VL; i++) {
-        v[i] = real_sqrt(v[i]);
-    }
-    return v;
-#endif
 }
 
 /* 1 / v of positive normal numbers. In float by Newton's iteration from an integer estimate, to 2 units in the last

@@ -1,9 +1,8 @@
 /* isa_random.c - random words and normals. */
 #include "isa_kernels.h"
+#include "simd_math.h"
 
 #include <Random123/philox.h>
-#include <math.h>
-#include <sleef.h>
 
 enum {
     BLOCKS = VQS_RNG_GROUP / 4, /* Philox blocks in a group */
@@ -109,44 +108,8 @@ void KERNEL(words)(uint64_t seed, uint32_t purpose, uint32_t stream, uint64_t gr
     }
 }
 
-/* Box-Muller over one vector: radius from `u` in (0, 1], angle `t` in units of pi in [-1, 1). */
-#if defined(VQS_REAL_IS_DOUBLE)
-INLINE void box_muller(const vqs_real *u, const vqs_real *t, vqs_real scale, vqs_real *a, vqs_real *b) {
-    for (int l = 0; l < VL; l++) {
-        double radius = scale * sqrt(-2 * Sleef_log_u35(u[l]));
-        Sleef_double2 angle = Sleef_sincospi_u35(t[l]);
-        a[l] = radius * angle.y;
-        b[l] = radius * angle.x;
-    }
-}
-#elif defined(VQS_ISA_avx512)
-INLINE void box_muller(const vqs_real *u, const vqs_real *t, vqs_real scale, vqs_real *a, vqs_real *b) {
-    __m512 log_u = Sleef_finz_logf16_u35avx512f(_mm512_loadu_ps(u));
-    __m512 radius = _mm512_mul_ps(_mm512_set1_ps(scale), _mm512_sqrt_ps(_mm512_mul_ps(_mm512_set1_ps(-2), log_u)));
-    Sleef___m512_2 angle = Sleef_finz_sincospif16_u35avx512f(_mm512_loadu_ps(t));
-    _mm512_storeu_ps(a, _mm512_mul_ps(radius, angle.y));
-    _mm512_storeu_ps(b, _mm512_mul_ps(radius, angle.x));
-}
-#elif defined(VQS_ISA_avx2)
-INLINE void box_muller(const vqs_real *u, const vqs_real *t, vqs_real scale, vqs_real *a, vqs_real *b) {
-    __m256 log_u = Sleef_finz_logf8_u35avx2(_mm256_loadu_ps(u));
-    __m256 radius = _mm256_mul_ps(_mm256_set1_ps(scale), _mm256_sqrt_ps(_mm256_mul_ps(_mm256_set1_ps(-2), log_u)));
-    Sleef___m256_2 angle = Sleef_finz_sincospif8_u35avx2(_mm256_loadu_ps(t));
-    _mm256_storeu_ps(a, _mm256_mul_ps(radius, angle.y));
-    _mm256_storeu_ps(b, _mm256_mul_ps(radius, angle.x));
-}
-#else
-INLINE void box_muller(const vqs_real *u, const vqs_real *t, vqs_real scale, vqs_real *a, vqs_real *b) {
-    for (int l = 0; l < VL; l++) {
-        float radius = scale * sqrtf(-2 * Sleef_cinz_logf1_u35purec(u[l]));
-        Sleef_float_2 angle = Sleef_cinz_sincospif1_u35purec(t[l]);
-        a[l] = radius * angle.y;
-        b[l] = radius * angle.x;
-    }
-}
-#endif
-
-/* Normals of one group from its words. */
+/* Normals of one group from its words, by Box and Muller: radii from u in (0, 1], and angles t in units of pi in
+ * [-1, 1). All radii first: each is a long chain of operations, and a CPU sees only a few of them ahead. */
 INLINE void group_normals(uint32_t w[4][BLOCKS], vqs_real scale, vqs_real *out) {
     const vqs_real ulp = (vqs_real)(1.0 / 2147483648.0); /* 2^-31 */
     vqs_real u[2][BLOCKS], t[2][BLOCKS];
@@ -156,8 +119,19 @@ INLINE void group_normals(uint32_t w[4][BLOCKS], vqs_real scale, vqs_real *out) 
             u[h][l] = (vqs_real)(int32_t)(w[2 * h][l] >> 1) * ulp + ulp / 2;
             t[h][l] = (vqs_real)(int32_t)w[2 * h + 1][l] * ulp;
         }
+    }
+    for (int h = 0; h < 2; h++) {
         for (int l = 0; l < BLOCKS; l += VL) {
-            box_muller(&u[h][l], &t[h][l], scale, out + (2 * h) * BLOCKS + l, out + (2 * h + 1) * BLOCKS + l);
+            v_store(&u[h][l], v_set(scale) * v_sqrt(v_set(-2) * v_log(v_load(&u[h][l]))));
+        }
+    }
+    for (int h = 0; h < 2; h++) {
+        for (int l = 0; l < BLOCKS; l += VL) {
+            const vf radius = v_load(&u[h][l]);
+            vf sine, cosine;
+            v_sincospi(v_load(&t[h][l]), &sine, &cosine);
+            v_store(out + (2 * h) * BLOCKS + l, radius * cosine);
+            v_store(out + (2 * h + 1) * BLOCKS + l, radius * sine);
         }
     }
 }

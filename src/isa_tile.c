@@ -14,17 +14,8 @@ static void clear_spare_lanes(int rows, int n, vqs_real *a) {
 
 void KERNEL(lookup)(int d, const vqs_real *codes, const uint32_t *k, vqs_real *q) {
     int i = 0;
-    for (; i + VL <= d; i += VL) { /* whole vectors of components: rows in, columns out */
-        for (int l = 0; l < T; l += VL) {
-            vf r[VL];
-            for (int v = 0; v < VL; v++) {
-                r[v] = v_load(codes + (size_t)k[l + v] * (size_t)d + (size_t)i);
-            }
-            v_transpose(r);
-            for (int v = 0; v < VL; v++) {
-                v_store(q + (i + v) * T + l, r[v]);
-            }
-        }
+    for (; i + VL <= d; i += VL) {
+        v_rows_to_columns(codes + i, d, k, q + i * T);
     }
     for (; i + 8 <= d; i += 8) {
         v_rows_to_columns_8(codes + i, d, k, q + i * T);
@@ -66,13 +57,13 @@ INLINE vqs_real *part_of(vqs_real *a, size_t at) {
 }
 
 /* What the estimator sees of one codebook. */
-static struct vqs_estimator_tile for_codebook(const struct vqs_step *s, const struct vqs_tile *t, int codebook,
+static struct vqs_estimator_tile for_codebook(const struct vqs_step *s, const struct vqs_tile *t, int level, int group,
                                               vqs_real *zero) {
     const struct vqs_quantizer *q = s->quantizer;
+    const int codebook = level * q->groups + group;
     const struct vqs_codebook book = vqs_codebook_of(q, codebook);
-    const int level = codebook / q->groups;
     const bool last = level == q->levels - 1;
-    const size_t at = (size_t)(codebook % q->groups * q->width) * T, from = (size_t)(level * s->d) * T + at;
+    const size_t at = (size_t)(group * q->width) * T, from = (size_t)(level * s->d) * T + at;
     const size_t choices = (size_t)q->K * T;
     return (struct vqs_estimator_tile){
         .settings = s->settings,
@@ -132,10 +123,11 @@ static void add_to(int d, const vqs_real *restrict a, vqs_real *restrict sum) {
 }
 
 /* k and q of one codebook, and what the estimator makes of them. */
-static void quantize_part(const struct vqs_step *s, struct vqs_tile *t, int codebook) {
+static void quantize_part(const struct vqs_step *s, struct vqs_tile *t, int level, int group) {
     const struct vqs_quantizer *q = s->quantizer;
+    const int codebook = level * q->groups + group;
     const struct vqs_codebook book = vqs_codebook_of(q, codebook);
-    const size_t from = (size_t)(codebook / q->groups * s->d + codebook % q->groups * q->width) * T;
+    const size_t from = (size_t)(level * s->d + group * q->width) * T;
     uint32_t *k = t->k + (size_t)codebook * t->book_stride;
     const bool chooses = s->estimator->needs & VQS_NEEDS_CHOICES;
     if (chooses) {
@@ -147,7 +139,7 @@ static void quantize_part(const struct vqs_step *s, struct vqs_tile *t, int code
         }
     }
     if (s->each && s->estimator->forward) {
-        const struct vqs_estimator_tile e = for_codebook(s, t, codebook, NULL);
+        const struct vqs_estimator_tile e = for_codebook(s, t, level, group, NULL);
         s->estimator->forward(&e);
     }
     if (chooses) {
@@ -164,7 +156,7 @@ void KERNEL(tile_quantize)(const struct vqs_step *s, struct vqs_tile *t) {
             draw_noise(s, t, level);
         }
         for (int group = 0; group < q->groups; group++) {
-            quantize_part(s, t, level * q->groups + group);
+            quantize_part(s, t, level, group);
         }
         if (level + 1 < q->levels) {
             subtract(s->d, r, v, r + latent);
@@ -286,7 +278,7 @@ static void push_back_level(const struct vqs_step *s, struct vqs_tile *t, int le
     }
     for (int group = 0; group < q->groups; group++) {
         vqs_real own[T] = {0};
-        const struct vqs_estimator_tile e = for_codebook(s, t, level * q->groups + group, own);
+        const struct vqs_estimator_tile e = for_codebook(s, t, level, group, own);
         s->estimator->backward(&e);
         FOR_LANES zero[l] += own[l];
     }
@@ -337,20 +329,18 @@ static void add_moments(const struct vqs_step *s, struct vqs_tile *t) {
     }
 }
 
-/* The columns ge [width][T] of a codebook as rows gc [T][stride]. */
-static void write_code_rows(const struct vqs_step *s, struct vqs_tile *t, int codebook) {
+/* The columns ge [width][T] of a codebook as rows gc [T][stride]; `stride` leaves room for whole eights. */
+static void write_code_rows(const struct vqs_step *s, struct vqs_tile *t, int level, int group) {
     const struct vqs_quantizer *q = s->quantizer;
     const int width = q->width, stride = (int)vqs_row_stride(width);
-    const vqs_real *ge = t->ge + codebook % q->groups * width * T;
-    vqs_real *gc = t->gc + (size_t)codebook * t->book_stride * (size_t)stride;
+    const vqs_real *ge = t->ge + group * width * T;
+    vqs_real *gc = t->gc + (size_t)(level * q->groups + group) * t->book_stride * (size_t)stride;
     int i = 0;
     for (; i + 8 <= width; i += 8) {
-        v_columns_to_rows_8(ge + i * T, stride, gc + i);
+        v_columns_to_rows_8(8, ge + i * T, stride, gc + i);
     }
-    for (; i < width; i++) {
-        for (int l = 0; l < T; l++) {
-            gc[l * stride + i] = ge[i * T + l];
-        }
+    if (i < width) {
+        v_columns_to_rows_8(width - i, ge + i * T, stride, gc + i);
     }
 }
 
@@ -390,13 +380,13 @@ void KERNEL(tile_estimate)(const struct vqs_step *s, struct vqs_tile *t) {
     }
     push_back(s, t, zero);
     FOR_LANES vq[l] = 0;
-    for (int level = 0, c = 0; level < s->quantizer->levels; level++) {
+    for (int level = 0; level < s->quantizer->levels; level++) {
         quantization(s, t, level, vq);
         for (int group = 0; group < s->quantizer->groups; group++) {
             if (s->soft_rate > 0) {
-                KERNEL(soft_codes)(s, t, c);
+                KERNEL(soft_codes)(s, t, level * s->quantizer->groups + group);
             }
-            write_code_rows(s, t, c++);
+            write_code_rows(s, t, level, group);
         }
     }
     if (s->bounded) {

@@ -57,19 +57,7 @@ INLINE void v_store(vqs_real *p, vf v) {
     memcpy(p, &v, sizeof v);
 }
 
-/* The first n < VL values; the other lanes are 0, or are left alone in memory. */
-INLINE vf v_load_part(const vqs_real *p, int n) {
-#if defined(VQS_ISA_avx512) && !defined(VQS_REAL_IS_DOUBLE)
-    return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
-#else
-    vf v = {0};
-    for (int i = 0; i < n; i++) {
-        v[i] = p[i];
-    }
-    return v;
-#endif
-}
-
+/* The first n values, n at most VL; the others are left alone in memory. */
 INLINE void v_store_part(vqs_real *p, int n, vf v) {
 #if defined(VQS_ISA_avx512) && !defined(VQS_REAL_IS_DOUBLE)
     _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
@@ -167,6 +155,10 @@ INLINE void v_store_index(uint32_t *p, vi v) {
 INLINE vqs_real v_sum(vf v) {
 #if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
     return _mm512_reduce_add_ps((__m512)v);
+#elif defined(VQS_INTRINSICS)
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 #else
     vqs_real half[VL];
     v_store(half, v);
@@ -259,14 +251,12 @@ INLINE void v_transpose_8x16(__m512 r[8]) {
 }
 #endif
 
-/* out[i * 8 + j] = in[j * stride + i] for i, j < 8. */
-INLINE void v_transpose_8x8(const vqs_real *in, int stride, vqs_real *out) {
 #if defined(VQS_INTRINSICS)
+INLINE void v_transpose_8(__m256 r[8]) {
     __m256 t[8], u[8];
     for (int i = 0; i < 8; i += 2) {
-        const __m256 a = _mm256_loadu_ps(in + i * stride), b = _mm256_loadu_ps(in + (i + 1) * stride);
-        t[i] = _mm256_unpacklo_ps(a, b);
-        t[i + 1] = _mm256_unpackhi_ps(a, b);
+        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
     }
     for (int i = 0; i < 8; i += 4) {
         u[i] = (__m256)_mm256_unpacklo_pd((__m256d)t[i], (__m256d)t[i + 2]);
@@ -275,8 +265,22 @@ INLINE void v_transpose_8x8(const vqs_real *in, int stride, vqs_real *out) {
         u[i + 3] = (__m256)_mm256_unpackhi_pd((__m256d)t[i + 1], (__m256d)t[i + 3]);
     }
     for (int i = 0; i < 4; i++) {
-        _mm256_storeu_ps(out + i * 8, _mm256_permute2f128_ps(u[i], u[i + 4], 0x20));
-        _mm256_storeu_ps(out + (i + 4) * 8, _mm256_permute2f128_ps(u[i], u[i + 4], 0x31));
+        r[i] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x20);
+        r[i + 4] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x31);
+    }
+}
+#endif
+
+/* out[i * 8 + j] = in[j * stride + i] for i, j < 8. */
+INLINE void v_transpose_8x8(const vqs_real *in, int stride, vqs_real *out) {
+#if defined(VQS_INTRINSICS)
+    __m256 r[8];
+    for (int i = 0; i < 8; i++) {
+        r[i] = _mm256_loadu_ps(in + i * stride);
+    }
+    v_transpose_8(r);
+    for (int i = 0; i < 8; i++) {
+        _mm256_storeu_ps(out + i * 8, r[i]);
     }
 #else
     for (int i = 0; i < 8; i++) {
@@ -284,138 +288,6 @@ INLINE void v_transpose_8x8(const vqs_real *in, int stride, vqs_real *out) {
             out[i * 8 + j] = in[j * stride + i];
         }
     }
-#endif
-}
-
-/* Two packs of eight codes of d components, a multiple of 8, as pack_codes makes them. Returns whether it did: only
- * with AVX-512, and not if some code is lost. */
-INLINE bool v_pack_two(int d, const vqs_real *codes, vqs_real *packed, vqs_real *half_norm) {
-#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
-    __m512 sum = _mm512_setzero_ps();
-    for (int i = 0; i < d; i += 8) {
-        __m512 r[8];
-        for (int c = 0; c < 8; c++) {
-            r[c] = _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(codes + c * d + i)),
-                                      _mm256_loadu_ps(codes + (c + 8) * d + i), 1);
-        }
-        v_transpose_8x16(r);
-        for (int c = 0; c < 8; c++) {
-            sum = _mm512_fmadd_ps(r[c], r[c], sum);
-            _mm256_storeu_ps(packed + (i + c) * 8, _mm512_castps512_ps256(r[c]));
-            _mm256_storeu_ps(packed + (d + i + c) * 8, _mm512_extractf32x8_ps(r[c], 1));
-        }
-    }
-    _mm512_storeu_ps(half_norm, _mm512_mul_ps(sum, _mm512_set1_ps(0.5f)));
-    return _mm512_cmp_ps_mask(sum, _mm512_set1_ps(INFINITY), _CMP_LT_OQ) == 0xffff;
-#else
-    (void)d, (void)codes, (void)packed, (void)half_norm;
-    return false;
-#endif
-}
-
-/* columns[i * step + l] = rows(l)[i] for eight components i and VQS_TILE lanes l; row l starts at table + at[l] *
- * stride. */
-INLINE void v_rows_to_columns_8(const vqs_real *table, int stride, const uint32_t *at, vqs_real *columns) {
-#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
-    for (int l = 0; l < 32; l += 16) {
-        __m512 r[8];
-        for (int i = 0; i < 8; i++) {
-            const float *a = table + (size_t)at[l + i] * (size_t)stride,
-                        *b = table + (size_t)at[l + 8 + i] * (size_t)stride;
-            r[i] = _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(a)), _mm256_loadu_ps(b), 1);
-        }
-        v_transpose_8x16(r);
-        for (int i = 0; i < 8; i++) {
-            _mm512_storeu_ps(columns + i * 32 + l, r[i]);
-        }
-    }
-#else
-    for (int l = 0; l < 32; l++) {
-        for (int i = 0; i < 8; i++) {
-            columns[i * 32 + l] = table[(size_t)at[l] * (size_t)stride + (size_t)i];
-        }
-    }
-#endif
-}
-
-#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
-/* From one or four registers, each of a component of sixteen codes. */
-INLINE void v_look_up_in(int registers, int K, int d, const float *packed, const uint32_t *k, float *columns) {
-    const int last = (K - 1) / 8;
-    for (int i = 0; i < d; i++) {
-        __m512 c[4];
-        for (int r = 0; r < registers; r++) { /* past the last pack there is nothing to be looked for */
-            const int even = 2 * r < last ? 2 * r : last, odd = 2 * r + 1 < last ? 2 * r + 1 : last;
-            c[r] = _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(packed + (even * d + i) * 8)),
-                                      _mm256_loadu_ps(packed + (odd * d + i) * 8), 1);
-        }
-        for (int l = 0; l < 32; l += 16) {
-            const __m512i at = _mm512_loadu_si512(k + l);
-            __m512 value = _mm512_permutexvar_ps(at, c[0]);
-            if (registers == 4) {
-                const __mmask16 upper = _mm512_cmpge_epi32_mask(at, _mm512_set1_epi32(32));
-                value = _mm512_mask_blend_ps(upper, _mm512_permutex2var_ps(c[0], at, c[1]),
-                                             _mm512_permutex2var_ps(c[2], at, c[3]));
-            }
-            _mm512_storeu_ps(columns + i * 32 + l, value);
-        }
-    }
-}
-#endif
-
-/* columns[i * VQS_TILE + l] = component i of code k[l] of K, which are packed as for `assign`. Returns whether it did:
- * only with AVX-512, and where the registers hold a component of all codes. */
-INLINE bool v_look_up_few(int K, int d, const vqs_real *packed, const uint32_t *k, vqs_real *columns) {
-#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
-    if (K <= 16) {
-        v_look_up_in(1, K, d, packed, k, columns);
-    } else if (K <= 64 && d < 8) { /* more components are had sooner by whole codes */
-        v_look_up_in(4, K, d, packed, k, columns);
-    } else {
-        return false;
-    }
-    return true;
-#else
-    (void)K, (void)d, (void)packed, (void)k, (void)columns;
-    return false;
-#endif
-}
-
-/* The other way: rows[l * stride + i] = columns[i * VQS_TILE + l] for eight components. */
-INLINE void v_columns_to_rows_8(const vqs_real *columns, int stride, vqs_real *rows) {
-#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
-    for (int l = 0; l < 32; l += 16) {
-        __m512 r[8];
-        for (int i = 0; i < 8; i++) {
-            r[i] = _mm512_loadu_ps(columns + i * 32 + l);
-        }
-        v_transpose_8x16(r);
-        for (int i = 0; i < 8; i++) {
-            _mm256_storeu_ps(rows + (l + i) * stride, _mm512_castps512_ps256(r[i]));
-            _mm256_storeu_ps(rows + (l + 8 + i) * stride, _mm512_extractf32x8_ps(r[i], 1));
-        }
-    }
-#else
-    for (int l = 0; l < 32; l++) {
-        for (int i = 0; i < 8; i++) {
-            rows[l * stride + i] = columns[i * 32 + l];
-        }
-    }
-#endif
-}
-
-/* The first of eight values that is not above `bound`; 0 if none is. */
-INLINE uint32_t v_first_at_most(const vqs_real a[8], vqs_real bound) {
-#if defined(VQS_INTRINSICS)
-    const int mask = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(a), _mm256_set1_ps(bound), _CMP_LE_OQ));
-    return mask ? (uint32_t)__builtin_ctz((unsigned)mask) : 0;
-#else
-    for (uint32_t i = 0; i < 8; i++) {
-        if (a[i] <= bound) {
-            return i;
-        }
-    }
-    return 0;
 #endif
 }
 
@@ -446,21 +318,10 @@ INLINE void v_transpose(vf r[VL]) {
         r[i + 12] = (vf)_mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0xdd);
     }
 #elif defined(VQS_INTRINSICS)
-    __m256 t[8], u[8];
-    for (int i = 0; i < 8; i += 2) {
-        t[i] = _mm256_unpacklo_ps((__m256)r[i], (__m256)r[i + 1]);
-        t[i + 1] = _mm256_unpackhi_ps((__m256)r[i], (__m256)r[i + 1]);
-    }
-    for (int i = 0; i < 8; i += 4) {
-        u[i] = (__m256)_mm256_unpacklo_pd((__m256d)t[i], (__m256d)t[i + 2]);
-        u[i + 1] = (__m256)_mm256_unpackhi_pd((__m256d)t[i], (__m256d)t[i + 2]);
-        u[i + 2] = (__m256)_mm256_unpacklo_pd((__m256d)t[i + 1], (__m256d)t[i + 3]);
-        u[i + 3] = (__m256)_mm256_unpackhi_pd((__m256d)t[i + 1], (__m256d)t[i + 3]);
-    }
-    for (int i = 0; i < 4; i++) {
-        r[i] = (vf)_mm256_permute2f128_ps(u[i], u[i + 4], 0x20);
-        r[i + 4] = (vf)_mm256_permute2f128_ps(u[i], u[i + 4], 0x31);
-    }
+    __m256 t[8];
+    memcpy(t, r, sizeof t);
+    v_transpose_8(t);
+    memcpy(r, t, sizeof t);
 #else
     vf t[VL];
     for (int i = 0; i < VL; i++) {
@@ -469,6 +330,205 @@ INLINE void v_transpose(vf r[VL]) {
         }
     }
     memcpy(r, t, sizeof t);
+#endif
+}
+
+/* Packs of eight of VL codes of d components, a multiple of 8, as pack_codes makes them. Returns whether it did: not if
+ * some code is lost, and only with the instruction sets that it is written for. */
+INLINE bool v_pack(int d, const vqs_real *codes, vqs_real *packed, vqs_real *half_norm) {
+#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
+    __m512 sum = _mm512_setzero_ps();
+    for (int i = 0; i < d; i += 8) {
+        __m512 r[8];
+        for (int c = 0; c < 8; c++) {
+            r[c] = _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(codes + c * d + i)),
+                                      _mm256_loadu_ps(codes + (c + 8) * d + i), 1);
+        }
+        v_transpose_8x16(r);
+        for (int c = 0; c < 8; c++) {
+            sum = _mm512_fmadd_ps(r[c], r[c], sum);
+            _mm256_storeu_ps(packed + (i + c) * 8, _mm512_castps512_ps256(r[c]));
+            _mm256_storeu_ps(packed + (d + i + c) * 8, _mm512_extractf32x8_ps(r[c], 1));
+        }
+    }
+    _mm512_storeu_ps(half_norm, _mm512_mul_ps(sum, _mm512_set1_ps(0.5f)));
+    return _mm512_cmp_ps_mask(sum, _mm512_set1_ps(INFINITY), _CMP_LT_OQ) == 0xffff;
+#elif defined(VQS_INTRINSICS)
+    __m256 sum = _mm256_setzero_ps();
+    for (int i = 0; i < d; i += 8) {
+        __m256 r[8];
+        for (int c = 0; c < 8; c++) {
+            r[c] = _mm256_loadu_ps(codes + c * d + i);
+        }
+        v_transpose_8(r);
+        for (int c = 0; c < 8; c++) {
+            sum = _mm256_fmadd_ps(r[c], r[c], sum);
+            _mm256_storeu_ps(packed + (i + c) * 8, r[c]);
+        }
+    }
+    _mm256_storeu_ps(half_norm, _mm256_mul_ps(sum, _mm256_set1_ps(0.5f)));
+    return _mm256_movemask_ps(_mm256_cmp_ps(sum, _mm256_set1_ps(INFINITY), _CMP_LT_OQ)) == 0xff;
+#else
+    (void)d, (void)codes, (void)packed, (void)half_norm;
+    return false;
+#endif
+}
+
+/* columns[i * VQS_TILE + l] = rows(l)[i] for VL components i and VQS_TILE lanes l; row l starts at table + at[l] *
+ * stride. */
+INLINE void v_rows_to_columns(const vqs_real *table, int stride, const uint32_t *at, vqs_real *columns) {
+    for (int l = 0; l < 32; l += VL) {
+        vf r[VL];
+        for (int v = 0; v < VL; v++) {
+            r[v] = v_load(table + (size_t)at[l + v] * (size_t)stride);
+        }
+        v_transpose(r);
+        for (int v = 0; v < VL; v++) {
+            v_store(columns + v * 32 + l, r[v]);
+        }
+    }
+}
+
+/* The same for eight components. */
+INLINE void v_rows_to_columns_8(const vqs_real *table, int stride, const uint32_t *at, vqs_real *columns) {
+#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
+    for (int l = 0; l < 32; l += 16) {
+        __m512 r[8];
+        for (int i = 0; i < 8; i++) {
+            const float *a = table + (size_t)at[l + i] * (size_t)stride,
+                        *b = table + (size_t)at[l + 8 + i] * (size_t)stride;
+            r[i] = _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(a)), _mm256_loadu_ps(b), 1);
+        }
+        v_transpose_8x16(r);
+        for (int i = 0; i < 8; i++) {
+            _mm512_storeu_ps(columns + i * 32 + l, r[i]);
+        }
+    }
+#else
+    for (int i = 0; i < 8; i += VL) {
+        v_rows_to_columns(table + i, stride, at, columns + i * 32);
+    }
+#endif
+}
+
+#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
+/* From one or four registers, each of a component of sixteen codes. */
+INLINE void v_look_up_in(int registers, int K, int d, const float *packed, const uint32_t *k, float *columns) {
+    const int last = (K - 1) / 8;
+    for (int i = 0; i < d; i++) {
+        __m512 c[4];
+        for (int r = 0; r < registers; r++) { /* past the last pack there is nothing to be looked for */
+            const int even = 2 * r < last ? 2 * r : last, odd = 2 * r + 1 < last ? 2 * r + 1 : last;
+            c[r] = _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(packed + (even * d + i) * 8)),
+                                      _mm256_loadu_ps(packed + (odd * d + i) * 8), 1);
+        }
+        for (int l = 0; l < 32; l += 16) {
+            const __m512i at = _mm512_loadu_si512(k + l);
+            __m512 value = _mm512_permutexvar_ps(at, c[0]);
+            if (registers == 4) {
+                const __mmask16 upper = _mm512_cmpge_epi32_mask(at, _mm512_set1_epi32(32));
+                value = _mm512_mask_blend_ps(upper, _mm512_permutex2var_ps(c[0], at, c[1]),
+                                             _mm512_permutex2var_ps(c[2], at, c[3]));
+            }
+            _mm512_storeu_ps(columns + i * 32 + l, value);
+        }
+    }
+}
+#elif defined(VQS_INTRINSICS)
+/* From two or four registers, each of a component of eight codes: the lower bits of a number choose the lane, and each
+ * of the others between two registers. */
+INLINE void v_look_up_in(int registers, int K, int d, const float *packed, const uint32_t *k, float *columns) {
+    const int last = (K - 1) / 8;
+    for (int i = 0; i < d; i++) {
+        __m256 c[4];
+        for (int r = 0; r < registers; r++) { /* past the last pack there is nothing to be looked for */
+            c[r] = _mm256_loadu_ps(packed + ((r < last ? r : last) * d + i) * 8);
+        }
+        for (int l = 0; l < 32; l += 8) {
+            const __m256i at = _mm256_loadu_si256((const __m256i *)(k + l));
+            __m256 value[4];
+            for (int r = 0; r < registers; r++) {
+                value[r] = _mm256_permutevar8x32_ps(c[r], at);
+            }
+            for (int n = registers / 2, bit = 3; n; n /= 2, bit++) {
+                const __m256 odd = (__m256)_mm256_slli_epi32(at, 31 - bit);
+                for (int r = 0; r < n; r++) {
+                    value[r] = _mm256_blendv_ps(value[2 * r], value[2 * r + 1], odd);
+                }
+            }
+            _mm256_storeu_ps(columns + i * 32 + l, value[0]);
+        }
+    }
+}
+#endif
+
+/* columns[i * VQS_TILE + l] = component i of code k[l] of K, which are packed as for `assign`. Returns whether it did:
+ * only where the registers hold a component of all codes, and not where whole codes are had sooner. */
+INLINE bool v_look_up_few(int K, int d, const vqs_real *packed, const uint32_t *k, vqs_real *columns) {
+#if defined(VQS_INTRINSICS)
+#if defined(VQS_ISA_avx512)
+    enum { FEW = 1, ALWAYS = 16, MOST = 64 };
+#else
+    enum { FEW = 2, ALWAYS = 0, MOST = 32 };
+#endif
+    if (K > (d < 8 ? MOST : ALWAYS)) {
+        return false;
+    }
+    if (K <= 16) {
+        v_look_up_in(FEW, K, d, packed, k, columns);
+    } else {
+        v_look_up_in(4, K, d, packed, k, columns);
+    }
+    return true;
+#else
+    (void)K, (void)d, (void)packed, (void)k, (void)columns;
+    return false;
+#endif
+}
+
+/* The other way: rows[l * stride + i] = columns[i * VQS_TILE + l] for n of eight components; the others are written
+ * too. */
+INLINE void v_columns_to_rows_8(int n, const vqs_real *columns, int stride, vqs_real *rows) {
+#if defined(VQS_INTRINSICS) && defined(VQS_ISA_avx512)
+    for (int l = 0; l < 32; l += 16) {
+        __m512 r[8];
+        for (int i = 0; i < 8; i++) {
+            r[i] = _mm512_loadu_ps(columns + (i < n ? i : n - 1) * 32 + l);
+        }
+        v_transpose_8x16(r);
+        for (int i = 0; i < 8; i++) {
+            _mm256_storeu_ps(rows + (l + i) * stride, _mm512_castps512_ps256(r[i]));
+            _mm256_storeu_ps(rows + (l + 8 + i) * stride, _mm512_extractf32x8_ps(r[i], 1));
+        }
+    }
+#else
+    for (int i = 0; i < 8; i += VL) {
+        for (int l = 0; l < 32; l += VL) {
+            vf r[VL];
+            for (int v = 0; v < VL; v++) {
+                r[v] = v_load(columns + (i + v < n ? i + v : n - 1) * 32 + l);
+            }
+            v_transpose(r);
+            for (int v = 0; v < VL; v++) {
+                v_store(rows + (l + v) * stride + i, r[v]);
+            }
+        }
+    }
+#endif
+}
+
+/* The first of eight values that is not above `bound`; 0 if none is. */
+INLINE uint32_t v_first_at_most(const vqs_real a[8], vqs_real bound) {
+#if defined(VQS_INTRINSICS)
+    const int mask = _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(a), _mm256_set1_ps(bound), _CMP_LE_OQ));
+    return mask ? (uint32_t)__builtin_ctz((unsigned)mask) : 0;
+#else
+    for (uint32_t i = 0; i < 8; i++) {
+        if (a[i] <= bound) {
+            return i;
+        }
+    }
+    return 0;
 #endif
 }
 
