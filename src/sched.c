@@ -491,7 +491,7 @@ static enum vqs_status set_up(MPI_Comm comm, const struct vqs_sched_config *conf
     MPI_Comm_size(comm, &n_ranks);
     int mine[2] = {config->slots, config->prefetch}, (*rooms)[2] = NULL;
     enum vqs_status status = VQS_OK;
-    if (mine[0] < 1 || mine[1] < 0 || mine[0] > INT_MAX / 2 || mine[1] > INT_MAX / 2) {
+    if (mine[0] < 1 || mine[1] < 0 || mine[0] > INT_MAX / 16 || mine[1] > INT_MAX / 16) {
         status = vqs_fail(err, VQS_ERR_INTERNAL, "rank %d has %d slots and prefetch %d", rank, mine[0], mine[1]);
     }
     if (rank == 0 && !(rooms = malloc((size_t)n_ranks * sizeof *rooms))) {
