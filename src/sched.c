@@ -52,9 +52,10 @@ static struct vqs_parcel *make_beat(const struct vqs_mail *mail, int to) {
     return vqs_mail_leaving(mail, to) ? NULL : vqs_parcel_create(VQS_PARCEL_BEAT, 0);
 }
 
-/* Sleep until local workers have results worth fetching or MPI deserves a look: `most` seconds, or `supplied` while
- * tasks wait here. `*last` is how long the nap before this was; 0: something has come since. */
-static void nap(struct vqs_pool *pool, const struct vqs_mail *mail, double *last, double most, double supplied) {
+/* Post, and sleep until local workers have results worth fetching or MPI deserves a look: `most` seconds, or `supplied`
+ * while tasks wait here. `*last` is how long the nap before this was; 0: something has come since. */
+static void nap(struct vqs_pool *pool, struct vqs_mail *mail, double *last, double most, double supplied) {
+    vqs_mail_post(mail);
     if (vqs_mail_busy(mail, LARGE)) {
         *last = fmin(fmax(2 * *last, NAP_IN_TRANSFER), NAP);
     } else {
@@ -162,7 +163,7 @@ static void take_result(struct master *m, int rank, const struct vqs_parcel *par
     struct vqs_dispatch_loss failure;
     enum vqs_sched_verdict verdict = VQS_SCHED_DONE;
     enum vqs_dispatch_worth worth = vqs_dispatch_finish(&m->dispatch, rank, header->task, header->busy, &failure);
-    while (hand_out(m, rank)) { /* before the result is looked at: the worker should not wait for that */
+    while (hand_out(m, rank)) { /* before the result is looked at: rank 0's worker should not wait for that */
     }
     m->busy += header->busy;
     if (worth == VQS_DISPATCH_UNKNOWN) {
@@ -325,6 +326,7 @@ static bool collect_all(struct master *m) {
     for (struct vqs_parcel *parcel; (parcel = vqs_mail_take(&m->mail)); any = true) {
         collect(m, parcel->rank, parcel);
     }
+    vqs_mail_post(&m->mail); /* a tick may take long */
     return any;
 }
 
@@ -491,7 +493,7 @@ static enum vqs_status set_up(MPI_Comm comm, const struct vqs_sched_config *conf
     MPI_Comm_size(comm, &n_ranks);
     int mine[2] = {config->slots, config->prefetch}, (*rooms)[2] = NULL;
     enum vqs_status status = VQS_OK;
-    if (mine[0] < 1 || mine[1] < 0 || mine[0] > INT_MAX / 2 || mine[1] > INT_MAX / 2) {
+    if (mine[0] < 1 || mine[1] < 0 || mine[0] > INT_MAX / 16 || mine[1] > INT_MAX / 16) {
         status = vqs_fail(err, VQS_ERR_INTERNAL, "rank %d has %d slots and prefetch %d", rank, mine[0], mine[1]);
     }
     if (rank == 0 && !(rooms = malloc((size_t)n_ranks * sizeof *rooms))) {

@@ -9,13 +9,22 @@
  * is tried last; it may have ended its rank; it is to be alone. */
 enum { SETTLED = 1, SUSPECT = 2, DANGEROUS = 4, ALONE = 8 };
 
+/* Short tasks: as many wait as keep a rank for SUPPLY seconds, up to MORE_IF_SHORT times its prefetch, so that it wakes
+ * once for several of them. How long tasks are is averaged over the last few, with that weight of the older ones. */
+static const double SUPPLY = 0.02;
+enum { MORE_IF_SHORT = 6, AVERAGED = 16 };
+
+static int most_in_flight(const struct vqs_dispatch_rank *rank) {
+    return rank->slots + MORE_IF_SHORT * rank->prefetch;
+}
+
 enum vqs_status vqs_dispatch_create(struct vqs_dispatch *dispatch, const uint32_t *order, uint32_t n_tasks, int n_ranks,
                                     const int (*rooms)[2], const struct vqs_dispatch_patience *patience,
                                     struct vqs_error *err) {
     memset(dispatch, 0, sizeof *dispatch);
     size_t total = 0, n = n_ranks > 0 ? (size_t)n_ranks : 0;
     for (int r = 0; r < n_ranks; r++) {
-        total += (size_t)rooms[r][0] + (size_t)rooms[r][1];
+        total += (size_t)rooms[r][0] + MORE_IF_SHORT * (size_t)rooms[r][1];
     }
     dispatch->ranks = calloc(n, sizeof *dispatch->ranks);
     dispatch->block = calloc(total, sizeof *dispatch->block);
@@ -32,13 +41,14 @@ enum vqs_status vqs_dispatch_create(struct vqs_dispatch *dispatch, const uint32_
         rank->slots = rooms[r][0];
         rank->prefetch = rooms[r][1];
         rank->in_flight = list;
-        list += rank->slots + rank->prefetch;
+        list += most_in_flight(rank);
         dispatch->n_slots += (uint64_t)rank->slots;
     }
     dispatch->order = order;
     dispatch->n_tasks = n_tasks;
     dispatch->n_ranks = n_ranks;
     dispatch->patience = *patience;
+    dispatch->lately = SUPPLY; /* until more is known: not short */
     return VQS_OK;
 }
 
@@ -114,15 +124,20 @@ static bool choose(struct vqs_dispatch *dispatch, int r, uint32_t *position) {
     return dispatch->next == dispatch->n_tasks && choose_again(dispatch, r, true, position);
 }
 
+/* Tasks that may wait at `rank` beyond its slots while `left` are left to hand out. */
+static int prefetch(const struct vqs_dispatch *dispatch, const struct vqs_dispatch_rank *rank, uint32_t left) {
+    const double spare = (double)(left / (2 * dispatch->n_slots));
+    const double short_ones = fmin(SUPPLY * rank->slots / dispatch->lately, MORE_IF_SHORT * rank->prefetch);
+    return (int)fmin(spare, fmax(short_ones, rank->prefetch));
+}
+
 bool vqs_dispatch_next(struct vqs_dispatch *dispatch, int r, uint32_t *task) {
     struct vqs_dispatch_rank *rank = &dispatch->ranks[r];
     uint32_t position, left = dispatch->n_tasks - dispatch->next + dispatch->n_again;
     if (dispatch->stopped || dispatch->held || left == 0 || rank->lost || rank->alone || rank->n_stuck >= rank->slots) {
         return false;
     }
-    uint64_t spare = left / (2 * dispatch->n_slots);
-    int prefetch = spare < (uint64_t)rank->prefetch ? (int)spare : rank->prefetch;
-    if (rank->n_in_flight >= rank->slots + prefetch || !choose(dispatch, r, &position)) {
+    if (rank->n_in_flight >= rank->slots + prefetch(dispatch, rank, left) || !choose(dispatch, r, &position)) {
         return false;
     }
     *task = dispatch->order[position];
@@ -187,6 +202,7 @@ enum vqs_dispatch_worth vqs_dispatch_finish(struct vqs_dispatch *dispatch, int r
         return VQS_DISPATCH_LATE;
     }
     settle(dispatch, position);
+    dispatch->lately += (seconds - dispatch->lately) / AVERAGED;
     if (dispatch->patience.seconds) {
         dispatch->expected += (double)dispatch->patience.seconds[position];
         dispatch->taken += seconds;

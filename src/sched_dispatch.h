@@ -5,8 +5,9 @@
  * each task that comes back and what it hears of ranks and running tasks, and asks now and then what is overdue. Time
  * is the driver's: seconds during which it was listening, so that its own absence is held against nobody.
  *
- * A rank has room for one task a slot and for `prefetch` more, so that a slot need not wait for rank 0. The prefetch
- * shrinks to nothing as tasks run out: a task waiting at a busy rank could be running at a free one.
+ * A rank has room for one task a slot and for `prefetch` more, so that a slot need not wait for rank 0; for several
+ * times as many while tasks are short, so that it need not ask so often. The prefetch shrinks to nothing as tasks run
+ * out: a task waiting at a busy rank could be running at a free one.
  *
  * Giving up: a rank not heard of for too long is lost, and every task it had is given up. A running task that shows no
  * progress for too long is stuck; it is given up and its slot with it. What is given up goes back to be tried again, or
@@ -46,7 +47,7 @@ struct vqs_dispatch_rank {
     bool alone;      /* has a task that is to be alone */
     bool lost;
     double heard;
-    struct vqs_dispatch_entry *in_flight; /* [slots + prefetch], oldest first, a part of the dispatch's one block */
+    struct vqs_dispatch_entry *in_flight; /* oldest first, a part of the dispatch's one block */
 };
 
 struct vqs_dispatch {
@@ -64,6 +65,7 @@ struct vqs_dispatch {
     uint64_t n_slots; /* of all ranks, without the lost and the stuck */
     struct vqs_dispatch_patience patience;
     double expected, taken; /* seconds, over the tasks that came back */
+    double lately;          /* seconds that a task took, averaged over the last few */
     struct vqs_dispatch_rank *ranks;
     struct vqs_dispatch_entry *block;
 };

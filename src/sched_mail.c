@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* At most so many messages are begun in one look: the caller has a clock to watch as well. */
-enum { TAG = 1, WORD = 8, MOST_AT_ONCE = 64 };
+/* At most so many messages are begun in one look: the caller has a clock to watch as well. A letter is at most so many
+ * bytes: what transports send without asking first. */
+enum { TAG = 1, WORD = 8, MOST_AT_ONCE = 64, LETTER = 4000 };
 
 /* Neither a receive nor a send can be refused half-way: the other side counts on it. Everything finished is in the
  * journal, so ending the run is the honest way out. */
@@ -36,17 +37,56 @@ static void make_room(struct vqs_mail *mail) {
     mail->room = (int)room;
 }
 
+static void append(const struct vqs_mail *mail, struct vqs_parcel *parcel, const void *bytes, size_t size) {
+    if (vqs_bytes_append(&parcel->frame, bytes, size, NULL) != VQS_OK) {
+        give_up(mail, "no memory for a message", parcel->frame.size + size);
+    }
+}
+
+static size_t padded(size_t size) {
+    return (size + WORD - 1) / WORD * WORD;
+}
+
+/* The last of what was sent to `rank` and is not posted yet. */
+static struct vqs_parcel **find_letter(struct vqs_mail *mail, int rank) {
+    if (!mail->letters) {
+        int n_ranks;
+        MPI_Comm_size(mail->comm, &n_ranks);
+        mail->letters = calloc((size_t)n_ranks, sizeof *mail->letters);
+        if (!mail->letters) {
+            give_up(mail, "no memory for the messages to all ranks", (size_t)n_ranks);
+        }
+    }
+    return &mail->letters[rank];
+}
+
 void vqs_mail_send(struct vqs_mail *mail, struct vqs_parcel *parcel, int rank) {
     static const unsigned char zeros[WORD];
-    size_t size = parcel->frame.size, words = (size + WORD - 1) / WORD;
-    if (words > INT_MAX || vqs_bytes_append(&parcel->frame, zeros, words * WORD - size, NULL) != VQS_OK) {
-        give_up(mail, "cannot send a message", size);
+    append(mail, parcel, zeros, padded(parcel->frame.size) - parcel->frame.size);
+    struct vqs_parcel **letter = find_letter(mail, rank);
+    if (*letter && (*letter)->frame.size + parcel->frame.size <= LETTER) {
+        append(mail, *letter, parcel->frame.data, parcel->frame.size);
+        vqs_parcel_destroy(parcel);
+        return;
     }
-    make_room(mail);
     parcel->rank = rank;
     parcel->leaving = true;
-    MPI_Isend(parcel->frame.data, (int)words, MPI_UINT64_T, rank, TAG, mail->comm, &mail->requests[mail->n]);
-    mail->parcels[mail->n++] = parcel;
+    vqs_parcels_put(&mail->unposted, parcel);
+    *letter = parcel;
+}
+
+void vqs_mail_post(struct vqs_mail *mail) {
+    for (struct vqs_parcel *parcel; (parcel = vqs_parcels_take(&mail->unposted));) {
+        const size_t words = parcel->frame.size / WORD;
+        if (words > INT_MAX) {
+            give_up(mail, "cannot send a message", parcel->frame.size);
+        }
+        make_room(mail);
+        MPI_Isend(parcel->frame.data, (int)words, MPI_UINT64_T, parcel->rank, TAG, mail->comm,
+                  &mail->requests[mail->n]);
+        mail->parcels[mail->n++] = parcel;
+        mail->letters[parcel->rank] = NULL;
+    }
 }
 
 /* Begin to receive the next message that has shown itself. */
@@ -72,6 +112,26 @@ static bool begin_receive(struct vqs_mail *mail) {
     return true;
 }
 
+/* The parcels of a message that has arrived; the first keeps its memory. */
+static void open_letter(struct vqs_mail *mail, struct vqs_parcel *first) {
+    const struct vqs_bytes letter = first->frame;
+    first->frame.size = padded(sizeof(struct vqs_parcel_header) + vqs_parcel_header(first)->size);
+    vqs_parcels_put(&mail->arrived, first);
+    for (size_t at = first->frame.size; at < letter.size;) {
+        struct vqs_parcel_header header;
+        memcpy(&header, letter.data + at, sizeof header);
+        const size_t size = padded(sizeof header + header.size);
+        struct vqs_parcel *parcel = calloc(1, sizeof *parcel);
+        if (!parcel) {
+            give_up(mail, "no memory for a message", size);
+        }
+        append(mail, parcel, letter.data + at, size);
+        parcel->rank = first->rank;
+        vqs_parcels_put(&mail->arrived, parcel);
+        at += size;
+    }
+}
+
 /* What is through leaves the list of what is under way: sends are done with, receives have arrived. */
 static void take_completed(struct vqs_mail *mail) {
     int n_through, n = 0;
@@ -81,7 +141,7 @@ static void take_completed(struct vqs_mail *mail) {
         if ((*parcel)->leaving) {
             vqs_parcel_destroy(*parcel);
         } else {
-            vqs_parcels_put(&mail->arrived, *parcel);
+            open_letter(mail, *parcel);
         }
         *parcel = NULL;
     }
@@ -98,6 +158,7 @@ static void take_completed(struct vqs_mail *mail) {
  * others please: so there are few, one for all that is under way and one or two for what is not: two, because the first
  * may only have brought it in. */
 void vqs_mail_look(struct vqs_mail *mail) {
+    vqs_mail_post(mail);
     const bool moved = mail->n > 0;
     int begun = 0;
     if (moved) {
@@ -120,7 +181,7 @@ bool vqs_mail_busy(const struct vqs_mail *mail, size_t size) {
     while (i < mail->n && (mail->parcels[i]->unawaited || mail->parcels[i]->frame.size < size)) {
         i++;
     }
-    return i < mail->n;
+    return i < mail->n || mail->unposted.n > 0;
 }
 
 bool vqs_mail_leaving(const struct vqs_mail *mail, int rank) {
@@ -132,6 +193,7 @@ bool vqs_mail_leaving(const struct vqs_mail *mail, int rank) {
 }
 
 void vqs_mail_lose(struct vqs_mail *mail, int rank) {
+    vqs_mail_post(mail);
     for (int i = 0; i < mail->n; i++) {
         mail->parcels[i]->unawaited |= mail->parcels[i]->rank == rank;
     }
@@ -144,5 +206,6 @@ void vqs_mail_destroy(struct vqs_mail *mail) {
     free(mail->requests);
     free(mail->parcels);
     free(mail->through);
+    free(mail->letters);
     memset(mail, 0, sizeof *mail);
 }

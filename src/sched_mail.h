@@ -1,10 +1,11 @@
 /* sched_mail.h - parcels between ranks, without ever waiting.
  *
- * The one rule: one thread of a rank uses a mail, and no call blocks. Sends leave from the parcel's own frame; receives
- * are begun when a message shows itself and finished when it is whole, so that a large message, or a sender that died
- * in the middle of one, holds up nobody. A message that never gets through keeps its memory: MPI may still write to it.
+ * The one rule: one thread of a rank uses a mail, and no call blocks. Small parcels to the same rank that wait to be
+ * posted go as one message, a letter. Sends leave from a parcel's own frame; receives are begun when a message shows
+ * itself and finished when it is whole, so that a large message, or a sender that died in the middle of one, holds up
+ * nobody. A message that never gets through keeps its memory: MPI may still write to it.
  *
- * Life cycle: zero-initialise but for `comm`; send, look and take any number of times; destroy.
+ * Life cycle: zero-initialise but for `comm`; send, post, look and take any number of times; destroy.
  */
 #ifndef VQS_SCHED_MAIL_H
 #define VQS_SCHED_MAIL_H
@@ -14,6 +15,8 @@
 
 struct vqs_mail {
     MPI_Comm comm;
+    struct vqs_parcels unposted; /* sent, but not on their way yet */
+    struct vqs_parcel **letters; /* [ranks] the last of those to each rank, which takes more; NULL before the first */
     struct vqs_parcels arrived;  /* whole */
     int n, room;                 /* under way, either way: */
     struct vqs_parcel **parcels; /* [room] */
@@ -21,9 +24,11 @@ struct vqs_mail {
     int *through;                /* [room] scratch */
 };
 
-/* Takes the sealed parcel. */
+/* Takes the sealed parcel, which waits to be posted. */
 void vqs_mail_send(struct vqs_mail *mail, struct vqs_parcel *parcel, int rank);
-/* Moves on whatever is under way, and sees what has arrived. */
+/* What was sent leaves. */
+void vqs_mail_post(struct vqs_mail *mail);
+/* Posts, moves on whatever is under way, and sees what has arrived. */
 void vqs_mail_look(struct vqs_mail *mail);
 /* A whole parcel that a look saw, now the caller's, or NULL. */
 struct vqs_parcel *vqs_mail_take(struct vqs_mail *mail);

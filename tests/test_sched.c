@@ -426,6 +426,35 @@ START_TEST(dispatch_keeps_books_and_prefetches_less_as_tasks_run_out) {
 }
 END_TEST
 
+START_TEST(of_short_tasks_more_are_prefetched) {
+    enum { N = 10000 };
+    static const int rooms[][2] = {{1, 4}};
+    static uint32_t order[N];
+    uint32_t task, next = 0;
+    for (uint32_t i = 0; i < N; i++) {
+        order[i] = i;
+    }
+    struct vqs_dispatch dispatch;
+    ck_assert_int_eq(vqs_dispatch_create(&dispatch, order, N, 1, rooms, &(struct vqs_dispatch_patience){0}, NULL),
+                     VQS_OK);
+    static const struct {
+        double seconds;
+        uint32_t in_flight; /* one running, and 20 ms of such tasks, but 4 at least and 24 at most */
+    } stages[] = {{1, 5}, {0.0019, 11}, {1e-6, 25}, {0.05, 5}, {0, 25}};
+    for (size_t s = 0; s < sizeof stages / sizeof *stages; s++) {
+        for (int i = 0; i < 1000; i++) {
+            while (vqs_dispatch_next(&dispatch, 0, &task)) {
+            }
+            ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, next++, stages[s].seconds, NULL), VQS_DISPATCH_FIRST);
+        }
+        while (vqs_dispatch_next(&dispatch, 0, &task)) {
+        }
+        ck_assert_uint_eq(dispatch.in_flight, stages[s].in_flight);
+    }
+    vqs_dispatch_destroy(&dispatch);
+}
+END_TEST
+
 /* ---- giving up: a dispatch of 12 tasks, numbered as their positions, and the time told by hand ----------------- */
 
 static const struct vqs_dispatch_patience impatient = {.silence = 10, .stall = 5, .factor = 2};
@@ -475,7 +504,7 @@ START_TEST(a_silent_rank_is_lost_with_its_tasks_and_may_come_back) {
     ck_assert(!vqs_dispatch_overdue(&dispatch, 10.5, &loss));
     ck_assert_int_eq(deal(&dispatch, 1), 0);
     ck_assert(vqs_dispatch_next(&dispatch, 2, &task));
-    ck_assert_uint_eq(task, 2);                                                    /* what only waited goes first */
+    ck_assert_uint_eq(task, 2); /* what only waited goes first */
     ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 1, 1, 1, NULL), VQS_DISPATCH_FIRST); /* it was only slow */
     ck_assert(vqs_dispatch_heard(&dispatch, 1, 11));
     ck_assert(!vqs_dispatch_heard(&dispatch, 1, 11));
@@ -551,7 +580,8 @@ START_TEST(patience_follows_what_tasks_are_known_to_cost) {
     ck_assert_int_eq(deal(&dispatch, 0), 3);
     vqs_dispatch_running(&dispatch, 0, 1, 0, 0);
     vqs_dispatch_running(&dispatch, 0, 2, 0, 0);
-    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, 0, 4, NULL), VQS_DISPATCH_FIRST); /* four times what was expected */
+    ck_assert_int_eq(vqs_dispatch_finish(&dispatch, 0, 0, 4, NULL),
+                     VQS_DISPATCH_FIRST); /* four times what was expected */
     ck_assert(!vqs_dispatch_overdue(&dispatch, 7.5, &loss));
     expect_loss(&dispatch, 8.5, VQS_DISPATCH_STUCK, 0, 1, true); /* 2 x 4 x 1 s */
     ck_assert(!vqs_dispatch_overdue(&dispatch, 79, &loss));
@@ -664,6 +694,7 @@ int main(int argc, char **argv) {
     TCase *tests = tcase_create("all");
     tcase_set_timeout(tests, 0);
     tcase_add_test(tests, dispatch_keeps_books_and_prefetches_less_as_tasks_run_out);
+    tcase_add_test(tests, of_short_tasks_more_are_prefetched);
     tcase_add_test(tests, a_silent_rank_is_lost_with_its_tasks_and_may_come_back);
     tcase_add_test(tests, a_stuck_task_costs_its_slot_until_it_ends);
     tcase_add_test(tests, what_waits_behind_hanging_slots_goes_elsewhere);

@@ -5,7 +5,8 @@
  * worker threads only call `run`.
  *
  * Every rank, rank 0 included, has `slots` worker threads. A worker asks by having room: rank 0 keeps up to
- * slots + prefetch tasks at each rank, in the order of `order`, so that none waits for the other. The main threads nap
+ * slots + prefetch tasks at each rank, in the order of `order`, so that none waits for the other; while tasks take some
+ * milliseconds or less, up to slots + 6 prefetch, so that a rank wakes once for several. The main threads nap
  * instead of spinning, 20 ms at most and 2 on rank 0: by so much a result, or the order to stop, may be late. After
  * start-up there are no collectives.
  *
@@ -69,7 +70,7 @@ struct vqs_sched_config {
                           * no other */
     uint32_t n_alone;    /* rank 0: so many of these, the last, run with no other at their rank */
     int slots;           /* worker threads of this rank, >= 1 */
-    int prefetch;        /* tasks kept waiting at a rank beyond its slots, >= 0 */
+    int prefetch;        /* tasks kept waiting at a rank beyond its slots, >= 0; more if they are short */
     /* When to give up; all 0: never. `seconds` and the stall are rank 0's. */
     double silence;       /* seconds after which a silent rank is lost; ranks wait 4 times as long for rank 0 */
     double stall, factor; /* a task is stuck after `stall` seconds without progress, or `factor` times those it is
