@@ -145,10 +145,10 @@ int main(int argc, char **argv) {
     } else {
         for (int prefetch = 0; prefetch <= 8; prefetch += prefetch ? 6 : 2) {
             measure(0, 50000, prefetch);
-            measure(0.010, 400, prefetch);
+            measure(0.010, 200 * (uint32_t)ranks, prefetch);
         }
         measure(0.001, 1000 * (uint32_t)ranks, 4);
-        measure(0.9, 4, 1);
+        measure(0.9, 2 * (uint32_t)ranks, 1);
     }
     MPI_Finalize();
     return 0;
