@@ -496,7 +496,8 @@ static const char *const variants[] = {
     "revive=expire revive_period=2 revive_threshold=0.7 codebook_init=normal codebook_scale=5",
     /* few codes of a large batch: were two of level 1 revived by samples that two of level 0 had just become, nothing
      * would be left of either, and rounding would choose between them */
-    "revive=expire revive_period=3 levels=2 d=4 K=4 N=75 batch=30 codebook=affine codebook_init=normal codebook_scale=5",
+    "revive=expire revive_period=3 levels=2 d=4 K=4 N=75 batch=30 codebook=affine codebook_init=normal "
+    "codebook_scale=5",
     "revive=expire revive_period=2 codebook=ema codebook_init=normal codebook_scale=5",
     "revive=expire revive_period=2 groups=2 d=4 update=alternating codebook_init=normal codebook_scale=5",
     "beta_schedule=linear beta_end=2",
