@@ -264,26 +264,56 @@ void KERNEL(outer)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, co
 
 /* ---- decode_error: lanes are features -------------------------------------------------------------------------- */
 
+/* Four samples, whose x begin at `x` and whose codes are the columns of `q`: to sum[s], `vecs` vectors of features from
+ * number j on. */
+INLINE void decode_block(int vecs, int C, size_t ld, const vqs_real *const x[4], size_t j, const vqs_real *v,
+                         const vqs_real *offset, const vqs_real *q, vf sum[4]) {
+    vf e[4][VECS];
+    for (int s = 0; s < 4; s++) {
+        for (int b = 0; b < vecs; b++) {
+            const size_t at = j + (size_t)(b * VL);
+            e[s][b] = v_load(x[s] + at) - (offset ? v_load(offset + at) : v_set(0));
+        }
+    }
+    for (int c = 0; c < C; c++) {
+        vf row[VECS];
+        for (int b = 0; b < vecs; b++) {
+            row[b] = v_load(v + (size_t)c * ld + j + (size_t)(b * VL));
+            V_PIN(row[b]);
+        }
+        for (int s = 0; s < 4; s++) {
+            vf w = v_set(q[c * T + s]);
+            V_PIN(w);
+            for (int b = 0; b < vecs; b++) {
+                e[s][b] -= w * row[b];
+            }
+        }
+    }
+    for (int s = 0; s < 4; s++) {
+        for (int b = 0; b < vecs; b++) {
+            sum[s] += e[s][b] * e[s][b];
+        }
+    }
+}
+
 void KERNEL(decode_error)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const vqs_real *v,
                           const vqs_real *offset, const vqs_real *q, vqs_real *err) {
     for (int l = 0; l < T; l += 4) {
-        vf sum[4] = {v_set(0), v_set(0), v_set(0), v_set(0)};
-        for (size_t j = 0; j < ld; j += VL) {
-            vf off = offset ? v_load(offset + j) : v_set(0);
-            vf e[4];
-            for (int s = 0; s < 4; s++) {
-                e[s] = v_load(x + rows[l + s] * ld + j) - off;
-            }
-            for (int c = 0; c < C; c++) {
-                vf vc = v_load(v + (size_t)c * ld + j);
-                V_PIN(vc);
-                for (int s = 0; s < 4; s++) {
-                    e[s] -= v_set(q[c * T + l + s]) * vc;
-                }
-            }
-            for (int s = 0; s < 4; s++) {
-                sum[s] += e[s] * e[s];
-            }
+        const vqs_real *xs[4];
+        vf sum[4];
+        size_t j = 0;
+        for (int s = 0; s < 4; s++) {
+            xs[s] = x + rows[l + s] * ld;
+            sum[s] = v_set(0);
+        }
+        for (const size_t end = widest(ld); j < end; j += VECS * VL) {
+            decode_block(VECS, C, ld, xs, j, v, offset, q + l, sum);
+        }
+        for (; REST > 1 && j + REST * VL <= ld; j += REST * VL) {
+            decode_block(REST, C, ld, xs, j, v, offset, q + l, sum);
+        }
+        for (; j < ld; j += VL) {
+            decode_block(1, C, ld, xs, j, v, offset, q + l, sum);
         }
         v_sum4(sum, err + l);
     }
