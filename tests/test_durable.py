@@ -2,6 +2,7 @@
 
     test_durable.py VQSWEEP SOURCE_FOLDER MPIRUN
 """
+import functools
 import os
 import signal
 import sys
@@ -14,8 +15,24 @@ from program import Program, own_lines
 VQSWEEP, MPIRUN = os.path.abspath(sys.argv[1]), sys.argv[3]
 
 SHORT = "name: short\nfixed: {D: 16, N: 256, epochs: 2, gap_restarts: 0}\ngrid: {K: [4, 8]}\nseeds: 1..4\n"
-# Four trials of a few seconds each.
+# Four trials.
 LONG = "name: long\nfixed: {D: 64, d: 8, K: 128, N: 8192, epochs: %d, gap_restarts: 0}\nseeds: 1..4\n"
+
+
+def long_job(seconds):
+    """LONG, to take about so long on all cores of this machine."""
+    return LONG % (seconds * epochs_a_second())
+
+
+@functools.lru_cache(maxsize=None)
+def epochs_a_second():
+    epochs = 500
+    with tempfile.TemporaryDirectory() as folder:
+        with open(os.path.join(folder, "long.yaml"), "w", encoding="utf-8") as file:
+            file.write(LONG % epochs)
+        begin = time.time()
+        Program(VQSWEEP, MPIRUN, folder).run("run", "long.yaml", "-o", "a.h5", "-q")
+        return epochs / (time.time() - begin)
 
 
 class Case(unittest.TestCase):
@@ -25,7 +42,7 @@ class Case(unittest.TestCase):
         self.folder = folder.name
         self.program = Program(VQSWEEP, MPIRUN, self.folder)
         self.write("short.yaml", SHORT)
-        self.write("long.yaml", LONG % 5000)
+        self.write("long.yaml", long_job(8))
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -134,7 +151,7 @@ class Lease(Case):
         self.assertEqual(run.returncode, 0, said)
 
     def test_a_run_that_was_taken_for_dead_stops_writing(self):
-        self.write("long.yaml", LONG % 20000)  # longer than the 5 s to its next look at the lease, on any machine
+        self.write("long.yaml", long_job(20))  # surely longer than the 5 s to its next look at the lease
         run = self.start_long()
         self.leave_lease(0)
         _, said = run.communicate(timeout=60)
@@ -266,7 +283,7 @@ class Stops(Case):
         self.assertEqual(sorted(os.listdir(self.folder)), ["a.h5", "b.h5", "long.yaml", "short.yaml"])
 
     def test_the_time_limit_is_kept(self):
-        self.write("long.yaml", LONG % 12000)  # not done after two runs of three seconds, on a fast machine either
+        self.write("long.yaml", long_job(18))  # surely not done after two runs of three seconds
         for ranks in 0, 2:
             begin = time.time()
             said = self.ends(75, "run", "long.yaml", "-o", "a.h5", "--time-limit", "3", "--grace", "2", ranks=ranks)
