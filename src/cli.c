@@ -27,7 +27,7 @@ static const struct option_row options[] = {
      offsetof(struct vqs_cli, threads), 1, 4096},
     {'m', "team", "M", "threads that share one trial, or auto: as the run is expected to end soonest (default: auto)",
      INT_OR_AUTO, offsetof(struct vqs_cli, team), 1, 4096},
-    {'p', "prefetch", "N", "trials kept waiting at a rank so that it never idles (default: 4)", INT,
+    {'p', "prefetch", "N", "trials kept waiting at a rank, more if they are short (default: 4)", INT,
      offsetof(struct vqs_cli, prefetch), 0, 100000},
     {'l', "time-limit", "TIME", "stop in time for this: 90s, 12h, H:MM:SS, D-HH:MM:SS (default: SLURM's, if any)",
      DURATION, offsetof(struct vqs_cli, time_limit), 1, INT32_MAX},
