@@ -318,16 +318,7 @@ INLINE void spread_columns(int vecs, int n, const uint32_t *used, int d, const v
 /* By columns, since a few of them of all codes stay nearer than whole rows. */
 INLINE void spread(int n, const uint32_t *used, int d, const vqs_real *codes, const uint32_t *count, size_t ld,
                    const vqs_real *s, int first, int last, size_t out_ld, vqs_real *out) {
-    size_t j = 0;
-    for (const size_t end = widest(out_ld); j < end; j += VECS * VL) {
-        spread_columns(VECS, n, used, d, codes, count, ld, s + j, first, last, out_ld, out + j);
-    }
-    for (; REST > 1 && j + REST * VL <= out_ld; j += REST * VL) {
-        spread_columns(REST, n, used, d, codes, count, ld, s + j, first, last, out_ld, out + j);
-    }
-    for (; j < out_ld; j += VL) {
-        spread_columns(1, n, used, d, codes, count, ld, s + j, first, last, out_ld, out + j);
-    }
+    ALONG_ROW(j, vecs, out_ld, spread_columns(vecs, n, used, d, codes, count, ld, s + j, first, last, out_ld, out + j));
 }
 
 void KERNEL(spread)(int n, const uint32_t *used, int d, const vqs_real *codes, size_t ld, const vqs_real *s, int first,

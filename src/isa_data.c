@@ -235,16 +235,7 @@ INLINE void outer_block(int cols, int vecs, size_t ld, const vqs_real *x, const 
 INLINE void outer_rows(int cols, int c, size_t ld, const vqs_real *x, const uint32_t *rows, const uint32_t *next,
                        const vqs_real *g, const struct outer_sums *sums) {
     const size_t at = (size_t)c * ld;
-    size_t j = 0;
-    for (const size_t end = widest(ld); j < end; j += VECS * VL) {
-        outer_block(cols, VECS, ld, x + j, rows, c ? NULL : next, g + c * T, sums, at + j);
-    }
-    for (; REST > 1 && j + REST * VL <= ld; j += REST * VL) {
-        outer_block(cols, REST, ld, x + j, rows, c ? NULL : next, g + c * T, sums, at + j);
-    }
-    for (; j < ld; j += VL) {
-        outer_block(cols, 1, ld, x + j, rows, c ? NULL : next, g + c * T, sums, at + j);
-    }
+    ALONG_ROW(j, vecs, ld, outer_block(cols, vecs, ld, x + j, rows, c ? NULL : next, g + c * T, sums, at + j));
 }
 
 void KERNEL(outer)(int C, size_t ld, const vqs_real *x, const uint32_t *rows, const uint32_t *next, const vqs_real *g,
@@ -301,20 +292,11 @@ void KERNEL(decode_error)(int C, size_t ld, const vqs_real *x, const uint32_t *r
     for (int l = 0; l < T; l += 4) {
         const vqs_real *xs[4];
         vf sum[4];
-        size_t j = 0;
         for (int s = 0; s < 4; s++) {
             xs[s] = x + rows[l + s] * ld;
             sum[s] = v_set(0);
         }
-        for (const size_t end = widest(ld); j < end; j += VECS * VL) {
-            decode_block(VECS, C, ld, xs, j, v, offset, q + l, sum);
-        }
-        for (; REST > 1 && j + REST * VL <= ld; j += REST * VL) {
-            decode_block(REST, C, ld, xs, j, v, offset, q + l, sum);
-        }
-        for (; j < ld; j += VL) {
-            decode_block(1, C, ld, xs, j, v, offset, q + l, sum);
-        }
+        ALONG_ROW(j, vecs, ld, decode_block(vecs, C, ld, xs, j, v, offset, q + l, sum));
         v_sum4(sum, err + l);
     }
 }
@@ -351,16 +333,7 @@ INLINE void embed_block(int samples, int vecs, int r, size_t ld, const vqs_real 
 }
 
 INLINE void embed_rows(int samples, int r, size_t ld, const vqs_real *s, const vqs_real *basis, vqs_real *x) {
-    size_t j = 0;
-    for (const size_t end = widest(ld); j < end; j += VECS * VL) {
-        embed_block(samples, VECS, r, ld, s, basis + j, x + j);
-    }
-    for (; REST > 1 && j + REST * VL <= ld; j += REST * VL) {
-        embed_block(samples, REST, r, ld, s, basis + j, x + j);
-    }
-    for (; j < ld; j += VL) {
-        embed_block(samples, 1, r, ld, s, basis + j, x + j);
-    }
+    ALONG_ROW(j, vecs, ld, embed_block(samples, vecs, r, ld, s, basis + j, x + j));
 }
 
 void KERNEL(embed)(size_t n, int r, size_t ld, const vqs_real *s, const vqs_real *basis, vqs_real *x) {

@@ -52,6 +52,24 @@ INLINE size_t widest(size_t ld) {
     return (REST > 1 && blocks && vectors % VECS == 1 ? blocks - 1 : blocks) * VECS * VL;
 }
 
+/* Along a row of ld values by blocks of `vecs` vectors, a constant to the statement `block`, each from value j on. */
+#define ALONG_ROW(j, vecs, ld, block)                                                                                  \
+    do {                                                                                                               \
+        size_t j = 0;                                                                                                  \
+        for (const size_t end = widest(ld); j < end; j += VECS * VL) {                                                 \
+            enum { vecs = VECS };                                                                                      \
+            block;                                                                                                     \
+        }                                                                                                              \
+        for (; REST > 1 && j + REST * VL <= (ld); j += REST * VL) {                                                    \
+            enum { vecs = REST };                                                                                      \
+            block;                                                                                                     \
+        }                                                                                                              \
+        for (; j < (ld); j += VL) {                                                                                    \
+            enum { vecs = 1 };                                                                                         \
+            block;                                                                                                     \
+        }                                                                                                              \
+    } while (0)
+
 #ifdef VQS_REAL_IS_DOUBLE
 #define real_sqrt sqrt
 #else

@@ -103,16 +103,7 @@ INLINE void combine_block(int height, int vecs, int d, size_t ld, const vqs_real
 
 INLINE void combine_rows(int height, int d, size_t ld, const vqs_real *A, const vqs_real *V, vqs_real scale,
                          vqs_real keep, vqs_real *out) {
-    size_t j = 0;
-    for (const size_t end = widest(ld); j < end; j += VECS * VL) {
-        combine_block(height, VECS, d, ld, A, V + j, scale, keep, out + j);
-    }
-    for (; REST > 1 && j + REST * VL <= ld; j += REST * VL) {
-        combine_block(height, REST, d, ld, A, V + j, scale, keep, out + j);
-    }
-    for (; j < ld; j += VL) {
-        combine_block(height, 1, d, ld, A, V + j, scale, keep, out + j);
-    }
+    ALONG_ROW(j, vecs, ld, combine_block(height, vecs, d, ld, A, V + j, scale, keep, out + j));
 }
 
 void KERNEL(combine)(int d, size_t ld, const vqs_real *A, const vqs_real *V, vqs_real scale, vqs_real keep, int first,
