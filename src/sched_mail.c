@@ -200,7 +200,7 @@ void vqs_mail_lose(struct vqs_mail *mail, int rank) {
 }
 
 void vqs_mail_destroy(struct vqs_mail *mail) {
-    for (struct vqs_parcel *parcel; (parcel = vqs_mail_take(mail));) {
+    for (struct vqs_parcel *parcel; (parcel = vqs_mail_take(mail)) || (parcel = vqs_parcels_take(&mail->unposted));) {
         vqs_parcel_destroy(parcel);
     }
     free(mail->requests);

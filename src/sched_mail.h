@@ -38,7 +38,7 @@ bool vqs_mail_busy(const struct vqs_mail *mail, size_t size);
 bool vqs_mail_leaving(const struct vqs_mail *mail, int rank);
 /* `rank` was lost: what is under way to or from it may be so for ever. Should it arrive all the same, it is taken. */
 void vqs_mail_lose(struct vqs_mail *mail, int rank);
-/* Drops what has arrived and was not taken; what is under way is left to MPI. */
+/* Drops what has arrived and was not taken, and what was not posted; what is under way is left to MPI. */
 void vqs_mail_destroy(struct vqs_mail *mail);
 
 #endif
